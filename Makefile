@@ -1,0 +1,65 @@
+# `make` lists the targets. Needed beforehand: Python 3.11, 3.12 or 3.13 with pip and venv, git, and make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := ray,s3,dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+UV := build/lock/bin/uv
+
+# The first of these that runs and is of a version that we support; evaluated only where a recipe uses it.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test slow check fix bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with the locked packages, fetch the models, compile the kernels
+	@$(BIN)/python -m pipeline.fetch models
+
+demo: install ## run recipes/quickstart.yaml on data fetched for it
+	@$(BIN)/python -m pipeline.fetch quickstart
+	@$(BIN)/vocabmill run recipes/quickstart.yaml
+
+test: install ## the default tests and all doctests
+	@$(BIN)/python -m pytest -q
+
+slow: install ## the slow proofs: tests marked slow, ray or browser
+	@$(BIN)/python -m pytest -q -m "(slow or ray or browser) and not network"
+
+check: install ## lint, format and types; changes nothing
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+fix: install ## mend what ruff can mend, and format
+	@$(BIN)/ruff check --fix --exit-zero
+	@$(BIN)/ruff format
+
+bench: install ## measure what the README claims
+	@$(BIN)/python -m benchmarks
+
+lock: $(UV) ## compute requirements.lock again; all newest: make lock UPGRADE=--upgrade
+	@$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--extra ray --extra s3 --extra dev --extra parity --no-annotate $(UPGRADE) \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove .venv, caches and build products; leave data, runs and fetched models
+	@rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find benchmarks operators pipeline tests -type d -name __pycache__ -exec rm -rf {} +
+
+$(STAMP): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11, 3.12 or 3.13 on the PATH;" \
+		"install one, or name it: make install PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the packages of requirements.lock into $(VENV) (the first time: some minutes)"
+	@$(PIP) install -qq --constraint requirements.lock --editable '.[$(EXTRAS)]'
+	@touch $@
+
+$(UV):
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip --disable-pip-version-check install -qq uv
