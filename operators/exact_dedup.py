@@ -1,0 +1,137 @@
+"""Remove all but one of the documents with the same content.
+
+Each document becomes a 128-bit digest and what decides who stays: about 70 bytes of state for a document of any length,
+exchanged by digest, so no worker sees more than its partition. Near-duplicates are `minhash_dedup`'s work.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from operators.base import ROW, ROWS, RULE, SHARD, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Outputs, Repeat
+from operators.hashing import Normalisation, content_digests
+from operators.survivors import best_first, candidate_needs, candidates, repeated
+
+
+class ExactDedup(Composite):
+    """Keep one document of every set with equal content; the others are dropped by the rule `duplicate`.
+
+    The survivor is the one whose source comes first in `priority`, then the longest text, then the smallest id. A row
+    whose column is null equals no other row and is kept. `whitespace_case` compares after lower-casing and collapsing
+    white space to single spaces.
+    """
+
+    kind: Literal["exact_dedup"] = "exact_dedup"
+    column: str = Field(default="text", min_length=1, description="the column whose equality makes a duplicate")
+    normalise: Normalisation = "none"
+    priority: tuple[str, ...] = Field(default=(), description="sources, most wanted first; others come after them")
+    audit: bool = Field(default=False, description="keep every row and only record the verdict")
+    max_drop_ratio: float = Field(default=0.99, gt=0, le=1, description="the run fails if a larger share is dropped")
+
+    inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio"})
+
+    @model_validator(mode="after")
+    def _priority_names_once(self) -> Self:
+        if twice := repeated(self.priority):
+            msg = f"priority names {twice!r} twice; expected every source once: remove one"
+            raise ValueError(msg)
+        return self
+
+    @override
+    def needs(self) -> Columns:
+        return _needs(self.column, self.priority)
+
+    @override
+    def stages(self) -> tuple[Map | Fold | Repeat, ...]:
+        groups = EqualContent(name="groups", column=self.column, normalise=self.normalise, priority=self.priority)
+        verdict = DuplicateVerdict(name="verdict", audit=self.audit, max_drop_ratio=self.max_drop_ratio)
+        return groups, verdict
+
+
+class EqualContent(Fold):
+    """Rows by the digest of one column, to `_rows`: for every document that is not its set's survivor, the survivor."""
+
+    column: str
+    normalise: Normalisation
+    priority: tuple[str, ...]
+
+    key: ClassVar[str] = "digest"
+    partitioned: ClassVar[bool] = True
+
+    @override
+    def needs(self) -> Columns:
+        return _needs(self.column, self.priority)
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        def partial(rows: pa.Table) -> pa.Table:
+            given = rows.filter(pc.is_valid(rows[self.column]))
+            digests = content_digests(given[self.column], self.normalise)
+            state = candidates(given, self.priority)
+            state = state.append_column("digest", pa.array(digests[:, 0]))
+            return state.append_column("digest_rest", pa.array(digests[:, 1]))
+
+        return partial
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        return {ROWS: losers(state)}
+
+
+class DuplicateVerdict(Judge):
+    """Reject what `groups` gave a survivor."""
+
+    @override
+    def needs(self) -> Columns:
+        return {}
+
+    @override
+    def joins(self) -> str:
+        return "groups"
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        return lambda rows: rows.select([])
+
+    @override
+    def judge(self, rows: pa.Table) -> pa.Table:
+        survivor = rows["survivor"]
+        lost = pc.is_valid(survivor)
+        return pa.table(
+            {
+                RULE: pc.if_else(lost, "duplicate", pa.scalar(None, pa.string())),
+                "survivor": survivor,
+                "similarity": pc.if_else(lost, 1.0, pa.scalar(None, pa.float64())),
+            }
+        )
+
+
+def losers(state: pa.Table) -> pa.Table:
+    """`_shard, _row, survivor` of every row whose digest a better row has."""
+    digest, rest = state["digest"].to_numpy(), state["digest_rest"].to_numpy()
+    order = np.lexsort((rest, digest))
+    follows = _equals_predecessor(digest[order], rest[order])
+    # Most documents are unique: only the others are worth the sort by id.
+    shared = follows | np.append(follows[1:], np.zeros(min(1, follows.size), bool))
+    ranked = best_first(state.take(pa.array(order[shared])), "digest", "digest_rest")
+    lost = _equals_predecessor(ranked["digest"].to_numpy(), ranked["digest_rest"].to_numpy())
+    survivor = np.maximum.accumulate(np.where(lost, 0, np.arange(lost.size)))[lost]
+    table = ranked.select([SHARD, ROW]).filter(pa.array(lost))
+    return table.append_column("survivor", ranked["id"].take(pa.array(survivor)))
+
+
+def _needs(column: str, priority: tuple[str, ...]) -> Columns:
+    return {column: pa.null(), **candidate_needs(priority)}
+
+
+def _equals_predecessor(digest: npt.NDArray[np.uint64], rest: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    equal = np.zeros(digest.size, bool)
+    equal[1:] = (digest[1:] == digest[:-1]) & (rest[1:] == rest[:-1])
+    return equal
