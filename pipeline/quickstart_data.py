@@ -24,7 +24,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from operators.base import RunError
@@ -145,15 +145,21 @@ def refuse_foreign(target: Path) -> None:
         raise RunError(f"{target} exists and was not made by this command; move it away, then run the command again")
 
 
-def build(target: Path, archives: Mapping[str, Path]) -> dict[str, Size]:
-    """Build the data beside its place and put it there by a rename; the sizes of its parts."""
+def build(target: Path, archives: Mapping[str, Path], library: Path | None = None) -> dict[str, Size]:
+    """Build the data beside its place and put it there by a rename; the sizes of its parts.
+
+    Args:
+        target: the folder to make or to replace.
+        archives: the archive of every package in `PACKAGES`.
+        library: the folder of Python's standard library; this interpreter's if left out.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         new = Path(folder) / "new"
-        content = {key: dict(_members(path)) for key, path in archives.items()}
+        content = {key: dict(_members(path, _wanted(key))) for key, path in archives.items()}
         for key, pattern, place in FILES:
             _copy(content[key], pattern, new / place)
-        copy_library(Path(sysconfig.get_path("stdlib")), new / "code" / "python")
+        copy_library(library or Path(sysconfig.get_path("stdlib")), new / "code" / "python")
         _write_documents(new / MULTILINGUAL, content)
         files = _inventory(new)
         manifest = {"identity": identity(), "files": files}
@@ -164,25 +170,30 @@ def build(target: Path, archives: Mapping[str, Path]) -> dict[str, Size]:
     return _parts(files)
 
 
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of an archive by its path; a source archive's own top folder is left out."""
+def _wanted(key: str) -> re.Pattern[str]:
+    rules = (*((source, pattern) for source, pattern, _ in FILES), *PAGES, *CATALOGUES)
+    return re.compile("|".join(re.sub(r"\(\?P<\w+>", "(", pattern) for source, pattern in rules if source == key))
+
+
+def _members(path: Path, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+    """An archive's wanted files by path; a source archive's own top folder is no part of the path."""
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
-            for name in wheel.namelist():
-                if not name.endswith("/"):
-                    yield name, wheel.read(name)
+            for name in filter(wanted.fullmatch, wheel.namelist()):
+                yield name, wheel.read(name)
         return
     with tarfile.open(path) as source:
         for member in source:
-            file = source.extractfile(member) if member.isfile() else None
+            name = member.name.partition("/")[2]
+            file = source.extractfile(member) if member.isfile() and wanted.fullmatch(name) else None
             if file is not None:
-                yield member.name.partition("/")[2], file.read()
+                yield name, file.read()
 
 
 def _copy(members: Mapping[str, bytes], pattern: str, folder: Path) -> None:
     for name, content in members.items():
         hit = re.fullmatch(pattern, name)
-        if hit and ".." not in PurePosixPath(name).parts:
+        if hit:
             path = folder / hit[1]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
