@@ -15,7 +15,21 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import ROW, ROWS, RULE, SHARD, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Outputs, Repeat
+from operators.base import (
+    ROW,
+    ROWS,
+    RULE,
+    SHARD,
+    BatchFn,
+    Columns,
+    Composite,
+    Context,
+    Fold,
+    Judge,
+    Map,
+    Outputs,
+    Repeat,
+)
 from operators.hashing import Normalisation, content_digests
 from operators.survivors import best_first, candidate_needs, candidates, repeated
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -28,16 +29,16 @@ MASK = (1 << 64) - 1
 
 
 def collapse(text: str) -> str:
-    """Lower case (Python's `str.lower`), every run of white space (`str.split`) one space, none at the ends.
+    r"""Lower case (Python's `str.lower`), every run of white space (`str.split`) one space, none at the ends.
 
-    >>> collapse("  Two\\n\\tWORDS ")
+    >>> collapse("  Two\n\tWORDS ")
     'two words'
     """
     return " ".join(text.lower().split())
 
 
 def row_hash(row_id: str, seed: int, purpose: str) -> int:
-    """The hash of one id in [0, 2**64): XXH3-64 of its UTF-8, seeded by XXH3-64 of `purpose` seeded by `seed` mod 2**64.
+    """The hash of one id in [0, 2**64): XXH3-64 of its UTF-8 under the seed XXH3-64(`purpose`, `seed` mod 2**64).
 
     The purpose keeps the draws of different operators independent of each other under one seed.
 
@@ -99,7 +100,7 @@ def byte_slices(column: pa.ChunkedArray) -> Iterator[memoryview]:
         _, offset_buffer, data_buffer = chunk.buffers()
         offsets = np.frombuffer(offset_buffer, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
         data = memoryview(data_buffer or b"")
-        for low, high in zip(offsets, offsets[1:], strict=False):
+        for low, high in pairwise(offsets):
             yield data[low:high]
 
 
@@ -126,7 +127,7 @@ def _as_binary(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _as_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        msg = f"a column of type {kind} has no text form: expected strings, numbers, booleans or dates; name another column"
+        msg = f"a column of type {kind} has no text form; expected strings, numbers, booleans or dates: name another"
         raise RecipeError(msg)
     return pc.cast(column, pa.large_string())
 

@@ -146,7 +146,9 @@ class Engine:
         rng = random.Random(self.shuffle)
         states = self._partials(fold)
         count = self.partitions if fold.key else 1
-        merged = [_reduce(fold, [_slice(fold.key, state, part, count) for state in states], rng) for part in range(count)]
+        merged = [
+            _reduce(fold, [_slice(fold.key, state, part, count) for state in states], rng) for part in range(count)
+        ]
         if not fold.partitioned:
             merged = [_reduce(fold, merged, rng)]
         stored = Stored()
