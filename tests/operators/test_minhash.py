@@ -56,8 +56,8 @@ def splitmix64(step: int) -> int:
 
 def test_a_signature_is_the_documented_one_and_never_changes() -> None:
     assert splitmix64(1) == 0xE220A8397B1DCDAF  # the generator's first number from seed 0
-    words = "the quick brown fox jumps over the lazy dog".split()
-    hashes = [xxhash.xxh64_intdigest(" ".join(words[first : first + 5])) for first in range(5)]
+    words = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog"]
+    hashes = [xxhash.xxh64_intdigest(" ".join(words[first : first + 5]).encode()) for first in range(5)]
     documented = [
         min(((splitmix64(2 * k + 1) | 1) * h + splitmix64(2 * k + 2)) % 2**64 >> 32 for h in hashes) for k in range(4)
     ]
