@@ -1,0 +1,158 @@
+"""Name each document's language with a fastText model, and drop what is uncertain or not wanted.
+
+The decision is the reference's with one language or none asked for: the document as a whole, line feeds as spaces, the
+model's first guess. Where several languages are kept, the reference adds nothing up but lets any of them pass above the
+threshold; from 0.5 on that is the same, since only one can reach it.
+
+`lang` and `lang_score` are the only columns of the product without their step's name before them. Two such steps in one
+recipe need two names for these columns, so a recipe has at most one. Price: about 8 MB/s; 14 MB/s with
+`max_chars: 5000`, which named the same language for 99.97 % of 8,893 documents of prose, code and catalogues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import ClassVar, Final, Literal
+
+import pyarrow as pa
+from pydantic import Field
+from typing_extensions import override
+
+from operators import models
+from operators.base import RULE, BatchFn, Columns, Context, Judge, RecipeError, Resources
+
+_LABEL: Final = "__label__"
+
+Guess = tuple[str, float]
+
+
+class LanguageId(Judge):
+    """Judge a document by its language and by how sure the model is of it.
+
+    Every document below `min_score` is dropped, whichever languages are kept: to name languages and drop nothing, set
+    `min_score: 0` and leave `keep` out.
+    """
+
+    kind: Literal["language_id"] = "language_id"
+    keep: tuple[str, ...] = Field(default=(), description="languages to keep, by the model's own codes; empty: all")
+    min_score: float = Field(
+        default=0.65, ge=0, le=1, description="least probability of the language named; 0 accepts every guess"
+    )
+    model: str = Field(
+        default="lid.176.ftz", min_length=1, description="a known model's name, or a path to a fastText .bin or .ftz"
+    )
+    max_chars: int = Field(default=0, ge=0, description="code points looked at, from the document's start; 0: all")
+
+    bare_columns: ClassVar[frozenset[str]] = frozenset({"lang", "lang_score"})
+    """Columns that the engine does not prefix with the step's name."""
+    inert: ClassVar[frozenset[str]] = Judge.inert | {"model"}  # its digest decides, wherever the file lies
+    verdict_only: ClassVar[frozenset[str]] = frozenset({"keep", "min_score"})
+    resources: ClassVar[Resources] = Resources(resident=True)
+
+    @override
+    def adds(self) -> Columns:
+        return {"lang": pa.string(), "lang_score": pa.float64()}
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        if self.model in models.KNOWN:
+            return {"model": models.digest(self.model)}
+        return {"model": _digest(self._path())}
+
+    def check(self) -> None:
+        """Refuse languages that the model does not know: they would drop every document.
+
+        Raises:
+            RecipeError: the model cannot be read, or has no label for a kept language.
+        """
+        known = _labels(self._path())
+        for code in self.keep:
+            if code not in known:
+                expected = f"expected some of its {len(known)} codes: {' '.join(sorted(known))}"
+                raise RecipeError(f"keep: the model {self.model!r} knows no language {code!r}; {expected}")
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        guess, max_chars = _load(self._path()), self.max_chars or None
+
+        def apply(rows: pa.Table) -> pa.Table:
+            guesses = [guess((text or "")[:max_chars]) for text in rows["text"].to_pylist()]
+            return pa.table(
+                {
+                    "lang": pa.array([lang for lang, _ in guesses], pa.string()),
+                    "lang_score": pa.array([score for _, score in guesses], pa.float64()),
+                }
+            )
+
+        return apply
+
+    @override
+    def judge(self, rows: pa.Table) -> pa.Table:
+        """First `uncertain_language`, with score and bound; then `unwanted_language`, with the language in `detail`."""
+        guesses = zip(rows["lang"].to_pylist(), rows["lang_score"].to_pylist(), strict=True)
+        verdicts = [self._verdict(*guess) for guess in guesses]
+        types = {RULE: pa.string(), "value": pa.float64(), "threshold": pa.float64(), "detail": pa.string()}
+        columns = zip(*verdicts, strict=True) if verdicts else [()] * len(types)
+        return pa.table({name: pa.array(column, types[name]) for name, column in zip(types, columns, strict=True)})
+
+    def _verdict(
+        self, lang: str | None, score: float | None
+    ) -> tuple[str | None, float | None, float | None, str | None]:
+        detail = json.dumps({"lang": lang})
+        if score is not None and score < self.min_score:
+            return "uncertain_language", score, self.min_score, detail
+        if self.keep and lang not in self.keep:
+            return "unwanted_language", None, None, detail
+        return None, None, None, None
+
+    def _path(self) -> Path:
+        if self.model in models.KNOWN:
+            return models.locate(self.model)
+        path = Path(self.model)
+        if not path.is_file():
+            known = ", ".join(sorted(models.KNOWN))
+            raise RecipeError(
+                f"model {self.model!r} is neither a known model nor a file: expected one of {known}, "
+                "or the path of a fastText .bin or .ftz"
+            )
+        return path
+
+
+def _load(path: Path) -> Callable[[str], Guess]:
+    """A function from text to the model's first guess; empty text gets what the model makes of no words."""
+    predict = _open(path)
+
+    def guess(text: str) -> Guess:
+        labels, scores = predict(text.replace("\n", " "))
+        # The model's sums are of float32, and its probabilities reach 1.00008.
+        return labels[0].removeprefix(_LABEL), min(float(scores[0]), 1.0)
+
+    return guess
+
+
+def _open(path: Path) -> Callable[..., tuple[tuple[str, ...], tuple[float, ...]]]:
+    import fasttext
+
+    try:
+        predict: Callable[..., tuple[tuple[str, ...], tuple[float, ...]]] = fasttext.load_model(str(path)).predict
+    except (ValueError, RuntimeError) as error:
+        raise RecipeError(f"model {str(path)!r} is no fastText model ({error}): give a .bin or .ftz file") from error
+    return predict
+
+
+@cache
+def _labels(path: Path) -> frozenset[str]:
+    labels, _ = _open(path)("", k=-1, threshold=-1.0)  # all of them, however unlikely
+    return frozenset(label.removeprefix(_LABEL) for label in labels)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RecipeError(f"model {str(path)!r} cannot be read: {error.strerror}; check its permissions") from error
