@@ -32,9 +32,11 @@ slow: install ## the slow proofs: tests marked slow, ray or browser
 	@$(BIN)/python -m pytest -q -m "(slow or ray or browser) and not network"
 
 check: install ## lint, format and types; changes nothing
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
+	@status=0; \
+	$(BIN)/ruff check || status=1; \
+	$(BIN)/ruff format --check || status=1; \
+	$(BIN)/mypy || status=1; \
+	exit $$status
 
 fix: install ## mend what ruff can mend, and format
 	@$(BIN)/ruff check --fix --exit-zero
@@ -50,7 +52,7 @@ lock: $(UV) ## compute requirements.lock again; all newest: make lock UPGRADE=--
 
 clean: ## remove .venv, caches and build products; leave data, runs and fetched models
 	@rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find benchmarks operators pipeline tests -type d -name __pycache__ -exec rm -rf {} +
+	@find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11, 3.12 or 3.13 on the PATH;" \
