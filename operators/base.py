@@ -118,7 +118,7 @@ class Operator(BaseModel):
         return TEXT
 
     def adds(self) -> Columns:
-        """Columns that the operator adds, unprefixed, with their Arrow types."""
+        """Columns that the operator adds, unprefixed, with their Arrow types. "_name" is seen by its own judge alone."""
         return {}
 
     def uses(self) -> tuple[str, ...]:
@@ -184,7 +184,7 @@ class Judge(Map):
         return ()
 
     def judge(self, rows: pa.Table) -> pa.Table:
-        """Verdicts for rows that hold `id`, the needed columns and the scores.
+        """Verdicts for rows that hold `id`, the needed columns, the scores, and the columns of the fold it joins.
 
         Returns a table of the same length with `rule: string` (null: kept), and where it has them `value: double`,
         `threshold: double`, `survivor: string`, `similarity: double`, `detail: string` (JSON).

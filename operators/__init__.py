@@ -1,0 +1,21 @@
+"""The operators, written out by hand: one file, one import, one word in the union."""
+
+from typing import Annotated, get_args
+
+from pydantic import Field
+
+from operators.base import Operator
+from operators.corpus_stats import CorpusStats
+from operators.exact_dedup import ExactDedup
+from operators.gopher_quality import GopherQuality
+from operators.gopher_repetition import GopherRepetition
+from operators.language_id import LanguageId
+from operators.minhash_dedup import MinhashDedup
+from operators.sample import Sample
+
+AnyOperator = Annotated[
+    CorpusStats | ExactDedup | GopherQuality | GopherRepetition | LanguageId | MinhashDedup | Sample,
+    Field(discriminator="kind"),
+]
+
+OPERATORS: tuple[type[Operator], ...] = get_args(get_args(AnyOperator)[0])

@@ -1,0 +1,113 @@
+"""This machine's cores, without Ray: spawned processes, or this process where one worker is asked for.
+
+Processes, not threads: operators that are not kernels hold the interpreter's lock (`docs/adr/0002-local-workers.md`
+has the measurement). A worker that is killed is replaced and its tasks run again, three times at most.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, TypeVar
+
+from operators.base import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from operators.base import Resources
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+ATTEMPTS = 3
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
+
+
+class LocalExecutor:
+    """`workers` processes that live as long as the run."""
+
+    def __init__(self, workers: int = 0) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(
+        self, task: Callable[[Item], Result], items: Sequence[Item], resources: Resources, label: str
+    ) -> Iterator[tuple[int, Result]]:
+        """See `Executor.map`. One worker runs in this process: no start-up cost, and a debugger sees everything."""
+        del resources, label  # This machine is all there is.
+        if self.workers == 1:
+            for index, item in enumerate(items):
+                yield index, task(item)
+            return
+        yield from self._spread(task, items)
+
+    def close(self) -> None:
+        """Kill the workers; what they were writing stays under temporary names."""
+        if self._pool is None:
+            return
+        processes = list((getattr(self._pool, "_processes", None) or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join()
+        self._pool = None
+
+    def _spread(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
+        attempts = [0] * len(items)
+        todo = list(range(len(items)))[::-1]
+        running: dict[Future[Result], int] = {}
+        while todo or running:
+            try:
+                while todo and len(running) < 2 * self.workers:
+                    index = todo.pop()
+                    attempts[index] += 1
+                    try:
+                        running[self._workers().submit(task, items[index])] = index
+                    except BrokenProcessPool:
+                        attempts[index] -= 1
+                        todo.append(index)
+                        raise
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    yield running.pop(future), result
+            except BrokenProcessPool as error:
+                lost = sorted(running.values(), reverse=True)
+                running.clear()
+                self.close()
+                if any(attempts[index] >= ATTEMPTS for index in lost):
+                    raise RunError(
+                        f"a worker died {ATTEMPTS} times in a row (killed, or out of memory?); try fewer --workers or a smaller "
+                        "outputs.shard_mb, then run again: finished work is kept"
+                    ) from error
+                todo.extend(lost)
+
+    def _workers(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
+        return self._pool
+
+
+def _start_worker(parent: int) -> None:
+    """One thread per library, Ctrl-C left to the driver, and an end when the driver is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ONE_THREAD:
+        os.environ[name] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    threading.Thread(target=_die_with, args=(parent,), daemon=True, name="watch-driver").start()
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)

@@ -1,0 +1,372 @@
+"""Input files -> balanced shards with stable ids.
+
+Which files share a shard follows from a hash of their relative paths alone: files are the leaves of a binary trie on
+that hash, and a branch becomes a shard once its text fits. Adding or removing a file changes the one shard that its
+hash falls into, or splits or joins that one. Large files are cut at fixed ranges and share a shard with nobody.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from operators.base import DataError, RecipeError, fingerprint
+from pipeline.corpus import HIDDEN, PATH, POSITION, View, logical_digest, parquet_bytes
+from pipeline.readers.base import BadRow, InputFile, Piece, ReadOptions, origin
+from pipeline.storage import Store, arrow_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline.recipe import Input
+
+REVISION: Final = 1
+MEGABYTE: Final = 1_000_000
+BAD_SCHEMA: Final = pa.schema(
+    [
+        ("source", pa.string()),
+        ("rule", pa.string()),
+        ("excerpt", pa.string()),
+        ("origin", pa.string()),
+        ("detail", pa.string()),
+        (PATH, pa.string()),
+        (POSITION, pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an input's entry decides about its documents; everything here is part of a shard's identity."""
+
+    source: str
+    format: str
+    options: ReadOptions
+    labels: tuple[tuple[str, Any], ...]
+    prefix_ids: bool
+    shard_bytes: int
+
+    @classmethod
+    def of(cls, entry: Input, *, shard_mb: float, num_corpora: int) -> Spec:
+        """The spec of a recipe's input."""
+        columns = entry.columns
+        options = ReadOptions(
+            text=columns.text,
+            id=columns.id,
+            rename=dict(columns.rename),
+            keep=None if columns.keep == "all" else columns.keep,
+            max_document_mb=entry.max_document_mb,
+            documents=entry.documents,
+        )
+        labels = tuple(sorted(entry.labels.items()))
+        prefix = bool(columns.id) and num_corpora > 1
+        return cls(entry.name, entry.format, options, labels, prefix, int(shard_mb * MEGABYTE))
+
+    @property
+    def identity(self) -> str:
+        """The spec as a fingerprint."""
+        content = {**asdict(self), "revision": REVISION}
+        content["labels"] = [[name, repr(value)] for name, value in self.labels]
+        return fingerprint(content)
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A file's digest and how it is cut."""
+
+    file: InputFile
+    digest: str
+    bytes: int
+    rows: int | None
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class InspectTask:
+    """Digest and layout of some files; remembered by size, times and inode (or an object's ETag)."""
+
+    root: str
+    format: str
+    piece_bytes: int
+
+    def __call__(self, files: tuple[InputFile, ...]) -> list[Inspected]:
+        """Inspect files in order."""
+        store = Store(self.root)
+        return [self._inspect(store, file) for file in files]
+
+    def _inspect(self, store: Store, file: InputFile) -> Inspected:
+        from pipeline.readers.files import digest
+        from pipeline.readers.pieces import plan_pieces
+        from pipeline.readers.formats import infer_format
+
+        kind = infer_format(file) if self.format == "auto" else self.format
+        stamp = _stamp(file)
+        name = f"inspected/{fingerprint([file.url, file.size, stamp, kind, self.piece_bytes])[:40]}.json" if stamp else ""
+        if name and store.exists(name):
+            content = store.read_json(name)
+        else:
+            layout = plan_pieces(file, kind, self.piece_bytes / MEGABYTE)
+            cuts = [[piece.start, piece.stop] for piece in layout.pieces]
+            content = {"digest": digest(file), "bytes": layout.bytes, "rows": layout.rows, "cuts": cuts}
+            if name:
+                store.write_json(name, content)
+        pieces = tuple(Piece(file, kind, start, stop) for start, stop in content["cuts"])
+        return Inspected(file, content["digest"], content["bytes"], content["rows"], pieces)
+
+
+def _stamp(file: InputFile) -> list[int] | None:
+    """What changes when a local file does; None where only its content can tell."""
+    if "::" in file.url or ("://" in file.url and not file.url.startswith("file://")):
+        return None
+    path = Path(file.url.removeprefix("file://"))
+    try:
+        stats = [entry.stat() for entry in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    except OSError:
+        return None
+    return [number for s in stats for number in (s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)]
+
+
+@dataclass(frozen=True)
+class IngestItem:
+    """The pieces that one task reads, with their files' digests; their documents follow in this order."""
+
+    pieces: tuple[tuple[Piece, str], ...]
+    bytes: int
+
+    @property
+    def label(self) -> str:
+        """For progress and errors."""
+        first = self.pieces[0][0].file.path
+        return first if len(self.pieces) == 1 else f"{first} and {len(self.pieces) - 1} more files"
+
+
+def group_files(files: Sequence[Inspected], shard_bytes: int) -> list[IngestItem]:
+    """Balanced groups by the trie of path hashes; the order of groups and of files in them follows the hash and path.
+
+    A group holds at most `shard_bytes` of text by estimate, and two sibling groups together more than that.
+    """
+    large = [f for f in files if len(f.pieces) > 1 or f.bytes > shard_bytes]
+    small = [f for f in files if not (len(f.pieces) > 1 or f.bytes > shard_bytes)]
+    keyed = sorted((hashlib.sha256(f.file.path.encode()).hexdigest(), f) for f in small)
+    groups = [(key, (tuple((f.pieces[0], f.digest) for f in group), sum(f.bytes for f in group))) for key, group in _trie(keyed, shard_bytes, 0)]
+    for file in large:
+        key = hashlib.sha256(file.file.path.encode()).hexdigest()
+        share = file.bytes // max(1, len(file.pieces))
+        groups.extend((key, (((piece, file.digest),), share)) for piece in file.pieces)
+    return [IngestItem(pieces, size) for _, (pieces, size) in sorted(groups, key=lambda group: group[0])]
+
+
+def _trie(keyed: list[tuple[str, Inspected]], limit: int, depth: int) -> Iterable[tuple[str, list[Inspected]]]:
+    """Split by the next bit of the hash until a branch fits."""
+    if not keyed:
+        return
+    if sum(f.bytes for _, f in keyed) <= limit or len(keyed) == 1 or depth == 256:
+        yield keyed[0][0], sorted((f for _, f in keyed), key=lambda f: f.file.path)
+        return
+    ones = [bool(int(key[depth // 4], 16) >> (3 - depth % 4) & 1) for key, _ in keyed]
+    for bit in (False, True):
+        yield from _trie([item for item, one in zip(keyed, ones, strict=True) if one == bit], limit, depth + 1)
+
+
+@dataclass(frozen=True)
+class IngestTask:
+    """Read pieces and commit shards, each of about `shard_bytes` of text, and the rows that could not be read."""
+
+    root: str
+    spec: Spec
+
+    def key(self, item: IngestItem) -> str:
+        """Made of the spec and of the files' paths, contents and ranges; not of where the files lie."""
+        pieces = [[p.file.path, digest, p.format, p.start, p.stop] for p, digest in item.pieces]
+        return fingerprint([self.spec.identity, pieces])
+
+    def __call__(self, item: IngestItem) -> dict[str, Any]:
+        """Returns {"shards": [...], "bad": file, "num_bad": {rule: rows}, "rows_read": n}."""
+        from pipeline.readers.pieces import read
+
+        store, key = Store(self.root), self.key(item)
+        writer = _ShardWriter(store, f"shards/{key[:2]}/{key[:32]}", self.spec)
+        bad: list[pa.Table] = []
+        rows_read = 0
+        for piece, _ in item.pieces:
+            for batch in read(piece, self.spec.options):
+                rows_read += batch.table.num_rows + len(batch.bad)
+                if batch.bad:
+                    bad.append(_bad_table(self.spec.source, piece.file.path, batch.bad))
+                if batch.table.num_rows:
+                    writer.add(piece, _document_table(self.spec, piece, batch.table, batch.positions))
+        result = {"shards": writer.finish(), "bad": "", "num_bad": {}, "rows_read": rows_read}
+        if bad:
+            table = pa.concat_tables(bad)
+            result["bad"] = f"dropped/{key[:2]}/{key}.arrow"
+            result["num_bad"] = dict(sorted(Counter(table["rule"].to_pylist()).items()))
+            store.write(result["bad"], arrow_bytes(table))
+        store.write_json(ingest_name(key), result)
+        return result
+
+
+def ingest_name(key: str) -> str:
+    """Where an ingest task's descriptor lies."""
+    return f"ingested/{key[:2]}/{key}.json"
+
+
+class _ShardWriter:
+    """Collects documents and commits a shard whenever the next one would not fit."""
+
+    def __init__(self, store: Store, prefix: str, spec: Spec) -> None:
+        self.store = store
+        self.prefix = prefix
+        self.spec = spec
+        self.tables: list[tuple[str, pa.Table]] = []
+        self.size = 0
+        self.shards: list[dict[str, Any]] = []
+        self.last: Piece | None = None
+
+    def add(self, piece: Piece, table: pa.Table) -> None:
+        """Add documents; cut where the running size of text passes the shard's size."""
+        ends = np.cumsum(pc.binary_length(table["text"]).to_numpy())
+        start = 0
+        while start < table.num_rows:
+            before = int(ends[start - 1]) if start else 0
+            room = self.spec.shard_bytes - self.size
+            stop = max(int(np.searchsorted(ends, before + room, side="right")), start + (0 if self.size else 1))
+            if stop > start:
+                self.tables.append((piece.file.path, table.slice(start, stop - start)))
+                self.size += int(ends[stop - 1]) - before
+            if stop < table.num_rows:
+                self._commit(piece)
+            start = stop
+        self.last = piece
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Commit what is left; returns the shards' descriptors in order."""
+        if self.last is not None and self.tables:
+            self._commit(self.last)
+        return self.shards
+
+    def _commit(self, piece: Piece) -> None:
+        from pipeline.readers.schema import fit, unify
+
+        named = list({str(table.schema): (path, table.schema) for path, table in self.tables}.values())
+        schema = unify(named)
+        table = pa.concat_tables([fit(table, schema, path) for path, table in self.tables]).combine_chunks()
+        name = f"{self.prefix}-{len(self.shards)}.parquet"
+        self.store.write(name, parquet_bytes(table))
+        self.shards.append(
+            {
+                "file": name,
+                "digest": logical_digest(table),
+                "rows": table.num_rows,
+                "bytes": self.size,
+                "style": f"{piece.format}/{self.spec.options.documents}",
+                "schema": base64.b64encode(table.schema.serialize()).decode(),
+                "first": self.tables[0][0],
+                "float_safe": float_safe(table),
+            }
+        )
+        self.tables, self.size = [], 0
+
+
+def float_safe(table: pa.Table) -> list[str]:
+    """The integer columns whose values all fit a double exactly."""
+    limit = 2**53
+    safe = []
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_integer(column.type):
+            low, high = pc.min_max(column).as_py().values()
+            if low is None or (low >= -limit and high <= limit):
+                safe.append(name)
+    return safe
+
+
+def _document_table(spec: Spec, piece: Piece, table: pa.Table, positions: Any) -> pa.Table:
+    """Rows as documents: `id, text, source`, the input's columns, the labels, and where each came from."""
+    rows, path = table.num_rows, piece.file.path
+    taken = [name for name in table.column_names if name in HIDDEN]
+    if taken:
+        raise RecipeError(f"input {spec.source!r}: {path} has a column {taken[0]!r}, a name that is ours; rename it")
+    clash = sorted({name for name, _ in spec.labels} & set(table.column_names))
+    if clash:
+        raise RecipeError(f"input {spec.source!r}: the label {clash[0]!r} is already a column of {path}; rename one of them")
+    if "id" in table.column_names and spec.options.id:
+        ids = table["id"].cast(pa.string())
+        if spec.prefix_ids:
+            ids = pc.binary_join_element_wise(pa.scalar(spec.source), ids, "/")
+    else:
+        ids = pa.array(document_ids(spec.source, path, positions), pa.string())
+    source = table["source"].cast(pa.string()) if "source" in table.column_names else pa.array([spec.source] * rows, pa.string())
+    columns: dict[str, Any] = {"id": ids, "text": table["text"].cast(pa.large_string()), "source": pc.fill_null(source, spec.source)}
+    columns.update({name: table[name] for name in table.column_names if name not in columns})
+    columns.update({name: pa.array([value] * rows) for name, value in spec.labels})
+    columns[PATH] = pa.array([path] * rows, pa.string())
+    columns[POSITION] = pa.array(positions, pa.int64())
+    return pa.table(columns)
+
+
+def document_ids(source: str, path: str, positions: Iterable[int]) -> list[str]:
+    """128-bit ids (hex) of rows without one: xxh3 of input name, relative path and position.
+
+    >>> document_ids("docs", "a.txt", [0])
+    ['b4c34f27d7ad3d2f1dc5ea1e27e0ad23']
+    """
+    import xxhash
+
+    return [xxhash.xxh3_128_hexdigest(f"{source}\0{path}\0{position}".encode()) for position in positions]
+
+
+def _bad_table(source: str, path: str, bad: Iterable[BadRow]) -> pa.Table:
+    rows = [
+        {"source": source, "rule": b.rule, "excerpt": b.excerpt, "origin": b.origin, "detail": b.detail, PATH: path, POSITION: b.position}
+        for b in bad
+    ]
+    return pa.Table.from_pylist(rows, BAD_SCHEMA)
+
+
+def view_of(shard: dict[str, Any]) -> View:
+    """The view on a fresh shard: all of its rows."""
+    return View(shard["file"], shard["digest"], shard["rows"], shard["rows"], shard["bytes"], shard["style"])
+
+
+def schema_of(shard: dict[str, Any]) -> pa.Schema:
+    """A shard's schema, from its descriptor."""
+    return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(shard["schema"])))
+
+
+def corpus_schema(shards: Sequence[dict[str, Any]]) -> pa.Schema:
+    """One schema for all shards: lossless, or DataError naming two files and the column."""
+    from pipeline.readers.schema import unify
+
+    distinct: dict[str, tuple[str, pa.Schema]] = {}
+    for shard in shards:
+        distinct.setdefault(shard["schema"], (shard["first"], schema_of(shard)))
+    schema = unify(list(distinct.values()))
+    for shard in shards:
+        for field in schema_of(shard):
+            widened = pa.types.is_integer(field.type) and pa.types.is_floating(schema.field(field.name).type)
+            if widened and field.name not in shard["float_safe"]:
+                raise DataError(
+                    f"{shard['first']}: the column {field.name!r} holds integers beyond 2^53, and another file has it as "
+                    f"{schema.field(field.name).type}: one type would lose digits; rename or leave out the column (columns: keep)"
+                )
+    return schema
+
+
+def origins(table: pa.Table, style: str) -> pa.Array:
+    """Where rows came from, for people, from their hidden columns."""
+    kind, _, documents = style.partition("/")
+    pairs = zip(table[PATH].to_pylist(), table[POSITION].to_pylist(), strict=True)
+    return pa.array([origin(p, kind, n, documents) for p, n in pairs], pa.string())
+
+
+def chunk(files: Sequence[InputFile], size: int) -> list[tuple[InputFile, ...]]:
+    """Files in groups of `size`."""
+    return [tuple(files[start : start + size]) for start in range(0, len(files), size)]

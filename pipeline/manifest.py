@@ -1,0 +1,153 @@
+"""What a run left behind in numbers: `manifest.json`, and the summary that `--json` prints."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import time
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+from operators.base import Composite, Judge
+from pipeline.ledger import NodeCounts
+from pipeline.plan import INGEST
+from pipeline.publish import artifact_parts
+
+if TYPE_CHECKING:
+    from pipeline.run import Runner
+
+FORMAT: Final = 1
+PACKAGES: Final = ("vocabmill", "pyarrow", "numpy", "numba", "tokenizers", "datasets", "fasttext-predict", "pydantic", "regex", "xxhash", "ray")
+
+
+def make_manifest(
+    runner: Runner, directory: str, files: list[dict[str, Any]], seconds: float, peak_rss_mb: float
+) -> dict[str, Any]:
+    """Everything that the report shows and that later commands read. Timings, dates and hosts appear only here."""
+    recipe = runner.recipe
+    steps = step_entries(runner)
+    return {
+        "format": FORMAT,
+        "name": recipe.name,
+        "run_id": directory.rsplit("/", 1)[-1],
+        "version": directory,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "host": socket.gethostname(),
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": versions(),
+        "inputs": [_input_entry(record) for record in runner.inputs],
+        "rows": rows_summary(runner),
+        "steps": steps,
+        "stages": [vars(record) for record in runner.records],
+        "files": {entry["name"]: {"path": f"{directory}/{entry['name']}", **_plain(entry)} for entry in files},
+        "kept": kept_facts(files),
+        "seconds": round(seconds, 3),
+        "peak_rss_mb": peak_rss_mb,
+    }
+
+
+def rows_summary(runner: Runner) -> dict[str, int]:
+    """Rows of the corpus inputs: read = kept + dropped + quarantined."""
+    corpora = {entry.name for entry in runner.recipe.inputs if entry.role == "corpus"}
+    records = [record for record in runner.inputs if record.name in corpora]
+    judged = {name: counts for name, counts in runner.counts.items() if isinstance(runner.plan.nodes[name].operator, Judge)}
+    repeated = sum(sum(c.dropped.values()) for name, c in judged.items() if runner.plan.nodes[name].step == INGEST)
+    return {
+        "read": sum(record.rows_read for record in records),
+        "kept": sum(view.num_rows for view in runner.corpus.views),
+        "dropped": sum(sum(c.dropped.values()) for name, c in judged.items() if runner.plan.nodes[name].step != INGEST),
+        "quarantined": sum(sum(record.quarantined.values()) for record in records) + repeated,
+    }
+
+
+def step_entries(runner: Runner) -> list[dict[str, Any]]:
+    """The steps in recipe order, each with its counts; the block list of ids comes first where there is one."""
+    artifacts = artifact_parts(runner)
+    kinds = {step.label: str(getattr(step, "kind", type(step).__name__)) for step in runner.recipe.steps}
+    names = [*(["exclude_ids"] if runner.recipe.exclude_ids else []), *kinds]
+    composites = {step.label for step in runner.recipe.steps if isinstance(step, Composite)}
+    entries = []
+    for step in names:
+        nodes = [node for node in runner.plan.nodes.values() if node.step == step and node.name in runner.counts]
+        if not nodes:
+            continue
+        own = [runner.counts[node.name] for node in nodes]
+        over_rows = [counts for counts in own if counts.rows_in] or own[:1]
+        total = NodeCounts()
+        for counts in own:
+            total.add(counts)
+        total.rows_in, total.bytes_in = over_rows[0].rows_in, over_rows[0].bytes_in
+        total.rows_out, total.bytes_out = over_rows[-1].rows_out, over_rows[-1].bytes_out
+        rules = [
+            rule._asdict() for node in nodes if isinstance(node.operator, Judge) for rule in node.operator.rules()
+        ]
+        entries.append(
+            {
+                "name": step,
+                "kind": kinds.get(step, step),
+                "composite": step in composites,
+                "fingerprint": runner.plan.fingerprint(nodes[-1].name),
+                **total.to_json(),
+                "rules": rules,
+                "artifacts": [part.name for part in artifacts.get(step, [])],
+            }
+        )
+    return entries
+
+
+def summary(manifest: dict[str, Any], out: str) -> dict[str, Any]:
+    """What `vocabmill run --json` prints."""
+    return {
+        "status": "done",
+        "out": out,
+        "report": f"{out}/report.html",
+        "steps": manifest["steps"],
+        "rows": manifest["rows"],
+        "artifacts": {step["name"]: step["artifacts"] for step in manifest["steps"] if step["artifacts"]},
+        "stages": manifest["stages"],
+        "seconds": manifest["seconds"],
+        "peak_rss_mb": manifest["peak_rss_mb"],
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that can change a result."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def kept_facts(files: list[dict[str, Any]]) -> dict[str, Any]:
+    """Documents and bytes of the published corpus by source and language, and the lengths, added up over its files."""
+    facts: dict[str, Any] = {"by_source": {}, "by_lang": {}, "lengths": Counter()}
+    for entry in files:
+        for group in ("by_source", "by_lang"):
+            for name, (rows, size) in entry.get(group, {}).items():
+                have = facts[group].setdefault(name, [0, 0])
+                facts[group][name] = [have[0] + rows, have[1] + size]
+        facts["lengths"].update(entry.get("lengths", {}))
+    facts["lengths"] = dict(sorted(facts["lengths"].items(), key=lambda kv: int(kv[0])))
+    return facts
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in ("rows", "bytes", "sha256")}
+
+
+def _input_entry(record: Any) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "files": record.files,
+        "rows_read": record.rows_read,
+        "rows": sum(shard["rows"] for shard in record.shards),
+        "bytes": record.bytes,
+        "shards": len(record.shards),
+        "quarantined": dict(sorted(record.quarantined.items())),
+    }
+
+

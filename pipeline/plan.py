@@ -1,0 +1,269 @@
+"""Recipe -> stages: which operators run together over a shard, and where an exchange or a reduction lies between.
+
+A shard stage is a run of maps, judges and folds over rows; it ends where a later operator needs the result of one of
+its folds. Folds over a reference input or over another fold's table are stages of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from operators.base import Composite, Fold, Judge, Map, Operator, RecipeError, Repeat, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipeline.recipe import Recipe
+
+BASE_COLUMNS: Final[dict[str, pa.DataType]] = {"id": pa.string(), "text": pa.large_string(), "source": pa.string()}
+INGEST: Final = "ingest"
+VERDICT: Final = "verdict"
+"""The stored name of an audited verdict; its public name is `<step>_verdict`."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator in its place. `step` is the recipe's step; `name` is that, or "step/stage" inside a composite."""
+
+    step: str
+    name: str
+    operator: Map | Fold
+    seed: int = 0
+    joins: str = ""
+    uses: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns that it adds: local name -> public name."""
+        return {name: public_name(self.step, self.operator, name) for name in self.operator.adds()}
+
+    def public(self, stored: str) -> str:
+        """A stored column's public name: an added one, a rewritten one (its own name), or the audited verdict."""
+        if stored in self.columns:
+            return self.columns[stored]
+        return f"{self.step}_{VERDICT}" if stored == VERDICT else stored
+
+    @property
+    def work(self) -> str:
+        """The identity of what it computes, upstream left out: scores for a judge, everything for others."""
+        leave_out = self.operator.verdict_only if isinstance(self.operator, Judge) else frozenset()
+        return self._fingerprint(leave_out)
+
+    @property
+    def verdict(self) -> str:
+        """The identity of a judge's verdict: all its parameters, and whether rows go."""
+        audit = isinstance(self.operator, Judge) and self.operator.audit
+        return fingerprint([self._fingerprint(frozenset()), audit])
+
+    def _fingerprint(self, leave_out: frozenset[str]) -> str:
+        seed = self.seed if type(self.operator).seeded else None
+        return fingerprint({**self.operator.identity(leave_out), "seed": seed})
+
+
+@dataclass(frozen=True)
+class ShardStage:
+    """Nodes that run in one task per shard, in order. `source` is "" for the corpus, else a reference input's name."""
+
+    nodes: tuple[Node, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class TableStage:
+    """A fold over the parts of an earlier fold's table."""
+
+    node: Node
+    source: str
+    table: str
+
+
+@dataclass(frozen=True)
+class RepeatStage:
+    """Table stages that run until the table `until` of `source` is empty."""
+
+    step: str
+    stages: tuple[TableStage, ...]
+    source: str
+    table: str
+    max_rounds: int
+
+
+Stage = ShardStage | TableStage | RepeatStage
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages in order, and the nodes by name."""
+
+    recipe: Recipe
+    stages: tuple[Stage, ...]
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def added(self) -> dict[str, tuple[pa.DataType, bool]]:
+        """The columns that the steps add, in step order: public name -> (type, whether it is published)."""
+        found: dict[str, tuple[pa.DataType, bool]] = {}
+        for node in self.nodes.values():
+            for name, kind in node.operator.adds().items():
+                found[node.public(name)] = (kind, not name.startswith("_"))
+            if isinstance(node.operator, Judge) and node.operator.audit:
+                found[node.public(VERDICT)] = (pa.string(), True)
+        return found
+
+    def fingerprint(self, name: str) -> str:
+        """A node's identity with everything that runs before it."""
+        chain: list[str] = []
+        for node in self.nodes.values():
+            chain.append(fingerprint([*chain[-1:], node.work, node.verdict]))
+            if node.name == name:
+                break
+        return chain[-1]
+
+
+def make_plan(recipe: Recipe, schema: Mapping[str, pa.DataType] | None = None, *, open_schema: bool = False) -> Plan:
+    """The plan; every step's columns are checked against `schema` (input columns) and what earlier steps add.
+
+    `open_schema` says that the inputs may hold further columns (JSON lines that were only peeked into).
+    """
+    nodes: dict[str, Node] = {}
+    stages: list[Stage] = []
+    columns = {**BASE_COLUMNS, **(schema or {})}
+    for operator in (*_ingest_steps(recipe), *recipe.steps):
+        check = getattr(operator, "check", None)
+        if check is not None:
+            check()
+        operator.models()
+        parts = operator.stages() if isinstance(operator, Composite) else (operator,)
+        for part in parts:
+            _place(recipe, operator, part, nodes, stages)
+        _check_columns(operator, parts, columns, open_schema=open_schema)
+    return Plan(recipe, tuple(stages), nodes)
+
+
+def _ingest_steps(recipe: Recipe) -> Iterable[Operator]:
+    from pipeline.identities import ExcludeIds, UniqueIds
+
+    if any(i.columns.id and i.role == "corpus" for i in recipe.inputs):
+        yield UniqueIds(name=INGEST)
+    if recipe.exclude_ids:
+        yield ExcludeIds.from_file(recipe.exclude_ids)
+
+
+def _place(
+    recipe: Recipe, step: Operator, part: Operator | Repeat, nodes: dict[str, Node], stages: list[Stage]
+) -> None:
+    if isinstance(part, Repeat):
+        inner = tuple(_table_stage(recipe, step, stage, nodes) for stage in part.stages)
+        source, _, table = part.until.partition("/")
+        stages.append(RepeatStage(step.label, inner, f"{step.label}/{source}", table, part.max_rounds))
+        return
+    if not isinstance(part, Map | Fold):
+        raise RecipeError(f"step {step.label!r}: {type(part).__name__} is neither a Map, a Fold nor a Composite")
+    source = part.source() if isinstance(part, Fold) else ""
+    if source.startswith("stage:"):
+        stages.append(_table_stage(recipe, step, part, nodes))
+        return
+    node = _node(recipe, step, part, nodes)
+    if source.startswith("input:"):
+        name = source.removeprefix("input:")
+        if name not in {i.name for i in recipe.inputs if i.role == "reference"}:
+            raise RecipeError(f"step {step.label!r}: there is no input {name!r} with `role: reference`")
+        stages.append(ShardStage((node,), name))
+        return
+    last = stages[-1] if stages else None
+    wanted = {node.joins, *(name for _, names in node.uses for name in names)}
+    if isinstance(last, ShardStage) and not last.source and not wanted & {n.name for n in last.nodes}:
+        stages[-1] = ShardStage((*last.nodes, node))
+    else:
+        stages.append(ShardStage((node,)))
+
+
+def _table_stage(recipe: Recipe, step: Operator, part: Fold, nodes: dict[str, Node]) -> TableStage:
+    source, _, table = part.source().removeprefix("stage:").partition("/")
+    return TableStage(_node(recipe, step, part, nodes), f"{step.label}/{source}", table)
+
+
+def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Node]) -> Node:
+    name = f"{step.label}/{part.label}" if isinstance(step, Composite) else step.label
+    if name in nodes:
+        raise RecipeError(f"step {step.label!r}: two of its stages are called {part.label!r}")
+
+    def resolve(wanted: str) -> tuple[str, ...]:
+        if f"{step.label}/{wanted}" in nodes:
+            return (f"{step.label}/{wanted}",)
+        found = tuple(n.name for n in nodes.values() if n.step == wanted and isinstance(n.operator, Fold))
+        if not found:
+            raise RecipeError(f"step {step.label!r} uses {wanted!r}, but no earlier step of that name leaves an artifact")
+        return found
+
+    joins = part.joins()
+    node = Node(
+        step.label,
+        name,
+        part,
+        recipe.seed,
+        resolve(joins)[0] if joins else "",
+        tuple((wanted, resolve(wanted)) for wanted in part.uses()),
+    )
+    nodes[name] = node
+    return node
+
+
+def _check_columns(
+    step: Operator, parts: Iterable[Operator | Repeat], columns: dict[str, pa.DataType], *, open_schema: bool
+) -> None:
+    """Refuse a step that reads what is not there or adds what already is; then add its columns."""
+    hidden = {"_path": pa.string(), "_position": pa.int64()}
+    for part in parts:
+        if isinstance(part, Repeat) or (isinstance(part, Fold) and part.source()):
+            continue
+        for name, kind in part.needs().items():
+            have = columns.get(name) or hidden.get(name)
+            if have is None and open_schema:
+                continue
+            if have is None:
+                raise RecipeError(
+                    f"step {step.label!r} reads the column {name!r}, which neither the inputs nor an earlier step have; "
+                    f"there are {', '.join(columns)}"
+                )
+            if have is not None and not fits(have, kind):
+                raise RecipeError(f"step {step.label!r} reads the column {name!r} as {kind}, but it is {have}")
+        added = {public_name(step.label, part, name): kind for name, kind in part.adds().items()}
+        if isinstance(part, Judge) and part.audit:
+            added[f"{step.label}_verdict"] = pa.string()
+        for name, kind in added.items():
+            if name in columns:
+                raise RecipeError(
+                    f"step {step.label!r} adds the column {name!r}, which is already there; rename the input's column "
+                    f"(inputs: columns: rename: {{{name}: other_{name}}}) or give the step another `name`"
+                )
+            columns[name] = kind
+
+
+def public_name(step: str, operator: Operator, name: str) -> str:
+    """A column's name among all columns: the step's name goes before it, but for `lang` and `lang_score`.
+
+    A name that begins with "_" is the operator's own: its judge sees it, nobody else, and it is not published.
+    """
+    if name in getattr(type(operator), "bare_columns", frozenset()):
+        return name
+    return f"_{step}{name}" if name.startswith("_") else f"{step}_{name}"
+
+
+def fits(have: pa.DataType, want: pa.DataType) -> bool:
+    """Whether a column of type `have` may be read as `want` (`null` type: anything).
+
+    >>> fits(pa.string(), pa.large_string()), fits(pa.int32(), pa.float64()), fits(pa.string(), pa.int64())
+    (True, True, False)
+    """
+    types = pa.types
+    if types.is_null(want) or have == want or types.is_null(have):
+        return True
+    strings = (types.is_string, types.is_large_string, types.is_string_view)
+    if any(test(want) for test in strings):
+        return any(test(have) for test in strings)
+    if types.is_floating(want):
+        return types.is_floating(have) or types.is_integer(have)
+    return bool(types.is_integer(want) and types.is_integer(have) and have.bit_width <= want.bit_width)

@@ -1,0 +1,76 @@
+"""One run from a recipe to a published snapshot: directories, lock, status, and what is said at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from operators.base import RecipeError
+from pipeline.manifest import make_manifest, summary
+from pipeline.progress import MemoryWatch, Progress
+from pipeline.publish import commit, publish
+from pipeline.report import render
+from pipeline.run import Runner
+from pipeline.storage import Store, exclusive
+
+if TYPE_CHECKING:
+    from pipeline.executors.base import Executor
+    from pipeline.recipe import Recipe
+
+
+def places(recipe: Recipe, out: str, work_dir: str) -> tuple[str, str]:
+    """The output and the work directory of a run."""
+    out = out or recipe.outputs.path
+    return out, work_dir or default_work_dir(out)
+
+
+def default_work_dir(out: str) -> str:
+    """`.vocabmill` beside the output."""
+    parent, slash, _ = out.rstrip("/").rpartition("/")
+    return f"{parent}{slash}.vocabmill"
+
+
+def run_recipe(
+    recipe: Recipe, executor: Executor, *, out: str = "", work_dir: str = "", until: str = "", quiet: bool = False
+) -> dict[str, Any]:
+    """Run, publish and report; returns the summary that `--json` prints. Holds the work directory meanwhile."""
+    out, work_dir = places(recipe, out, work_dir)
+    work, target = Store(work_dir), Store(out)
+    begin = time.monotonic()
+    with exclusive(work), MemoryWatch() as memory:
+        work.sweep()
+        if target.base != work.base:
+            target.sweep()
+        progress = Progress(work, recipe.name, quiet=quiet)
+        try:
+            runner = Runner(recipe, work, executor, progress)
+            runner.run(until)
+            if until:
+                progress.note(state="stopped", message=f"stopped after {until}")
+                return {"status": "stopped", "until": until, "out": out, "steps": [], "seconds": time.monotonic() - begin}
+            directory, files = publish(runner, target)
+            manifest = make_manifest(runner, directory, files, time.monotonic() - begin, memory.peak_mb)
+            commit(target, directory, manifest, render(manifest, _reader(target, directory)))
+        except BaseException as error:
+            progress.note(state="failed", message=str(error) or type(error).__name__)
+            raise
+        progress.note(state="done", message=directory)
+    return summary(manifest, out)
+
+
+def rebuild_report(out: str) -> str:
+    """Render the report of the current snapshot again; returns its path."""
+    target = Store(out)
+    if not target.exists("manifest.json"):
+        raise RecipeError(f"{out!r} holds no finished run: there is no manifest.json; run the recipe first")
+    manifest = target.read_json("manifest.json")
+    directory = manifest["version"]
+    target.write(f"{directory}/report.html", render(manifest, _reader(target, directory)).encode())
+    return target.full("report.html")
+
+
+def _reader(target: Store, directory: str) -> Any:
+    def read(name: str) -> bytes:
+        return target.read(f"{directory}/{name}")
+
+    return read

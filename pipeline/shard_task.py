@@ -1,0 +1,358 @@
+"""One shard through one stage: score what is not yet scored, judge, select, and fold. Runs in a worker.
+
+A result lies under a key made of what it was computed from, so a task that runs twice writes the same files, and a
+driver that finds a result does not send the task at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from operators.base import ROW, RULE, SHARD, BatchFn, Context, Fold, Judge, Map, RecipeError, RunError, fingerprint
+from pipeline.artifacts import StoredArtifact, StoredOutputs
+from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
+from pipeline.exchange import State, buckets_of, write_state
+from pipeline.ledger import EXAMPLES, EXCERPT_CHARS, NodeCounts, count_by_source, score_buckets
+from pipeline.plan import VERDICT, Node
+from pipeline.storage import Store, arrow_bytes, read_arrow
+
+_BOUND: dict[str, BatchFn] = {}
+VERDICT_TYPES = {
+    RULE: pa.string(),
+    "value": pa.float64(),
+    "threshold": pa.float64(),
+    "survivor": pa.string(),
+    "similarity": pa.float64(),
+    "detail": pa.string(),
+}
+
+
+@dataclass(frozen=True)
+class ShardItem:
+    """A shard's view, and its slice of every fold result that the stage joins (None: no rows for this shard)."""
+
+    index: int
+    label: str
+    view: View
+    slices: dict[str, State]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """What a worker needs to run a stage on any shard.
+
+    `artifacts` holds, per node, what each used name left; `joined` the columns of each fold whose rows are joined.
+    """
+
+    root: str
+    nodes: tuple[Node, ...]
+    schema: pa.Schema
+    artifacts: dict[str, dict[str, StoredOutputs]]
+    joined: dict[str, pa.Schema]
+
+    def key(self, item: ShardItem) -> str:
+        """The result's identity: the nodes' work and verdicts, the shard's content, slices and artifacts."""
+        needed: dict[str, str] = {}
+        made: set[str] = set()
+        for node in self.nodes:
+            needed.update({n: t for n, t in self.needed(node).items() if n not in made})
+            made.update(node.columns.values())
+        nodes = [[node.work, node.verdict, *self.inputs(node, item)] for node in self.nodes]
+        return fingerprint([nodes, item.view.digest(list(needed.items()))])
+
+    def inputs(self, node: Node, item: ShardItem) -> list[str]:
+        """Digests of what a node reads besides the rows."""
+        joined = item.slices.get(node.joins)
+        used = self.artifacts.get(node.name, {})
+        return [joined.digest if joined else "", *(used[name].digest for name in sorted(used))]
+
+    def needed(self, node: Node) -> dict[str, str]:
+        """The columns that a node reads from the rows, with their types as text."""
+        names = [name for name in node.operator.needs() if name in self.schema.names]
+        return {name: str(self.schema.field(name).type) for name in names}
+
+    def __call__(self, item: ShardItem) -> dict[str, Any]:
+        """Run the nodes in order and commit the result; returns its descriptor."""
+        worker = _ShardRun(self, item)
+        for place, node in enumerate(self.nodes):
+            worker.run(place, node)
+        return worker.commit()
+
+
+class _ShardRun:
+    """The state of one task: the frame, what was dropped so far, and the counts of each node."""
+
+    def __init__(self, task: ShardTask, item: ShardItem) -> None:
+        self.task = task
+        self.item = item
+        self.store = Store(task.root)
+        self.frame = Frame(self.store, item.view, task.schema)
+        self.num_bytes = item.view.num_bytes
+        self.dropped: list[pa.Table] = []
+        self.results: list[dict[str, Any]] = []
+
+    def run(self, place: int, node: Node) -> None:
+        """Run one node and note its counts and files."""
+        begin = time.perf_counter()
+        counts = NodeCounts(rows_in=len(self.frame), rows_out=len(self.frame), bytes_in=self.num_bytes, bytes_out=self.num_bytes)
+        result: dict[str, Any] = {"layers": []}
+        operator = node.operator
+        if isinstance(operator, Fold):
+            result["state"] = self._fold(node, operator, counts).to_json()
+        else:
+            self._map(node, operator, counts, result)
+            if isinstance(operator, Judge):
+                self._judge(place, node, operator, counts, result)
+        counts.seconds = time.perf_counter() - begin
+        result["counts"] = counts.to_json()
+        self.results.append(result)
+
+    def commit(self) -> dict[str, Any]:
+        """Write the selection, the dropped rows and the descriptor."""
+        view = self.frame.view
+        if view.selection and view.selection != self.item.view.selection and not self.store.exists(view.selection):
+            self.store.write(view.selection, arrow_bytes(self.frame.row_table()))
+        key = self.task.key(self.item)
+        dropped = ""
+        if self.dropped:
+            dropped = f"dropped/{key[:2]}/{key}.arrow"
+            self.store.write(dropped, arrow_bytes(pa.concat_tables(self.dropped)))
+        result = {
+            "nodes": self.results,
+            "dropped": dropped,
+            "num_dropped": sum(table.num_rows for table in self.dropped),
+            "selection": [view.selection, view.digest_of_selection, view.num_rows, view.num_bytes],
+        }
+        self.store.write_json(result_name(key), result)
+        return result
+
+    def _map(self, node: Node, operator: Map, counts: NodeCounts, result: dict[str, Any]) -> None:
+        """Compute the node's columns for the rows that have none yet, and put them beside the rows."""
+        stored = [*operator.adds(), *type(operator).rewrites]
+        if not stored:
+            return
+        key = self._layer_key(node)
+        file = f"layers/{node.work[:16]}/{key[:32]}.arrow"
+        have = read_arrow(self.store, file) if self.store.exists(file) else None
+        missing = self.frame.rows if have is None else np.setdiff1d(self.frame.rows, have[ROW].to_numpy(), assume_unique=True)
+        counts.rows_computed = len(missing)
+        if len(missing) or have is None:
+            fresh = self._compute(node, operator, missing, stored)
+            have = fresh if have is None else pa.concat_tables([have, fresh]).sort_by(ROW)
+            self.store.write(file, arrow_bytes(have))
+        mine = align(have, self.frame.rows)
+        if type(operator).rewrites:
+            self._note_rewrite(operator, mine, counts)
+        self._put(node, Layer(file, key), mine, stored, result)
+
+    def _put(self, node: Node, layer: Layer, mine: pa.Table, stored: list[str], result: dict[str, Any]) -> None:
+        """Add a layer to the view and its columns to the frame, under their public names."""
+        result["layers"].append([layer.file, layer.key, stored])
+        names = {node.public(name): name for name in stored}
+        self.frame.put(self.frame.view.with_layer(layer, names), {public: mine[name] for public, name in names.items()})
+
+    def _layer_key(self, node: Node) -> str:
+        view = replace(self.frame.view, digest_of_selection="")
+        needed = self.task.needed(node)
+        return fingerprint([node.work, view.digest(list(needed.items())), self.task.inputs(node, self.item)])
+
+    def _compute(self, node: Node, operator: Map, rows: Any, stored: list[str]) -> pa.Table:
+        table = self._rows_table(node)
+        if len(rows) != len(self.frame):
+            table = table.filter(pa.array(np.isin(self.frame.rows, rows, assume_unique=True)))
+        added = self._call(node, self._bound(node), table)
+        kinds = {**operator.adds(), **{name: pa.large_string() for name in type(operator).rewrites}}
+        if added.num_rows != len(rows) or set(added.column_names) != set(stored):
+            raise RunError(
+                f"step {node.step!r} returned {added.num_rows} rows with {added.column_names}, "
+                f"but {len(rows)} rows with {stored} were expected"
+            )
+        columns = {name: _as_type(added[name], kinds[name]) for name in stored}
+        return pa.table({ROW: pa.array(rows, pa.int32()), **columns})
+
+    def _note_rewrite(self, operator: Map, mine: pa.Table, counts: NodeCounts) -> None:
+        for name in type(operator).rewrites:
+            old, new = self.frame.table([name])[name], mine[name]
+            lengths = pc.binary_length(new)
+            changed = pc.fill_null(pc.not_equal(old, new), fill_value=True)
+            counts.bytes_rewritten += pc.sum(lengths.filter(changed)).as_py() or 0
+            if name == "text":
+                self.num_bytes = pc.sum(lengths).as_py() or 0
+                counts.bytes_out = self.num_bytes
+
+    def _judge(self, place: int, node: Node, operator: Judge, counts: NodeCounts, result: dict[str, Any]) -> None:
+        local = {public: name for name, public in node.columns.items()}
+        rows = self._rows_table(node)
+        if local:
+            scores = self.frame.table(local)
+            for public, name in local.items():
+                rows = rows.append_column(name, scores[public])
+                if pa.types.is_floating(scores[public].type) or pa.types.is_integer(scores[public].type):
+                    counts.scores[name] = score_buckets(scores[public])
+        verdict = _complete(self._call(node, operator.judge, rows))
+        rejected = verdict[RULE].is_valid().combine_chunks()
+        kept = pc.invert(rejected)
+        counts.sources = count_by_source(self.frame.table(["source"])["source"], kept)
+        broken = Counter({str(v["values"]): int(v["counts"]) for v in verdict[RULE].drop_null().value_counts().to_pylist()})
+        if operator.audit:
+            counts.audited = broken
+            self._record_verdict(node, verdict, result)
+        elif broken:
+            counts.dropped = broken
+            self._drop(place, node, verdict, rejected, counts)
+
+    def _record_verdict(self, node: Node, verdict: pa.Table, result: dict[str, Any]) -> None:
+        digest = hashlib.sha256(self.frame.rows.tobytes()).hexdigest()
+        key = fingerprint([node.verdict, self._layer_key(node), digest])
+        file = f"layers/{node.work[:16]}/{key[:32]}.arrow"
+        table = self.frame.row_table().append_column(VERDICT, verdict[RULE])
+        self.store.write(file, arrow_bytes(table))
+        self._put(node, Layer(file, key), table, [VERDICT], result)
+
+    def _drop(self, place: int, node: Node, verdict: pa.Table, rejected: pa.Array, counts: NodeCounts) -> None:
+        mine = self.frame.table(["id", "source", PATH, POSITION, "text"]).filter(rejected)
+        verdict = verdict.filter(rejected)
+        gone = pc.sum(pc.binary_length(mine["text"])).as_py() or 0
+        excerpt = pc.utf8_slice_codeunits(mine["text"], 0, EXCERPT_CHARS).cast(pa.string())
+        trace = pa.table(
+            {
+                ROW: pa.array(self.frame.rows[rejected.to_numpy(zero_copy_only=False)], pa.int32()),
+                "node": pa.array(np.full(mine.num_rows, place, np.int16)),
+                "id": mine["id"].cast(pa.string()),
+                "source": mine["source"].cast(pa.string()),
+                **{name: verdict[name] for name in VERDICT_TYPES},
+                "excerpt": excerpt,
+                PATH: mine[PATH].cast(pa.string()),
+                POSITION: mine[POSITION],
+            }
+        )
+        self.dropped.append(trace)
+        counts.examples = _examples(trace)
+        self.num_bytes -= gone
+        counts.bytes_out = self.num_bytes
+        left = pc.invert(rejected)
+        rows = self.frame.rows[left.to_numpy(zero_copy_only=False)]
+        counts.rows_out = len(rows)
+        digest = hashlib.sha256(rows.tobytes()).hexdigest()
+        file = f"selections/{digest[:2]}/{digest}.arrow"
+        self.frame.keep(left, self.frame.view.with_selection(file, digest, len(rows), self.num_bytes))
+
+    def _fold(self, node: Node, operator: Fold, counts: NodeCounts) -> State:
+        needed = self.task.needed(node)
+        key = fingerprint([node.work, self.frame.view.digest(list(needed.items())), self.task.inputs(node, self.item)])
+        name = f"states/{node.work[:16]}/{key[:32]}"
+        if self.store.exists(f"{name}.json"):
+            return State(**self.store.read_json(f"{name}.json"))
+        rows = self._rows_table(node).append_column(ROW, pa.array(self.frame.rows, pa.int32()))
+        partial = self._call(node, self._bound(node), rows)
+        counts.rows_computed = rows.num_rows
+        bucket = buckets_of(partial[operator.key]) if operator.key else None
+        state = write_state(self.store, f"{name}.arrow", partial, bucket)
+        self.store.write_json(f"{name}.json", state.to_json())
+        return state
+
+    def _rows_table(self, node: Node) -> pa.Table:
+        """What an operator sees: `id`, the columns it needs, and the columns of the fold that it joins."""
+        table = self.frame.table(dict.fromkeys(["id", *self.task.needed(node)]))
+        for name, kind in node.operator.needs().items():
+            if name in table.column_names and not pa.types.is_null(kind):
+                table = table.set_column(table.column_names.index(name), name, _as_type(table[name], kind))
+        if node.joins:
+            slice_ = self.item.slices.get(node.joins)
+            have = align(read_arrow(self.store, slice_.file), self.frame.rows) if slice_ else None
+            for column in self.task.joined[node.joins]:
+                if column.name not in (ROW, SHARD):
+                    values = have[column.name] if have is not None else pa.chunked_array([pa.nulls(len(self.frame), column.type)])
+                    table = table.append_column(column.name, values)
+        return table
+
+    def _bound(self, node: Node) -> BatchFn:
+        """The operator's function, bound once per worker."""
+        used = self.task.artifacts.get(node.name, {})
+        key = fingerprint([node.work, node.verdict, [used[name].digest for name in sorted(used)]])
+        if key not in _BOUND:
+            _BOUND[key] = node.operator.bind(context_of(self.store, node, used))
+        return _BOUND[key]
+
+    def _call(self, node: Node, function: BatchFn, table: pa.Table) -> pa.Table:
+        """Call an operator; an error names step, shard and the first document that causes it."""
+        try:
+            return function(table)
+        except (RunError, RecipeError, MemoryError):
+            raise
+        except Exception as error:
+            culprit = _culprit(function, table)
+            where = f"document {culprit!r} of {self.item.label}" if culprit is not None else self.item.label
+            raise RunError(f"step {node.step!r} failed on {where}: {type(error).__name__}: {error}") from error
+
+
+def result_name(key: str) -> str:
+    """Where a shard task's descriptor lies."""
+    return f"results/{key[:2]}/{key}.json"
+
+
+def context_of(store: Store, node: Node, used: dict[str, StoredOutputs]) -> Context:
+    """What `bind` and `finish` receive."""
+    return Context(node.seed, {name: StoredArtifact(store, outputs) for name, outputs in used.items()})
+
+
+def view_after(view: View, nodes: tuple[Node, ...], result: dict[str, Any]) -> View:
+    """The view that a stage's result leaves. Results hold no step names: `nodes` gives the columns theirs."""
+    for node, done in zip(nodes, result["nodes"], strict=True):
+        for file, key, stored in done["layers"]:
+            view = view.with_layer(Layer(file, key), {node.public(name): name for name in stored})
+    file, digest, num_rows, num_bytes = result["selection"]
+    return view.with_selection(file, digest, num_rows, num_bytes)
+
+
+def _as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == kind or pa.types.is_null(kind) else column.cast(kind)
+
+
+def _complete(verdict: pa.Table) -> pa.Table:
+    """A verdict with all its columns, absent ones null."""
+    rows = verdict.num_rows
+    return pa.table(
+        {
+            name: _as_type(verdict[name], kind) if name in verdict.column_names else pa.chunked_array([pa.nulls(rows, kind)])
+            for name, kind in VERDICT_TYPES.items()
+        }
+    )
+
+
+def _examples(trace: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """A few dropped documents per rule, chosen by a hash of their ids, so that any sharding shows the same."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for rule in trace[RULE].unique().to_pylist():
+        rows = trace.filter(pc.equal(trace[RULE], rule)).select(["id", "source", "value", "threshold", "survivor", "similarity", "excerpt", "detail"])
+        order = [hashlib.blake2b(str(i).encode(), digest_size=6).hexdigest() for i in rows["id"].to_pylist()]
+        best = sorted(range(len(order)), key=order.__getitem__)[:EXAMPLES]
+        found[rule] = [{"order": order[i], **rows.slice(i, 1).to_pylist()[0]} for i in best]
+    return found
+
+
+def _culprit(function: BatchFn, table: pa.Table) -> str | None:
+    """The id of the first document on which a pure function fails alone; None where it fails only together."""
+    while table.num_rows > 1:
+        half = table.num_rows // 2
+        first = table.slice(0, half)
+        table = first if _fails(function, first) else table.slice(half)
+    if table.num_rows == 1 and _fails(function, table):
+        return str(table["id"][0].as_py())
+    return None
+
+
+def _fails(function: BatchFn, table: pa.Table) -> bool:
+    try:
+        function(table)
+    except Exception:  # noqa: BLE001 - whatever an operator raises: the question is only whether it does.
+        return True
+    return False
