@@ -108,7 +108,8 @@ class CorpusStats(Fold):
         records = list(_records(_TOTAL, [None] * rows.num_rows, measures, repeats))
         for column in dict.fromkeys(self.by):
             records += _records(column, rows[column].cast(pa.string()).to_pylist(), measures, repeats)
-        return pa.table(dict(zip(_STATE.names, zip(*records, strict=True), strict=True)), _STATE)
+        columns = zip(*records, strict=True) if records else [()] * len(_STATE)
+        return pa.table(dict(zip(_STATE.names, columns, strict=True)), _STATE)
 
 
 def measure(texts: list[str | None]) -> Measures:

@@ -6,7 +6,7 @@ n-grams that overlap are counted as often as they occur. A document without text
 
 Each rule is a plain function here; the n-gram rules have a second form that looks only at n-grams whose 64-bit
 fingerprint falls into a shared bucket, then compares the strings. It gives the same numbers whatever the fingerprints
-are: they only save work. Price: about 5 MB/s of English with tokenisation.
+are: they only save work. Price: 3.5 MB/s of a core with tokenisation, 2 MB/s where texts have 250 bytes.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Spaces separate words and belong to none; every other code point belongs to exac
 3. An ideograph, a run of `.`, a run of `-`, and any other symbol are words of their own, with the extends that follow.
 
 Rule 3 has no dictionary: Chinese, Japanese and Thai words are characters here, one to a word. Against spaCy's English
-tokens, which the reference uses, the differences are listed in docs/rules.md. Price: about 25 MB/s.
+tokens, which the reference uses, the differences are listed in docs/rules.md. Price: about 20 MB/s.
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from operators import gopher_repetition
+from operators.base import RULE, Context
+from operators.conditions import Condition
+from operators.gopher_repetition import (
+    REPEATED,
+    TOP,
+    GopherRepetition,
+    NgramIndex,
+    repeated_ngram_chars,
+    repetition_scores,
+    top_ngram_chars,
+)
+from operators.words import split_words
+from tests.operators.harness import corpus, run
+
+ODD = [
+    "",
+    " ",
+    "\n\n\n",
+    "one",
+    "...",
+    "\U0001f600 \U0001f600",
+    "\x00",
+    "\u0645\u0631 \u0628",
+    "\u0301",
+    "\u4f60\u597d",
+]
+# Few letters: n-grams repeat, and different words have the same concatenation; some words hold a space.
+WORDS = st.lists(st.text(st.sampled_from("ab "), min_size=1, max_size=3), max_size=60)
+BOUNDS = {name for name in GopherRepetition.model_fields if name.startswith("max_")} - {"max_drop_ratio"}
+
+
+def rule(text: str, **bounds: float) -> str | None:
+    """The verdict on one text, with only the named rules switched on."""
+    operator = GopherRepetition.model_validate(dict.fromkeys(BOUNDS, 1e9) | bounds)
+    verdict: str | None = operator.judge(operator.bind(Context(0, {}))(corpus([text])))[RULE][0].as_py()
+    return verdict
+
+
+@given(WORDS, st.sampled_from([1, 8, 22]))
+def test_the_index_gives_what_the_plain_functions_define(words: list[str], bits: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gopher_repetition, "_MAX_BUCKET_BITS", bits)  # 1: every n-gram shares its bucket
+        index = NgramIndex(words)
+        for n in TOP:
+            assert index.top_ngram_chars(n) == top_ngram_chars(words, n)
+        for n in REPEATED:
+            assert index.repeated_ngram_chars(n) == repeated_ngram_chars(words, n)
+
+
+@given(st.text() | st.text(st.sampled_from("ab .\n")))
+def test_every_text_has_finite_scores_of_at_least_zero(text: str) -> None:
+    scores = repetition_scores(text, split_words(text))
+    assert len(scores) == len(GopherRepetition().adds())
+    assert all(0 <= score < float("inf") for score in scores)
+    assert all(score <= 1 for score in scores[1:5]), "shares of parts, and of characters without overlap"
+
+
+@pytest.mark.parametrize(
+    ("passes", "fails", "name", "bounds"),
+    [
+        ("x", "", "empty_text", {}),
+        ("a\n\nb\n\n\na\n\nc", "a\n\nb\n\na", "duplicate_paragraphs", {"max_dup_paragraph_ratio": 0.25}),
+        ("aa\n\naa\n\nbb", "aa\n\naa\n\nb", "duplicate_paragraph_characters", {"max_dup_paragraph_char_ratio": 0.2}),
+        ("a\nb\n\na\nc", "a\nb\na", "duplicate_lines", {"max_dup_line_ratio": 0.25}),
+        ("aa\naa\nbbbb", "aa\naa\nbbb", "duplicate_line_characters", {"max_dup_line_char_ratio": 0.2}),
+        ("a b a b " + "c" * 16, "a b a b " + "c" * 15, "frequent_2_gram", {"max_top_2_gram_ratio": 0.25}),
+    ],
+)
+def test_each_rule_speaks_just_beyond_its_bound(passes: str, fails: str, name: str, bounds: dict[str, float]) -> None:
+    assert rule(passes, **bounds) is None
+    assert rule(fails, **bounds) == name
+
+
+@pytest.mark.parametrize("n", TOP)
+def test_the_first_n_gram_is_the_top_one_where_none_repeats(n: int) -> None:
+    start, bound = " ".join("abcd"[:n]) + " ", {f"max_top_{n}_gram_ratio": 0.25}
+    assert rule(start + "e" * (6 * n - 4), **bound) is None
+    assert rule(start + "e" * (6 * n - 5), **bound) == f"frequent_{n}_gram"
+
+
+@pytest.mark.parametrize("n", REPEATED)
+def test_repeated_n_grams_speak_just_beyond_their_bound(n: int) -> None:
+    twice, bound = (" ".join("abcdefghij"[:n]) + " ") * 2, {f"max_dup_{n}_gram_ratio": 0.2}
+    assert rule(twice + "x" * n, **bound) is None
+    assert rule(twice + "x" * (n - 1), **bound) == f"repeated_{n}_grams"
+
+
+def test_paragraphs_are_stripped_and_lines_are_not() -> None:
+    scores = dict(zip(GopherRepetition().adds(), repetition_scores("\na\nb\n", ["a", "b"]), strict=True))
+    assert scores["dup_paragraph_ratio"] == 0
+    assert scores["dup_line_ratio"] == 0.25, "the empty text before the first line feed and after the last"
+
+
+def test_the_first_broken_rule_names_the_verdict() -> None:
+    texts = {"prose": "one two three four five six seven eight nine ten", "twice": "a\n\na", "empty": ""}
+    engine = run(
+        GopherRepetition(max_top_2_gram_ratio=0.5, max_top_3_gram_ratio=0.5, max_top_4_gram_ratio=0.5), [corpus(texts)]
+    )
+    assert engine.kept_ids == {"prose"}
+    assert engine.dropped[RULE].to_pylist() == ["duplicate_paragraphs", "empty_text"]
+    assert engine.dropped["value"].to_pylist() == [0.5, 0]
+
+
+@given(st.lists(st.text() | st.sampled_from(ODD), max_size=8), st.integers(1, 3))
+def test_batch_split_does_not_matter(texts: list[str], size: int) -> None:
+    table = corpus([*ODD, *texts])
+    whole, split = (run(GopherRepetition(audit=True), [table], batch_rows=rows) for rows in (100, size))
+    assert whole.kept.combine_chunks() == split.kept.combine_chunks()
+    assert all(whole.kept[name].null_count == 0 for name in GopherRepetition().adds())
+
+
+def test_no_rows_and_null_texts_are_no_error() -> None:
+    score = GopherRepetition().bind(Context(0, {}))
+    assert score(corpus([])).num_rows == 0
+    assert score(pa.table({"id": ["a"], "text": pa.array([None], pa.large_string())}))["num_chars"].to_pylist() == [0]
+
+
+def test_rows_outside_the_condition_pass_with_null_scores() -> None:
+    operator = GopherRepetition(only=Condition(column="lang", values=("en",)))
+    engine = run(operator, [corpus(["a\n\na", "b\n\nb"], lang=["en", "de"])])
+    assert engine.kept["lang"].to_pylist() == ["de"]
+    assert all(engine.kept[name].to_pylist() == [None] for name in operator.adds())
+
+
+def test_every_bound_is_moved_without_scoring_and_none_may_be_off() -> None:
+    assert GopherRepetition.verdict_only == BOUNDS
+    assert len(BOUNDS) == 13
+    operator = GopherRepetition(max_dup_7_gram_ratio=0.5)
+    assert GopherRepetition.model_validate(operator.model_dump(mode="json")) == operator
+    for wrong in (None, -0.1):
+        with pytest.raises(ValidationError):
+            GopherRepetition.model_validate({"max_dup_line_ratio": wrong})
