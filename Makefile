@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WARM := $(VENV)/.warm
 EXTRAS := ray,s3,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 UV := build/lock/bin/uv
@@ -13,12 +14,14 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& { echo "$$python"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow check fix bench lock clean
+.PHONY: help install models demo test slow check fix bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## make .venv with the locked packages, fetch the models, compile the kernels
+install: $(STAMP) models $(WARM) ## make .venv with the locked packages, fetch the models, compile the kernels
+
+models: $(STAMP)
 	@$(BIN)/python -m pipeline.fetch models
 
 demo: install ## run recipes/quickstart.yaml on data fetched for it
@@ -31,14 +34,14 @@ test: install ## the default tests and all doctests
 slow: install ## the slow proofs: tests marked slow, ray or browser
 	@$(BIN)/python -m pytest -q -m "(slow or ray or browser) and not network"
 
-check: install ## lint, format and types; changes nothing
+check: $(STAMP) ## lint, format and types; changes nothing
 	@status=0; \
 	$(BIN)/ruff check || status=1; \
 	$(BIN)/ruff format --check || status=1; \
 	$(BIN)/mypy || status=1; \
 	exit $$status
 
-fix: install ## mend what ruff can mend, and format
+fix: $(STAMP) ## mend what ruff can mend, and format
 	@$(BIN)/ruff check --fix --exit-zero
 	@$(BIN)/ruff format
 
@@ -60,6 +63,13 @@ $(STAMP): pyproject.toml requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the packages of requirements.lock into $(VENV) (the first time: some minutes)"
 	@$(PIP) install -qq --constraint requirements.lock --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# On failure the log of the run is shown; a run's work is never read again.
+$(WARM): $(STAMP) infra/warm.yaml $(wildcard operators/kernels/*.py)
+	@echo "compiling the kernels"
+	@rm -rf build/warm build/.vocabmill build/warm.log && mkdir -p build
+	@$(BIN)/vocabmill run infra/warm.yaml >build/warm.log 2>&1 || { cat build/warm.log >&2; exit 1; }
 	@touch $@
 
 $(UV):
