@@ -118,7 +118,7 @@ class Operator(BaseModel):
         return TEXT
 
     def adds(self) -> Columns:
-        """Columns that the operator adds, unprefixed, with their Arrow types. "_name" is seen by its own judge alone."""
+        """Columns that it adds, unprefixed, with their Arrow types. Only its own judge sees a name like "_name"."""
         return {}
 
     def uses(self) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class Map(Operator):
     """Columns that it replaces (`text`); `bind`'s function returns them beside the added ones."""
 
     def joins(self) -> str:
-        """The earlier fold whose `_rows` table is joined to the rows by position ("" for none); absent rows get nulls."""
+        """The earlier fold whose `_rows` table is joined to the rows by position, absent rows as nulls ("": none)."""
         return ""
 
     def bind(self, context: Context) -> BatchFn:
@@ -221,7 +221,7 @@ class Fold(Operator):
         raise NotImplementedError
 
     def merge(self, state: pa.Table) -> pa.Table:
-        """Reduce concatenated states to one of the same schema: associative and commutative. The default keeps all rows.
+        """Reduce concatenated states to one of the same schema: associative and commutative. Here: keep all rows.
 
         A keyed state that came from rows has `_shard` and `_row` by then.
         """

@@ -72,11 +72,15 @@ class StoredArtifact:
     def read(self, name: str) -> bytes:
         """The bytes of one file."""
         if name not in self._outputs.files:
-            raise RunError(f"the artifact has no file {name!r}; it has {', '.join(sorted(self._outputs.files)) or 'none'}")
+            raise RunError(
+                f"the artifact has no file {name!r}; it has {', '.join(sorted(self._outputs.files)) or 'none'}"
+            )
         return self._store.read(self._outputs.files[name])
 
     def table(self, name: str) -> pa.Table:
         """One output table, its parts joined in order."""
         if name not in self._outputs.tables:
-            raise RunError(f"the artifact has no table {name!r}; it has {', '.join(sorted(self._outputs.tables)) or 'none'}")
+            raise RunError(
+                f"the artifact has no table {name!r}; it has {', '.join(sorted(self._outputs.tables)) or 'none'}"
+            )
         return pa.concat_tables([read_parquet(self._store, part.file) for part in self._outputs.tables[name]])

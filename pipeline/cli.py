@@ -68,12 +68,18 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="steps.<name>.<field>=value; may be repeated"
     )
     where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--work-dir", default="", metavar="DIR", help="unpublished results (default: .vocabmill beside the output)")
+    where.add_argument(
+        "--work-dir", default="", metavar="DIR", help="unpublished results (default: .vocabmill beside the output)"
+    )
     where.add_argument("--out", default="", metavar="DIR", help="instead of the recipe's outputs.path")
     execute = argparse.ArgumentParser(add_help=False)
     execute.add_argument("--executor", choices=("local", "ray"), default="local")
-    execute.add_argument("--address", default="", help="a running Ray cluster to join (ray executor); else one is started here")
-    execute.add_argument("--workers", type=_positive, default=0, metavar="N", help="tasks at a time (default: all cores)")
+    execute.add_argument(
+        "--address", default="", help="a running Ray cluster to join (ray executor); else one is started here"
+    )
+    execute.add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="tasks at a time (default: all cores)"
+    )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else there")
     sub = top.add_subparsers(required=True, metavar="COMMAND")

@@ -33,7 +33,9 @@ def run(options: argparse.Namespace) -> int:
     _check_until(recipe, options.until)
     executor = make_executor(options)
     try:
-        result = run_recipe(recipe, executor, out=options.out, work_dir=options.work_dir, until=options.until, quiet=options.json)
+        result = run_recipe(
+            recipe, executor, out=options.out, work_dir=options.work_dir, until=options.until, quiet=options.json
+        )
     finally:
         executor.close()
     print(json.dumps(result, ensure_ascii=False) if options.json else _closing(result))
@@ -113,7 +115,9 @@ def make_executor(options: argparse.Namespace) -> Executor:
 
         return RayExecutor(options.workers, options.address)
     if options.address:
-        raise RecipeError(f"--address {options.address} is for --executor ray; add that option or leave the address out")
+        raise RecipeError(
+            f"--address {options.address} is for --executor ray; add that option or leave the address out"
+        )
     from pipeline.executors.local import LocalExecutor
 
     return LocalExecutor(options.workers)
@@ -147,5 +151,3 @@ def _closing(result: dict[str, Any]) -> str:
         lines.append(f"  {step}: {', '.join(files[:4])}{' ...' if len(files) > 4 else ''}")
     lines.append(f"report: {result['report']}")
     return "\n".join(lines)
-
-

@@ -72,12 +72,12 @@ def logical_digest(table: pa.Table) -> str:
 
 def _content(array: pa.Array) -> Iterable[bytes | memoryview]:
     if array.null_count:
-        yield memoryview(np.asarray(array.is_null()))
+        yield np.asarray(array.is_null()).tobytes()
     kind = array.type
     if pa.types.is_dictionary(kind):
         yield from _content(array.cast(kind.value_type))
     elif pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
-        yield memoryview(np.ascontiguousarray(pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False)))
+        yield pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False).tobytes()
         offsets = np.frombuffer(array.buffers()[1], np.int64, len(array) + 1, array.offset * 8)
         data = array.buffers()[2]
         if data is not None:
@@ -87,7 +87,7 @@ def _content(array: pa.Array) -> Iterable[bytes | memoryview]:
     elif pa.types.is_binary(kind):
         yield from _content(array.cast(pa.large_binary()))
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        yield memoryview(np.ascontiguousarray(array.fill_null(0).to_numpy(zero_copy_only=False)))
+        yield array.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
     else:  # Nested and rare types: their IPC form, from a copy that starts at offset 0.
         yield memoryview(arrow_bytes(pa.table({"c": pa.concat_arrays([array])})))
 
@@ -229,7 +229,11 @@ def align(table: pa.Table, rows: NDArray[np.int32]) -> pa.Table:
     if len(have) == len(rows) and np.array_equal(have, rows):
         return table
     place = np.searchsorted(have, rows)
-    absent = (place >= len(have)) | (have[np.minimum(place, len(have) - 1)] != rows) if len(have) else np.ones(len(rows), bool)
+    absent = (
+        (place >= len(have)) | (have[np.minimum(place, len(have) - 1)] != rows)
+        if len(have)
+        else np.ones(len(rows), bool)
+    )
     return table.take(pa.array(place, mask=absent))
 
 

@@ -60,7 +60,8 @@ def buckets_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
         digest = xxhash.xxh3_64_intdigest
         mixed = np.fromiter((digest(key) for key in column.cast(pa.large_binary()).to_pylist()), np.uint64, len(column))
-    return (mixed >> np.uint64(56)).astype(np.int64)
+    bucket: NDArray[np.int64] = (mixed >> np.uint64(56)).astype(np.int64)
+    return bucket
 
 
 def write_state(store: Store, name: str, table: pa.Table, bucket: NDArray[np.int64] | None = None) -> State:

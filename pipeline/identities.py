@@ -36,7 +36,7 @@ EXCLUDED_ID = "excluded_id"
 
 
 class UniqueIds(Composite):
-    """Quarantine every row whose id an earlier row has, in the order of path and position. Runs where inputs map ids."""
+    """Quarantine every row whose id an earlier row has, by path and position. Runs where inputs map ids."""
 
     @override
     def needs(self) -> Columns:

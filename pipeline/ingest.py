@@ -20,11 +20,13 @@ import pyarrow.compute as pc
 
 from operators.base import DataError, RecipeError, fingerprint
 from pipeline.corpus import HIDDEN, PATH, POSITION, View, logical_digest, parquet_bytes
-from pipeline.readers.base import BadRow, InputFile, Piece, ReadOptions, origin
+from pipeline.readers.base import BadRow, Documents, InputFile, Piece, ReadOptions, origin
 from pipeline.storage import Store, arrow_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from pipeline.recipe import Input
 
@@ -85,41 +87,58 @@ class Inspected:
     file: InputFile
     digest: str
     bytes: int
-    rows: int | None
     pieces: tuple[Piece, ...]
 
 
 @dataclass(frozen=True)
 class InspectTask:
-    """Digest and layout of some files; remembered by size, times and inode (or an object's ETag)."""
+    """Digest and layout of some files; remembered by size, times and inode, so an unchanged file is read once."""
 
     root: str
     format: str
     piece_bytes: int
 
-    def __call__(self, files: tuple[InputFile, ...]) -> list[Inspected]:
-        """Inspect files in order."""
-        store = Store(self.root)
-        return [self._inspect(store, file) for file in files]
+    def name_of(self, files: tuple[InputFile, ...]) -> str:
+        """Where the descriptor lies; "" where only the content could tell whether a file has changed."""
+        stamps = [_stamp(file) for file in files]
+        if None in stamps:
+            return ""
+        known = [[file.url, file.size, stamp] for file, stamp in zip(files, stamps, strict=True)]
+        return f"inspected/{fingerprint([known, self.format, self.piece_bytes, REVISION])[:40]}.json"
 
-    def _inspect(self, store: Store, file: InputFile) -> Inspected:
+    def __call__(self, files: tuple[InputFile, ...]) -> dict[str, Any]:
+        """Returns {"files": [{"digest", "format", "bytes", "cuts"}, ...]} in order."""
+        name = self.name_of(files)
+        result = {"files": [self._inspect(file) for file in files]}
+        if name:
+            Store(self.root).write_json(name, result)
+        return result
+
+    def _inspect(self, file: InputFile) -> dict[str, Any]:
         from pipeline.readers.files import digest
-        from pipeline.readers.pieces import plan_pieces
         from pipeline.readers.formats import infer_format
+        from pipeline.readers.pieces import plan_pieces
 
         kind = infer_format(file) if self.format == "auto" else self.format
-        stamp = _stamp(file)
-        name = f"inspected/{fingerprint([file.url, file.size, stamp, kind, self.piece_bytes])[:40]}.json" if stamp else ""
-        if name and store.exists(name):
-            content = store.read_json(name)
-        else:
-            layout = plan_pieces(file, kind, self.piece_bytes / MEGABYTE)
-            cuts = [[piece.start, piece.stop] for piece in layout.pieces]
-            content = {"digest": digest(file), "bytes": layout.bytes, "rows": layout.rows, "cuts": cuts}
-            if name:
-                store.write_json(name, content)
-        pieces = tuple(Piece(file, kind, start, stop) for start, stop in content["cuts"])
-        return Inspected(file, content["digest"], content["bytes"], content["rows"], pieces)
+        layout = plan_pieces(file, kind, self.piece_bytes / MEGABYTE)
+        cuts = [[piece.start, piece.stop] for piece in layout.pieces]
+        return {"digest": digest(file), "format": kind, "bytes": layout.bytes, "cuts": cuts}
+
+
+def inspected(file: InputFile, content: dict[str, Any]) -> Inspected:
+    """A file with what `InspectTask` found."""
+    pieces = tuple(Piece(file, content["format"], start, stop) for start, stop in content["cuts"])
+    return Inspected(file, content["digest"], content["bytes"], pieces)
+
+
+def bundles(files: Sequence[InputFile], size: int) -> list[tuple[InputFile, ...]]:
+    """About `size` files each, by a hash of their paths, so that a further file changes one bundle."""
+    count = 1 << max(0, (len(files) // size).bit_length())
+    found: dict[int, list[InputFile]] = {}
+    for file in files:
+        number = int.from_bytes(hashlib.sha256(file.path.encode()).digest()[:8]) % count
+        found.setdefault(number, []).append(file)
+    return [tuple(found[number]) for number in sorted(found)]
 
 
 def _stamp(file: InputFile) -> list[int] | None:
@@ -156,7 +175,10 @@ def group_files(files: Sequence[Inspected], shard_bytes: int) -> list[IngestItem
     large = [f for f in files if len(f.pieces) > 1 or f.bytes > shard_bytes]
     small = [f for f in files if not (len(f.pieces) > 1 or f.bytes > shard_bytes)]
     keyed = sorted((hashlib.sha256(f.file.path.encode()).hexdigest(), f) for f in small)
-    groups = [(key, (tuple((f.pieces[0], f.digest) for f in group), sum(f.bytes for f in group))) for key, group in _trie(keyed, shard_bytes, 0)]
+    groups = [
+        (key, (tuple((f.pieces[0], f.digest) for f in group), sum(f.bytes for f in group)))
+        for key, group in _trie(keyed, shard_bytes, 0)
+    ]
     for file in large:
         key = hashlib.sha256(file.file.path.encode()).hexdigest()
         share = file.bytes // max(1, len(file.pieces))
@@ -183,6 +205,11 @@ class IngestTask:
     root: str
     spec: Spec
 
+    def name_of(self, item: IngestItem) -> str:
+        """Where the descriptor lies."""
+        key = self.key(item)
+        return f"ingested/{key[:2]}/{key}.json"
+
     def key(self, item: IngestItem) -> str:
         """Made of the spec and of the files' paths, contents and ranges; not of where the files lie."""
         pieces = [[p.file.path, digest, p.format, p.start, p.stop] for p, digest in item.pieces]
@@ -203,19 +230,14 @@ class IngestTask:
                     bad.append(_bad_table(self.spec.source, piece.file.path, batch.bad))
                 if batch.table.num_rows:
                     writer.add(piece, _document_table(self.spec, piece, batch.table, batch.positions))
-        result = {"shards": writer.finish(), "bad": "", "num_bad": {}, "rows_read": rows_read}
+        result: dict[str, Any] = {"shards": writer.finish(), "bad": "", "num_bad": {}, "rows_read": rows_read}
         if bad:
             table = pa.concat_tables(bad)
             result["bad"] = f"dropped/{key[:2]}/{key}.arrow"
             result["num_bad"] = dict(sorted(Counter(table["rule"].to_pylist()).items()))
             store.write(result["bad"], arrow_bytes(table))
-        store.write_json(ingest_name(key), result)
+        store.write_json(self.name_of(item), result)
         return result
-
-
-def ingest_name(key: str) -> str:
-    """Where an ingest task's descriptor lies."""
-    return f"ingested/{key[:2]}/{key}.json"
 
 
 class _ShardWriter:
@@ -288,7 +310,7 @@ def float_safe(table: pa.Table) -> list[str]:
     return safe
 
 
-def _document_table(spec: Spec, piece: Piece, table: pa.Table, positions: Any) -> pa.Table:
+def _document_table(spec: Spec, piece: Piece, table: pa.Table, positions: NDArray[np.int64]) -> pa.Table:
     """Rows as documents: `id, text, source`, the input's columns, the labels, and where each came from."""
     rows, path = table.num_rows, piece.file.path
     taken = [name for name in table.column_names if name in HIDDEN]
@@ -296,15 +318,25 @@ def _document_table(spec: Spec, piece: Piece, table: pa.Table, positions: Any) -
         raise RecipeError(f"input {spec.source!r}: {path} has a column {taken[0]!r}, a name that is ours; rename it")
     clash = sorted({name for name, _ in spec.labels} & set(table.column_names))
     if clash:
-        raise RecipeError(f"input {spec.source!r}: the label {clash[0]!r} is already a column of {path}; rename one of them")
+        raise RecipeError(
+            f"input {spec.source!r}: the label {clash[0]!r} is already a column of {path}; rename one of them"
+        )
     if "id" in table.column_names and spec.options.id:
         ids = table["id"].cast(pa.string())
         if spec.prefix_ids:
             ids = pc.binary_join_element_wise(pa.scalar(spec.source), ids, "/")
     else:
         ids = pa.array(document_ids(spec.source, path, positions), pa.string())
-    source = table["source"].cast(pa.string()) if "source" in table.column_names else pa.array([spec.source] * rows, pa.string())
-    columns: dict[str, Any] = {"id": ids, "text": table["text"].cast(pa.large_string()), "source": pc.fill_null(source, spec.source)}
+    source = (
+        table["source"].cast(pa.string())
+        if "source" in table.column_names
+        else pa.array([spec.source] * rows, pa.string())
+    )
+    columns: dict[str, Any] = {
+        "id": ids,
+        "text": table["text"].cast(pa.large_string()),
+        "source": pc.fill_null(source, spec.source),
+    }
     columns.update({name: table[name] for name in table.column_names if name not in columns})
     columns.update({name: pa.array([value] * rows) for name, value in spec.labels})
     columns[PATH] = pa.array([path] * rows, pa.string())
@@ -325,7 +357,15 @@ def document_ids(source: str, path: str, positions: Iterable[int]) -> list[str]:
 
 def _bad_table(source: str, path: str, bad: Iterable[BadRow]) -> pa.Table:
     rows = [
-        {"source": source, "rule": b.rule, "excerpt": b.excerpt, "origin": b.origin, "detail": b.detail, PATH: path, POSITION: b.position}
+        {
+            "source": source,
+            "rule": b.rule,
+            "excerpt": b.excerpt,
+            "origin": b.origin,
+            "detail": b.detail,
+            PATH: path,
+            POSITION: b.position,
+        }
         for b in bad
     ]
     return pa.Table.from_pylist(rows, BAD_SCHEMA)
@@ -354,8 +394,9 @@ def corpus_schema(shards: Sequence[dict[str, Any]]) -> pa.Schema:
             widened = pa.types.is_integer(field.type) and pa.types.is_floating(schema.field(field.name).type)
             if widened and field.name not in shard["float_safe"]:
                 raise DataError(
-                    f"{shard['first']}: the column {field.name!r} holds integers beyond 2^53, and another file has it as "
-                    f"{schema.field(field.name).type}: one type would lose digits; rename or leave out the column (columns: keep)"
+                    f"{shard['first']}: the column {field.name!r} holds integers beyond 2^53; another file has it as "
+                    f"{schema.field(field.name).type}: one type would lose digits; rename or leave out the column "
+                    "(columns: keep)"
                 )
     return schema
 
@@ -364,9 +405,5 @@ def origins(table: pa.Table, style: str) -> pa.Array:
     """Where rows came from, for people, from their hidden columns."""
     kind, _, documents = style.partition("/")
     pairs = zip(table[PATH].to_pylist(), table[POSITION].to_pylist(), strict=True)
-    return pa.array([origin(p, kind, n, documents) for p, n in pairs], pa.string())
-
-
-def chunk(files: Sequence[InputFile], size: int) -> list[tuple[InputFile, ...]]:
-    """Files in groups of `size`."""
-    return [tuple(files[start : start + size]) for start in range(0, len(files), size)]
+    by_line: Documents = "line" if documents == "line" else "file"
+    return pa.array([origin(p, kind, n, by_line) for p, n in pairs], pa.string())

@@ -54,7 +54,9 @@ class NodeCounts:
         content = dict(vars(self))
         content["dropped"] = dict(sorted(self.dropped.items()))
         content["audited"] = dict(sorted(self.audited.items()))
-        content["scores"] = {name: dict(sorted(c.items(), key=lambda kv: float(kv[0]))) for name, c in self.scores.items()}
+        content["scores"] = {
+            name: dict(sorted(c.items(), key=lambda kv: float(kv[0]))) for name, c in self.scores.items()
+        }
         return content
 
     @classmethod
@@ -83,7 +85,11 @@ def score_buckets(column: pa.ChunkedArray) -> Counter[str]:
 
 def count_by_source(before: pa.ChunkedArray, kept: pa.Array) -> dict[str, list[int]]:
     """Rows in and rows kept by source."""
-    table = pa.table({"source": before, "kept": kept.cast(pa.int64())}).group_by("source").aggregate([("kept", "count"), ("kept", "sum")])
+    table = (
+        pa.table({"source": before, "kept": kept.cast(pa.int64())})
+        .group_by("source")
+        .aggregate([("kept", "count"), ("kept", "sum")])
+    )
     return {
         str(row["source"]): [row["kept_count"], row["kept_sum"]]
         for row in sorted(table.to_pylist(), key=lambda row: str(row["source"]))

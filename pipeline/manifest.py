@@ -15,10 +15,23 @@ from pipeline.plan import INGEST
 from pipeline.publish import artifact_parts
 
 if TYPE_CHECKING:
+    from pipeline.intake import InputRecord
     from pipeline.run import Runner
 
 FORMAT: Final = 1
-PACKAGES: Final = ("vocabmill", "pyarrow", "numpy", "numba", "tokenizers", "datasets", "fasttext-predict", "pydantic", "regex", "xxhash", "ray")
+PACKAGES: Final = (
+    "vocabmill",
+    "pyarrow",
+    "numpy",
+    "numba",
+    "tokenizers",
+    "datasets",
+    "fasttext-predict",
+    "pydantic",
+    "regex",
+    "xxhash",
+    "ray",
+)
 
 
 def make_manifest(
@@ -51,7 +64,9 @@ def rows_summary(runner: Runner) -> dict[str, int]:
     """Rows of the corpus inputs: read = kept + dropped + quarantined."""
     corpora = {entry.name for entry in runner.recipe.inputs if entry.role == "corpus"}
     records = [record for record in runner.inputs if record.name in corpora]
-    judged = {name: counts for name, counts in runner.counts.items() if isinstance(runner.plan.nodes[name].operator, Judge)}
+    judged = {
+        name: counts for name, counts in runner.counts.items() if isinstance(runner.plan.nodes[name].operator, Judge)
+    }
     repeated = sum(sum(c.dropped.values()) for name, c in judged.items() if runner.plan.nodes[name].step == INGEST)
     return {
         "read": sum(record.rows_read for record in records),
@@ -79,9 +94,7 @@ def step_entries(runner: Runner) -> list[dict[str, Any]]:
             total.add(counts)
         total.rows_in, total.bytes_in = over_rows[0].rows_in, over_rows[0].bytes_in
         total.rows_out, total.bytes_out = over_rows[-1].rows_out, over_rows[-1].bytes_out
-        rules = [
-            rule._asdict() for node in nodes if isinstance(node.operator, Judge) for rule in node.operator.rules()
-        ]
+        rules = [rule._asdict() for node in nodes if isinstance(node.operator, Judge) for rule in node.operator.rules()]
         entries.append(
             {
                 "name": step,
@@ -139,7 +152,7 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key in ("rows", "bytes", "sha256")}
 
 
-def _input_entry(record: Any) -> dict[str, Any]:
+def _input_entry(record: InputRecord) -> dict[str, Any]:
     return {
         "name": record.name,
         "files": record.files,
@@ -149,5 +162,3 @@ def _input_entry(record: Any) -> dict[str, Any]:
         "shards": len(record.shards),
         "quarantined": dict(sorted(record.quarantined.items())),
     }
-
-

@@ -162,7 +162,7 @@ def _place(
     if not isinstance(part, Map | Fold):
         raise RecipeError(f"step {step.label!r}: {type(part).__name__} is neither a Map, a Fold nor a Composite")
     source = part.source() if isinstance(part, Fold) else ""
-    if source.startswith("stage:"):
+    if isinstance(part, Fold) and source.startswith("stage:"):
         stages.append(_table_stage(recipe, step, part, nodes))
         return
     node = _node(recipe, step, part, nodes)
@@ -195,7 +195,9 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
             return (f"{step.label}/{wanted}",)
         found = tuple(n.name for n in nodes.values() if n.step == wanted and isinstance(n.operator, Fold))
         if not found:
-            raise RecipeError(f"step {step.label!r} uses {wanted!r}, but no earlier step of that name leaves an artifact")
+            raise RecipeError(
+                f"step {step.label!r} uses {wanted!r}, but no earlier step of that name leaves an artifact"
+            )
         return found
 
     joins = part.joins()
@@ -225,8 +227,8 @@ def _check_columns(
                 continue
             if have is None:
                 raise RecipeError(
-                    f"step {step.label!r} reads the column {name!r}, which neither the inputs nor an earlier step have; "
-                    f"there are {', '.join(columns)}"
+                    f"step {step.label!r} reads the column {name!r}, which neither the inputs nor an earlier step "
+                    f"have; there are {', '.join(columns)}"
                 )
             if have is not None and not fits(have, kind):
                 raise RecipeError(f"step {step.label!r} reads the column {name!r} as {kind}, but it is {have}")
@@ -265,5 +267,5 @@ def fits(have: pa.DataType, want: pa.DataType) -> bool:
     if any(test(want) for test in strings):
         return any(test(have) for test in strings)
     if types.is_floating(want):
-        return types.is_floating(have) or types.is_integer(have)
+        return bool(types.is_floating(have) or types.is_integer(have))
     return bool(types.is_integer(want) and types.is_integer(have) and have.bit_width <= want.bit_width)

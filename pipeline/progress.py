@@ -19,6 +19,8 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.progress import Progress as Bar
+
     from pipeline.storage import Store
 
 PLAIN_SECONDS: Final = 5.0
@@ -45,7 +47,7 @@ class Progress:
         with stage:
             yield stage
 
-    def note(self, **changes: Any) -> None:
+    def note(self, **changes: str | float) -> None:
         """Update the status file, at most about once a second unless the stage or the state changes."""
         urgent = "state" in changes or "stage" in changes
         self.status.update(changes, updated=time.time())
@@ -78,7 +80,7 @@ class Stage:
             self._bar.stop()
         if not self.owner.quiet and error[0] is None:
             again = f" ({self.reused} of {self.total} found done)" if self.reused else ""
-            print(f"{self.label}: {self.total} tasks in {time.monotonic() - self.begin:.1f} s{self._rate()}{again}", file=sys.stderr)
+            _tell(f"{self.label}: {self.total} tasks in {time.monotonic() - self.begin:.1f} s{self._rate()}{again}")
 
     def advance(self, num_bytes: int = 0) -> None:
         """One task is done; it read `num_bytes` of text."""
@@ -89,7 +91,7 @@ class Stage:
             self._bar.update(self._bar.task_ids[0], completed=self.done, rate=self._rate())
         elif not self.owner.quiet and time.monotonic() - self.shown > PLAIN_SECONDS and self.done < self.total:
             self.shown = time.monotonic()
-            print(f"{self.label}: {self.done} of {self.total} tasks{self._rate()}{self._left()}", file=sys.stderr)
+            _tell(f"{self.label}: {self.done} of {self.total} tasks{self._rate()}{self._left()}")
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self.begin
@@ -102,14 +104,18 @@ class Stage:
         return f", about {(time.monotonic() - self.begin) / fresh * (self.total - self.done):.0f} s left"
 
 
-def _bar(label: str, total: int, done: int) -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+def _tell(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
-    bar = Bar(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
+
+def _bar(label: str, total: int, done: int) -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
     bar.add_task(label, total=total, completed=done, rate="")
     return bar
 

@@ -1,8 +1,8 @@
 """From views to what a person gets: corpus, dropped, artifacts, manifest, all or nothing.
 
-A snapshot's files lie under `.versions/<run id>/`. On a local disk the public names (`corpus`, `manifest.json`, ...) lead
-through one symbolic link, `.current`, that is replaced by a rename; on an object store the manifest names the version's
-files and is written last, after copies under the public names.
+A snapshot's files lie under `.versions/<run id>/`. On a local disk the public names (`corpus`, `manifest.json`, ...)
+lead through one symbolic link, `.current`, that is replaced by a rename; on an object store the manifest names the
+version's files and is written last, after copies under the public names.
 """
 
 from __future__ import annotations
@@ -94,12 +94,20 @@ class PublishTask:
                 content: Any = parquet_bytes(table)
                 rows = table.num_rows
             case DroppedPart():
-                table = pa.concat_tables([DROPPED_SCHEMA.empty_table(), *(_trace(store, *trace) for trace in part.traces)])
+                table = pa.concat_tables(
+                    [DROPPED_SCHEMA.empty_table(), *(_trace(store, *trace) for trace in part.traces)]
+                )
                 content, rows = parquet_bytes(table), table.num_rows
             case Copy():
                 content, rows = store.read(part.file), 0
         out.write(f"{self.version}/{part.name}", content)
-        return {"name": part.name, "rows": rows, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **facts}
+        return {
+            "name": part.name,
+            "rows": rows,
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            **facts,
+        }
 
 
 def corpus_parts(views: list[View], part_bytes: int) -> list[Part]:
@@ -117,9 +125,14 @@ def corpus_parts(views: list[View], part_bytes: int) -> list[Part]:
 
 def dropped_parts(runner: Runner) -> list[Part]:
     """First what ingest quarantined, by input, then what the steps dropped, by shard and stage."""
+    traces: list[tuple[tuple[str, tuple[str, ...], str], int]]
     traces = [((file, (), ""), 0) for record in runner.inputs for file in record.bad]
     corpus = runner.corpus
-    traces += [((file, steps, view.style), view.num_shard_rows) for view, files in zip(corpus.views, corpus.dropped, strict=True) for file, steps in files]
+    traces += [
+        ((file, steps, view.style), view.num_shard_rows)
+        for view, files in zip(corpus.views, corpus.dropped, strict=True)
+        for file, steps in files
+    ]
     groups: list[list[tuple[str, tuple[str, ...], str]]] = [[]]
     rows = 0
     for trace, size in traces:
@@ -152,7 +165,10 @@ def public_columns(runner: Runner) -> tuple[str, ...]:
 def run_id(runner: Runner) -> str:
     """The snapshot's name: made of its content, so that a run that changes nothing publishes nothing new."""
     content = [
-        [[view.digest([(c, "") for c in public_columns(runner)]), *(f for f, _ in dropped)] for view, dropped in zip(runner.corpus.views, runner.corpus.dropped, strict=True)],
+        [
+            [view.digest([(c, "") for c in public_columns(runner)]), *(f for f, _ in dropped)]
+            for view, dropped in zip(runner.corpus.views, runner.corpus.dropped, strict=True)
+        ],
         [[name, outputs.digest] for name, outputs in sorted(runner.outputs.items())],
         [record.bad for record in runner.inputs],
         public_columns(runner),
@@ -167,8 +183,12 @@ def publish(runner: Runner, out: Store) -> tuple[str, list[dict[str, Any]]]:
     version = f"{VERSIONS}/{run_id(runner)}"
     task = PublishTask(runner.store.root, out.root, version, runner.corpus.schema, public_columns(runner))
     copies = [copy for parts in artifact_parts(runner).values() for copy in parts]
-    items: list[Part] = [*corpus_parts(runner.corpus.views, int(runner.recipe.outputs.shard_mb * MEGABYTE)), *dropped_parts(runner), *copies]
-    return version, runner._map(task, items, "publish")
+    items: list[Part] = [
+        *corpus_parts(runner.corpus.views, int(runner.recipe.outputs.shard_mb * MEGABYTE)),
+        *dropped_parts(runner),
+        *copies,
+    ]
+    return version, runner.work.run_all(task, items, "publish")
 
 
 def commit(out: Store, version: str, manifest: dict[str, Any], report: str) -> None:
@@ -200,7 +220,9 @@ def _stale(out: Store, manifest: dict[str, Any]) -> list[str]:
     """Public files of an earlier snapshot that this one does not have."""
     found = []
     for directory in ("corpus", "dropped"):
-        found += [f"{directory}/{name}" for name in out.names(directory) if f"{directory}/{name}" not in manifest["files"]]
+        found += [
+            f"{directory}/{name}" for name in out.names(directory) if f"{directory}/{name}" not in manifest["files"]
+        ]
     return found
 
 
@@ -215,7 +237,8 @@ def _trace(store: Store, file: str, steps: tuple[str, ...], style: str) -> pa.Ta
     if not steps:
         detail = pc.if_else(pc.equal(table["detail"], ""), pa.scalar(None, pa.string()), _json_strings(table["detail"]))
         columns = {
-            "id": empty(pa.string()), "source": table["source"], "step": pa.array([INGEST] * rows, pa.string()), "rule": table["rule"],
+            "id": empty(pa.string()), "source": table["source"], "rule": table["rule"],
+            "step": pa.array([INGEST] * rows, pa.string()),
             "value": empty(pa.float64()), "threshold": empty(pa.float64()), "survivor": empty(pa.string()),
             "similarity": empty(pa.float64()), "excerpt": table["excerpt"], "origin": table["origin"], "detail": detail,
         }  # fmt: skip
@@ -238,7 +261,11 @@ def _facts(table: pa.Table) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for name in ("source", "lang"):
         if name in table.column_names:
-            rows = pa.table({"k": table[name].cast(pa.string()), "b": lengths}).group_by("k").aggregate([("b", "count"), ("b", "sum")])
+            rows = (
+                pa.table({"k": table[name].cast(pa.string()), "b": lengths})
+                .group_by("k")
+                .aggregate([("b", "count"), ("b", "sum")])
+            )
             facts[f"by_{name}"] = {str(r["k"]): [r["b_count"], r["b_sum"]] for r in rows.to_pylist()}
     facts["lengths"] = dict(Counter(str(int(n).bit_length()) for n in lengths.to_pylist()))
     return facts

@@ -101,7 +101,9 @@ def _import_operator(kind: str) -> type[Operator]:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise PydanticCustomError("kind", "cannot import {kind}: {error}", {"kind": repr(kind), "error": str(error)}) from error
+        raise PydanticCustomError(
+            "kind", "cannot import {kind}: {error}", {"kind": repr(kind), "error": str(error)}
+        ) from error
     if not (isinstance(found, type) and issubclass(found, Operator)):
         raise PydanticCustomError("kind", "{kind} is no subclass of operators.base.Operator", {"kind": repr(kind)})
     return found
@@ -126,12 +128,16 @@ class Recipe(_Strict):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise PydanticCustomError(
-                    "unique", "two {what}s are called {name}; give one of them another `name`", {"what": what, "name": repr(twice[0])}
+                    "unique",
+                    "two {what}s are called {name}; give one of them another `name`",
+                    {"what": what, "name": repr(twice[0])},
                 )
         if not any(i.role == "corpus" for i in self.inputs):
             raise PydanticCustomError("inputs", "every input is a reference; at least one must have `role: corpus`")
         if {"ingest", "exclude_ids"} & {s.label for s in self.steps}:
-            raise PydanticCustomError("unique", "no step may be called 'ingest' or 'exclude_ids': dropped/ uses those names")
+            raise PydanticCustomError(
+                "unique", "no step may be called 'ingest' or 'exclude_ids': dropped/ uses those names"
+            )
         return self
 
 
@@ -143,7 +149,9 @@ def load_recipe(path: str, settings: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"cannot read the recipe {path!r}: {error}") from error
     content, lines = load_yaml(text, path)
     if not isinstance(content, dict):
-        raise RecipeError(f"{path}:1: a recipe is a mapping with name, inputs, steps and outputs; this is {content!r:.60}")
+        raise RecipeError(
+            f"{path}:1: a recipe is a mapping with name, inputs, steps and outputs; this is {content!r:.60}"
+        )
     for setting in settings:
         _apply(content, setting)
     return validate_recipe(content, path, lines)
@@ -159,7 +167,11 @@ def validate_recipe(content: dict[str, Any], path: str, lines: Lines) -> Recipe:
 
 
 def _describe(fault: Any, path: str, lines: Lines) -> str:
-    place = [part for part in fault["loc"] if not (isinstance(part, str) and (part in _KINDS or part.startswith(("function-", "tuple["))))]
+    place = [
+        part
+        for part in fault["loc"]
+        if not (isinstance(part, str) and (part in _KINDS or part.startswith(("function-", "tuple["))))
+    ]
     while place and place[-1] in ("str", "int", "float", "bool", "literal['all']"):
         place.pop()
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
@@ -169,7 +181,11 @@ def _describe(fault: Any, path: str, lines: Lines) -> str:
         "missing": "missing",
     }.get(fault["type"], str(fault["msg"]))
     given = fault.get("input")
-    shown = f", not {given!r:.80}" if fault["type"] not in ("missing", "extra_forbidden", "kind", "unique") and not isinstance(given, dict | list) else ""
+    shown = (
+        f", not {given!r:.80}"
+        if fault["type"] not in ("missing", "extra_forbidden", "kind", "unique") and not isinstance(given, dict | list)
+        else ""
+    )
     return f"{path}:{line}: {where or 'recipe'}: {message}{shown}"
 
 
@@ -185,15 +201,21 @@ def _apply(content: dict[str, Any], setting: str) -> None:
     place: Any = content
     for depth, part in enumerate(parts[:-1]):
         if isinstance(place, list):
-            named = [item for item in place if isinstance(item, dict) and (item.get("name") or item.get("kind")) == part]
+            named = [
+                item for item in place if isinstance(item, dict) and (item.get("name") or item.get("kind")) == part
+            ]
             if not named:
                 known = [str(item.get("name") or item.get("kind")) for item in place if isinstance(item, dict)]
-                raise RecipeError(f"--set {setting!r}: {'.'.join(parts[:depth])} has no {part!r}; there are {', '.join(known)}")
+                raise RecipeError(
+                    f"--set {setting!r}: {'.'.join(parts[:depth])} has no {part!r}; there are {', '.join(known)}"
+                )
             place = named[0]
         else:
             place = place.setdefault(part, {})
         if not isinstance(place, dict | list):
             raise RecipeError(f"--set {setting!r}: {'.'.join(parts[: depth + 1])} holds {place!r}, which has no fields")
     if isinstance(place, list):
-        raise RecipeError(f"--set {setting!r}: name the {parts[-2]} entry and its field, such as {parts[-2]}.NAME.FIELD=value")
+        raise RecipeError(
+            f"--set {setting!r}: name the {parts[-2]} entry and its field, such as {parts[-2]}.NAME.FIELD=value"
+        )
     place[parts[-1]] = value

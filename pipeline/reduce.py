@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from operators.base import ROW, ROWS, SHARD, Fold, RecipeError, RunError, fingerprint
+from operators.base import ROW, ROWS, SHARD, Fold, Outputs, RecipeError, RunError, fingerprint
 from pipeline.artifacts import StoredOutputs
 from pipeline.corpus import parquet_bytes, read_parquet
 from pipeline.exchange import BUCKETS, State, buckets_of, read_buckets, write_state
 from pipeline.plan import Node
-from pipeline.shard_task import context_of
+from pipeline.shard_task import context_of, result_name
 from pipeline.storage import Store, read_arrow
 
 
@@ -38,6 +38,10 @@ class MergeTask:
     used: dict[str, StoredOutputs]
     finish: bool
 
+    def name_of(self, item: MergeItem) -> str:
+        """Where the descriptor lies."""
+        return result_name(self.key(item))
+
     def key(self, item: MergeItem) -> str:
         """Made of the fold's work, the digests of what it merges in order, the range, and the artifacts it uses."""
         used = [self.used[name].digest for name in sorted(self.used)]
@@ -52,7 +56,9 @@ class MergeTask:
         key = self.key(item)
         name = f"merged/{self.node.work[:16]}/{key[:32]}"
         try:
-            state = fold.merge(pa.concat_tables([_load(store, s, n, item) for s, n in zip(item.states, item.shards, strict=True)]))
+            state = fold.merge(
+                pa.concat_tables([_load(store, s, n, item) for s, n in zip(item.states, item.shards, strict=True)])
+            )
             if not self.finish:
                 bucket = buckets_of(state[fold.key]) if fold.key else None
                 result = write_state(store, f"{name}.arrow", state, bucket).to_json()
@@ -63,13 +69,8 @@ class MergeTask:
             raise
         except Exception as error:
             raise RunError(f"step {self.node.step!r} failed while merging: {type(error).__name__}: {error}") from error
-        store.write_json(merge_name(key), result)
+        store.write_json(result_name(key), result)
         return result
-
-
-def merge_name(key: str) -> str:
-    """Where a merge's descriptor lies."""
-    return f"results/{key[:2]}/{key}.json"
 
 
 def _load(store: Store, state: State, shard: int, item: MergeItem) -> pa.Table:
@@ -84,7 +85,7 @@ def _load(store: Store, state: State, shard: int, item: MergeItem) -> pa.Table:
     return table
 
 
-def _write_outputs(store: Store, name: str, outputs: Any, part: int) -> StoredOutputs:
+def _write_outputs(store: Store, name: str, outputs: Outputs, part: int) -> StoredOutputs:
     """Commit what `finish` returned; the digest is over names and contents."""
     files: dict[str, str] = {}
     tables: dict[str, list[State]] = {}
@@ -92,6 +93,7 @@ def _write_outputs(store: Store, name: str, outputs: Any, part: int) -> StoredOu
     contents: list[list[str]] = []
     for output, content in sorted(outputs.items()):
         if output == ROWS:
+            assert isinstance(content, pa.Table)
             order = content.sort_by([(SHARD, "ascending"), (ROW, "ascending")])
             state = write_state(store, f"{name}/rows.arrow", order, order[SHARD].to_numpy().astype(np.int64))
             rows.append(state)
@@ -136,6 +138,10 @@ class GatherTask:
     root: str
     states: tuple[State, ...]
 
+    def name_of(self, item: GatherItem) -> str:
+        """Where the descriptor lies."""
+        return result_name(self.key(item))
+
     def key(self, item: GatherItem) -> str:
         """Made of what is collected and for which shards."""
         return fingerprint(["gather", [state.digest for state in self.states], item.first, item.last])
@@ -152,7 +158,7 @@ class GatherTask:
             mine = table.filter(pa.array(shard == number)).drop_columns([SHARD]).sort_by(ROW)
             name = f"slices/{key[:2]}/{key[:32]}/{number}.arrow"
             result[str(number)] = write_state(store, name, mine).to_json()
-        store.write_json(merge_name(key), result)
+        store.write_json(result_name(key), result)
         return result
 
 
@@ -164,9 +170,15 @@ class TableTask:
     node: Node
     used: dict[str, StoredOutputs]
 
+    def name_of(self, item: State) -> str:
+        """Where the descriptor lies."""
+        return result_name(self.key(item))
+
     def key(self, item: State) -> str:
         """Made of the fold's work, the part's content and the artifacts it uses."""
-        return fingerprint(["table", self.node.work, item.digest, [self.used[name].digest for name in sorted(self.used)]])
+        return fingerprint(
+            ["table", self.node.work, item.digest, [self.used[name].digest for name in sorted(self.used)]]
+        )
 
     def __call__(self, item: State) -> dict[str, Any]:
         """Commit the state; returns it as JSON."""
@@ -176,5 +188,5 @@ class TableTask:
         partial = fold.bind(context_of(store, self.node, self.used))(read_parquet(store, item.file))
         bucket = buckets_of(partial[fold.key]) if fold.key else None
         result = write_state(store, f"states/{self.node.work[:16]}/{key[:32]}.arrow", partial, bucket).to_json()
-        store.write_json(merge_name(key), result)
+        store.write_json(result_name(key), result)
         return result

@@ -14,6 +14,8 @@ from pipeline.run import Runner
 from pipeline.storage import Store, exclusive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipeline.executors.base import Executor
     from pipeline.recipe import Recipe
 
@@ -47,7 +49,13 @@ def run_recipe(
             runner.run(until)
             if until:
                 progress.note(state="stopped", message=f"stopped after {until}")
-                return {"status": "stopped", "until": until, "out": out, "steps": [], "seconds": time.monotonic() - begin}
+                return {
+                    "status": "stopped",
+                    "until": until,
+                    "out": out,
+                    "steps": [],
+                    "seconds": time.monotonic() - begin,
+                }
             directory, files = publish(runner, target)
             manifest = make_manifest(runner, directory, files, time.monotonic() - begin, memory.peak_mb)
             commit(target, directory, manifest, render(manifest, _reader(target, directory)))
@@ -69,7 +77,7 @@ def rebuild_report(out: str) -> str:
     return target.full("report.html")
 
 
-def _reader(target: Store, directory: str) -> Any:
+def _reader(target: Store, directory: str) -> Callable[[str], bytes]:
     def read(name: str) -> bytes:
         return target.read(f"{directory}/{name}")
 

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,9 @@ from pipeline.exchange import State, buckets_of, write_state
 from pipeline.ledger import EXAMPLES, EXCERPT_CHARS, NodeCounts, count_by_source, score_buckets
 from pipeline.plan import VERDICT, Node
 from pipeline.storage import Store, arrow_bytes, read_arrow
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _BOUND: dict[str, BatchFn] = {}
 VERDICT_TYPES = {
@@ -57,6 +60,10 @@ class ShardTask:
     schema: pa.Schema
     artifacts: dict[str, dict[str, StoredOutputs]]
     joined: dict[str, pa.Schema]
+
+    def name_of(self, item: ShardItem) -> str:
+        """Where the descriptor lies."""
+        return result_name(self.key(item))
 
     def key(self, item: ShardItem) -> str:
         """The result's identity: the nodes' work and verdicts, the shard's content, slices and artifacts."""
@@ -102,7 +109,9 @@ class _ShardRun:
     def run(self, place: int, node: Node) -> None:
         """Run one node and note its counts and files."""
         begin = time.perf_counter()
-        counts = NodeCounts(rows_in=len(self.frame), rows_out=len(self.frame), bytes_in=self.num_bytes, bytes_out=self.num_bytes)
+        counts = NodeCounts(
+            rows_in=len(self.frame), rows_out=len(self.frame), bytes_in=self.num_bytes, bytes_out=self.num_bytes
+        )
         result: dict[str, Any] = {"layers": []}
         operator = node.operator
         if isinstance(operator, Fold):
@@ -142,7 +151,9 @@ class _ShardRun:
         key = self._layer_key(node)
         file = f"layers/{node.work[:16]}/{key[:32]}.arrow"
         have = read_arrow(self.store, file) if self.store.exists(file) else None
-        missing = self.frame.rows if have is None else np.setdiff1d(self.frame.rows, have[ROW].to_numpy(), assume_unique=True)
+        missing = (
+            self.frame.rows if have is None else np.setdiff1d(self.frame.rows, have[ROW].to_numpy(), assume_unique=True)
+        )
         counts.rows_computed = len(missing)
         if len(missing) or have is None:
             fresh = self._compute(node, operator, missing, stored)
@@ -164,7 +175,7 @@ class _ShardRun:
         needed = self.task.needed(node)
         return fingerprint([node.work, view.digest(list(needed.items())), self.task.inputs(node, self.item)])
 
-    def _compute(self, node: Node, operator: Map, rows: Any, stored: list[str]) -> pa.Table:
+    def _compute(self, node: Node, operator: Map, rows: NDArray[np.int32], stored: list[str]) -> pa.Table:
         table = self._rows_table(node)
         if len(rows) != len(self.frame):
             table = table.filter(pa.array(np.isin(self.frame.rows, rows, assume_unique=True)))
@@ -201,7 +212,9 @@ class _ShardRun:
         rejected = verdict[RULE].is_valid().combine_chunks()
         kept = pc.invert(rejected)
         counts.sources = count_by_source(self.frame.table(["source"])["source"], kept)
-        broken = Counter({str(v["values"]): int(v["counts"]) for v in verdict[RULE].drop_null().value_counts().to_pylist()})
+        broken = Counter(
+            {str(v["values"]): int(v["counts"]) for v in verdict[RULE].drop_null().value_counts().to_pylist()}
+        )
         if operator.audit:
             counts.audited = broken
             self._record_verdict(node, verdict, result)
@@ -270,7 +283,11 @@ class _ShardRun:
             have = align(read_arrow(self.store, slice_.file), self.frame.rows) if slice_ else None
             for column in self.task.joined[node.joins]:
                 if column.name not in (ROW, SHARD):
-                    values = have[column.name] if have is not None else pa.chunked_array([pa.nulls(len(self.frame), column.type)])
+                    values = (
+                        have[column.name]
+                        if have is not None
+                        else pa.chunked_array([pa.nulls(len(self.frame), column.type)])
+                    )
                     table = table.append_column(column.name, values)
         return table
 
@@ -322,7 +339,9 @@ def _complete(verdict: pa.Table) -> pa.Table:
     rows = verdict.num_rows
     return pa.table(
         {
-            name: _as_type(verdict[name], kind) if name in verdict.column_names else pa.chunked_array([pa.nulls(rows, kind)])
+            name: _as_type(verdict[name], kind)
+            if name in verdict.column_names
+            else pa.chunked_array([pa.nulls(rows, kind)])
             for name, kind in VERDICT_TYPES.items()
         }
     )
@@ -332,7 +351,9 @@ def _examples(trace: pa.Table) -> dict[str, list[dict[str, Any]]]:
     """A few dropped documents per rule, chosen by a hash of their ids, so that any sharding shows the same."""
     found: dict[str, list[dict[str, Any]]] = {}
     for rule in trace[RULE].unique().to_pylist():
-        rows = trace.filter(pc.equal(trace[RULE], rule)).select(["id", "source", "value", "threshold", "survivor", "similarity", "excerpt", "detail"])
+        rows = trace.filter(pc.equal(trace[RULE], rule)).select(
+            ["id", "source", "value", "threshold", "survivor", "similarity", "excerpt", "detail"]
+        )
         order = [hashlib.blake2b(str(i).encode(), digest_size=6).hexdigest() for i in rows["id"].to_pylist()]
         best = sorted(range(len(order)), key=order.__getitem__)[:EXAMPLES]
         found[rule] = [{"order": order[i], **rows.slice(i, 1).to_pylist()[0]} for i in best]
@@ -353,6 +374,6 @@ def _culprit(function: BatchFn, table: pa.Table) -> str | None:
 def _fails(function: BatchFn, table: pa.Table) -> bool:
     try:
         function(table)
-    except Exception:  # noqa: BLE001 - whatever an operator raises: the question is only whether it does.
+    except Exception:  # Whatever an operator raises: the question is only whether it does.
         return True
     return False

@@ -16,7 +16,7 @@ import time
 import uuid
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import fsspec
 import pyarrow as pa
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 60.0
 TEMPORARY = ".tmp"
+Json: TypeAlias = Any
+FileSystem: TypeAlias = Any
 
 
 class Store:
@@ -86,7 +88,7 @@ class Store:
                 temporary.unlink(missing_ok=True)
             raise
 
-    def read_json(self, name: str) -> Any:
+    def read_json(self, name: str) -> Json:
         """A JSON file's content."""
         return json.loads(self.read(name))
 
@@ -119,16 +121,18 @@ class Store:
 
 
 @lru_cache(maxsize=64)
-def filesystem(url: str) -> tuple[Any, str]:
+def filesystem(url: str) -> tuple[FileSystem, str]:
     """The file system of a URL and the path on it; a protocol that is unknown or lacks its package is refused."""
     try:
         fs, path = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
-        raise RecipeError(f"cannot open {url!r}: {error}; install the file system's package or correct the URL") from error
+        raise RecipeError(
+            f"cannot open {url!r}: {error}; install the file system's package or correct the URL"
+        ) from error
     return fs, str(path)
 
 
-def is_local(fs: Any) -> bool:
+def is_local(fs: FileSystem) -> bool:
     """Whether a file system is this machine's disk."""
     protocol = fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)
     return "file" in protocol
@@ -209,7 +213,9 @@ def _lease(store: Store, holder: dict[str, object]) -> Iterator[None]:
         store.remove("lease.json")
 
 
-def arrow_bytes(table: pa.Table, metadata: dict[bytes, bytes] | None = None, batches: list[pa.RecordBatch] | None = None) -> pa.Buffer:
+def arrow_bytes(
+    table: pa.Table, metadata: dict[bytes, bytes] | None = None, batches: list[pa.RecordBatch] | None = None
+) -> pa.Buffer:
     """A table as an uncompressed Arrow IPC file, so that a local reader maps it instead of decoding it."""
     schema = table.schema.with_metadata(metadata or {})
     sink = pa.BufferOutputStream()
@@ -225,5 +231,3 @@ def arrow_bytes(table: pa.Table, metadata: dict[bytes, bytes] | None = None, bat
 def read_arrow(store: Store, name: str) -> pa.Table:
     """A whole Arrow IPC file."""
     return pa.ipc.open_file(store.buffer(name)).read_all()
-
-

@@ -18,10 +18,16 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 class Lines:
@@ -73,7 +79,9 @@ def _walk(node: yaml.Node, place: tuple[str | int, ...], lines: Lines, path: str
             line = key.start_mark.line + 1
             name = str(key.value)
             if name in seen:
-                raise RecipeError(f"{path}:{line}: the key {name!r} stands here and on line {seen[name]}; remove one of them")
+                raise RecipeError(
+                    f"{path}:{line}: the key {name!r} stands here and on line {seen[name]}; remove one of them"
+                )
             seen[name] = line
             lines.note((*place, name), line)
             _walk(value, (*place, name), lines, path)

@@ -172,7 +172,10 @@ def _as_binary(text: pa.Array, file: InputFile, options: ReadOptions) -> pa.Arra
 
 
 def _refuse_text(text: pa.Array, max_bytes: int, refuse: Refuse) -> None:
-    """Null, too large, not UTF-8, or without a character that is no white space (as Unicode has it)."""
+    """Null, too large, not UTF-8, or without a character that is no white space (as Unicode has it).
+
+    A row's first reason stays, so those already refused may count as blank below.
+    """
     for index in _where(text.is_null()):
         refuse(index, "null_text", "")
     sizes = pc.fill_null(pc.binary_length(text), 0)
@@ -186,10 +189,12 @@ def _refuse_text(text: pa.Array, max_bytes: int, refuse: Refuse) -> None:
     if invalid:
         mask = np.zeros(len(text), np.bool_)
         mask[invalid] = True
-        strings = pc.if_else(pa.array(mask), pa.scalar(None, pa.large_string()), strings)
+        strings = pc.if_else(pa.array(mask), pa.scalar("", pa.large_string()), strings)
+    if strings.null_count:  # what lies under a null may be anything
+        strings = pc.fill_null(strings, "")
     is_blank = pc.or_(pc.equal(pc.binary_length(strings), 0), pc.utf8_is_space(strings))
     for index in _where(is_blank):
-        refuse(index, "empty_text", text[index].as_py())
+        refuse(index, "empty_text", text[index].as_py() or b"")
 
 
 def _refuse_invalid(name: str, column: pa.Array, text: pa.Array, refuse: Refuse) -> None:

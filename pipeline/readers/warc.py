@@ -117,11 +117,12 @@ def read_warc(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
     wanted = WarcRecordType.response if piece.format == "warc" else WarcRecordType.conversion
     source = _Source(piece.file.url)
     batch = _Open(piece, options)
-    position = -1
+    next_position = 0
     try:
         records = ArchiveIterator(source, record_types=wanted, parse_http=False, stream_detect=False)
         for position, record in enumerate(records):
             _add(position, record, batch)
+            next_position = position + 1
             if batch.is_full:
                 yield batch.close()
                 batch = _Open(piece, options)
@@ -130,9 +131,9 @@ def read_warc(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
     except OSError as error:
         if error.errno is not None or type(error) is not OSError:
             raise
-        batch.refuse(position + 1, "unreadable_rows" if position >= 0 else "unreadable_file", b"", str(error))
+        batch.refuse(next_position, "unreadable_rows" if next_position else "unreadable_file", b"", str(error))
     if source.damage:
-        batch.refuse(position + 1, "truncated_file", b"", source.damage)
+        batch.refuse(next_position, "truncated_file", b"", source.damage)
     if batch.rows or batch.bad:
         yield batch.close()
 
