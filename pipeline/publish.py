@@ -178,26 +178,40 @@ def run_id(runner: Runner) -> str:
     return f"{runner.recipe.name}-{fingerprint(content)[:12]}"
 
 
-def publish(runner: Runner, out: Store) -> tuple[str, list[dict[str, Any]]]:
-    """Write the snapshot's data files; returns its version directory and what each file holds."""
-    version = f"{VERSIONS}/{run_id(runner)}"
+def publish(runner: Runner, out: Store, version: str) -> list[dict[str, Any]]:
+    """Write the snapshot's data files; returns what each of them holds."""
     task = PublishTask(runner.store.root, out.root, version, runner.corpus.schema, public_columns(runner))
     copies = [copy for parts in artifact_parts(runner).values() for copy in parts]
-    items: list[Part] = [
-        *corpus_parts(runner.corpus.views, int(runner.recipe.outputs.shard_mb * MEGABYTE)),
-        *dropped_parts(runner),
-        *copies,
-    ]
-    return version, runner.work.run_all(task, items, "publish")
+    part_bytes = int(runner.recipe.outputs.shard_mb * MEGABYTE)
+    items: list[Part] = [*corpus_parts(runner.corpus.views, part_bytes), *dropped_parts(runner), *copies]
+    return runner.work.run_all(task, items, "publish")
 
 
-def commit(out: Store, version: str, manifest: dict[str, Any], report: str) -> None:
-    """Make a complete version the current one, in one step."""
+def published(out: Store, version: str) -> list[dict[str, Any]] | None:
+    """What each file of a complete snapshot holds; None where it is not complete (then it is written again)."""
+    if not out.exists(f"{version}/manifest.json"):
+        return None
+    manifest = out.read_json(f"{version}/manifest.json")
+    for name, entry in manifest["files"].items():
+        if not out.exists(f"{version}/{name}") or out.size(f"{version}/{name}") != entry["bytes"]:
+            return None
+    files = [{"name": name, **entry} for name, entry in manifest["files"].items()]
+    files[0].update({group: manifest["kept"][group] for group in ("by_source", "by_lang", "lengths")})
+    return files
+
+
+def write_front(out: Store, version: str, manifest: dict[str, Any], report: str) -> None:
+    """The report and then the manifest of a snapshot; with the manifest it is complete."""
     out.write(f"{version}/report.html", report.encode())
     out.write_json(f"{version}/manifest.json", manifest, durable=True)
+
+
+def make_current(out: Store, version: str) -> None:
+    """Make a complete snapshot the public one, in one step."""
     if is_local(out.fs):
         _link(Path(out.base), version)
         return
+    manifest = out.read_json(f"{version}/manifest.json")
     for name in (*manifest["files"], "report.html"):
         out.fs.copy(out.full(f"{version}/{name}"), out.full(name))
     for name in _stale(out, manifest):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from operators.base import RecipeError
 from pipeline.manifest import make_manifest, summary
 from pipeline.progress import MemoryWatch, Progress
-from pipeline.publish import commit, publish
+from pipeline.publish import VERSIONS, make_current, publish, published, run_id, write_front
 from pipeline.report import render
 from pipeline.run import Runner
 from pipeline.storage import Store, exclusive
@@ -39,10 +39,9 @@ def run_recipe(
     out, work_dir = places(recipe, out, work_dir)
     work, target = Store(work_dir), Store(out)
     begin = time.monotonic()
-    with exclusive(work), MemoryWatch() as memory:
+    with exclusive(work), exclusive(Store(f"{out}/{VERSIONS}")), MemoryWatch() as memory:
         work.sweep()
-        if target.base != work.base:
-            target.sweep()
+        target.sweep()
         progress = Progress(work, recipe.name, quiet=quiet)
         try:
             runner = Runner(recipe, work, executor, progress)
@@ -56,9 +55,15 @@ def run_recipe(
                     "steps": [],
                     "seconds": time.monotonic() - begin,
                 }
-            directory, files = publish(runner, target)
+            directory = f"{VERSIONS}/{run_id(runner)}"
+            files = published(target, directory)
+            fresh = files is None
+            files = publish(runner, target, directory) if files is None else files
             manifest = make_manifest(runner, directory, files, time.monotonic() - begin, memory.peak_mb)
-            commit(target, directory, manifest, render(manifest, _reader(target, directory)))
+            if fresh:
+                reader = _reader(target, directory)
+                write_front(target, directory, manifest, render(manifest, reader))
+            make_current(target, directory)
         except BaseException as error:
             progress.note(state="failed", message=str(error) or type(error).__name__)
             raise

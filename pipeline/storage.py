@@ -54,6 +54,10 @@ class Store:
         """Whether the file is there, and then it is complete."""
         return Path(self.full(name)).exists() if self.is_local else bool(self.fs.exists(self.full(name)))
 
+    def size(self, name: str) -> int:
+        """A file's size in bytes."""
+        return int(self.fs.size(self.full(name)))
+
     def read(self, name: str) -> bytes:
         """A file's bytes."""
         if self.is_local:

@@ -23,10 +23,10 @@ Result = TypeVar("Result")
 class StoredTask(Protocol[Item]):
     """A task that commits its result under a name made of what the result depends on."""
 
-    def name_of(self, item: Item) -> str:
-        """Where the result's descriptor lies: nothing else may decide the result. "" if it cannot be told beforehand."""
+    def name_of(self, item: Item, /) -> str:
+        """Where the result's descriptor lies: nothing else may decide the result. "" if unknown beforehand."""
 
-    def __call__(self, item: Item) -> dict[str, Any]:
+    def __call__(self, item: Item, /) -> dict[str, Any]:
         """Compute, commit and return the descriptor."""
 
 
