@@ -1,0 +1,176 @@
+import json
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from operators.base import Context, RecipeError
+from operators.pretokenizers import PATTERNS
+from operators.train_tokenizer import PretokenCounts, TrainTokenizer
+from tests.operators.harness import Engine, corpus, deal, run
+from tests.operators.kernels.test_bpe import learn_by_tokenizers, library_sources
+from tests.operators.kernels.test_pretokenize import count_by_tokenizers
+
+SPECIAL = ("<|end|>", "<|pad|>")
+
+
+def trained(texts: list[str], **parameters: object) -> Engine:
+    settings: dict[str, Any] = {
+        "pretokenizer": "cl100k",
+        "vocab_sizes": (300, 340),
+        "special_tokens": SPECIAL,
+        **parameters,
+    }
+    return run(TrainTokenizer(**settings), [corpus(texts)])
+
+
+def files(engine: Engine) -> dict[str, bytes]:
+    return {name: engine.artifacts["train"].read(name) for name in ("tokenizer.json", "training.json")}
+
+
+def load(engine: Engine, name: str = "tokenizer.json") -> Tokenizer:
+    return Tokenizer.from_str(engine.artifacts["train"].read(name).decode())
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[str]:
+    return library_sources(150_000)
+
+
+@pytest.fixture(scope="module")
+def engine(sources: list[str]) -> Engine:
+    return trained(sources, vocab_sizes=(300, 600, 1000))
+
+
+def test_the_merges_are_those_of_tokenizers_and_special_tokens_count(engine: Engine, sources: list[str]) -> None:
+    model = json.loads(engine.artifacts["train"].read("tokenizer.json"))["model"]
+    merges = [(model["vocab"][a], model["vocab"][b]) for a, b in model["merges"]]
+    assert merges == learn_by_tokenizers(sources, PATTERNS["cl100k"], 998)
+    assert load(engine).get_vocab_size() == 1000
+
+
+def test_ids_are_bytes_then_merges_then_special_tokens(engine: Engine) -> None:
+    tokenizer = load(engine)
+    assert [tokenizer.id_to_token(number) for number in (0, 220, 255)] == ["!", "\u0120", "\u0143"]
+    assert [tokenizer.token_to_id(token) for token in SPECIAL] == [998, 999]
+    model = json.loads(engine.artifacts["train"].read("tokenizer.json"))["model"]
+    assert list(model["vocab"].values()) == list(range(998))
+    assert [a + b for a, b in model["merges"]] == list(model["vocab"])[256:]
+
+
+@settings(max_examples=200)
+@given(text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_survives_encoding_and_decoding(engine: Engine, text: str) -> None:
+    tokenizer = load(engine)
+    assert tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) == text
+
+
+def test_a_special_token_is_never_cut_and_is_skipped_in_decoding(engine: Engine) -> None:
+    ids = load(engine).encode("a<|end|>b").ids
+    assert ids[1] == 998
+    assert load(engine).decode(ids) == "ab"
+
+
+def test_smaller_vocabularies_are_prefixes_of_the_largest(engine: Engine) -> None:
+    sizes = {size: json.loads(engine.artifacts["train"].read(f"tokenizer-{size}.json")) for size in (300, 600, 1000)}
+    for size, content in sizes.items():
+        assert content["model"]["merges"] == sizes[1000]["model"]["merges"][: size - 258]
+        assert [token["id"] for token in content["added_tokens"]] == [size - 2, size - 1]
+    whole = engine.artifacts["train"].read("tokenizer.json")
+    assert engine.artifacts["train"].read("tokenizer-1000.json") == whole
+
+
+@given(seed=st.integers(0, 99), shards=st.integers(1, 5), partitions=st.integers(1, 4))
+def test_layout_partitions_and_merge_order_do_not_change_a_byte(
+    engine: Engine, sources: list[str], seed: int, shards: int, partitions: int
+) -> None:
+    operator = TrainTokenizer(pretokenizer="cl100k", vocab_sizes=(300, 600, 1000), special_tokens=SPECIAL)
+    other = run(operator, deal(corpus(sources), shards, seed), partitions=partitions, shuffle=seed)
+    assert files(other) == files(engine)
+    whole = engine.artifacts["counts"].table("counts").combine_chunks()
+    assert other.artifacts["counts"].table("counts").sort_by("pretoken").combine_chunks() == whole
+
+
+def test_the_counts_are_those_of_tokenizers_sorted_by_bytes(engine: Engine, sources: list[str]) -> None:
+    table = engine.artifacts["counts"].table("counts")
+    assert table.schema == pa.schema({"pretoken": pa.large_binary(), "count": pa.int64()})
+    pretokens = table["pretoken"].to_pylist()
+    assert pretokens == sorted(pretokens)
+    assert dict(zip(pretokens, table["count"].to_pylist(), strict=True)) == count_by_tokenizers(sources, "cl100k")
+
+
+def test_training_json_says_what_went_in(engine: Engine, sources: list[str]) -> None:
+    summary = json.loads(files(engine)["training.json"])
+    counts = Counter(count_by_tokenizers(sources, "cl100k"))
+    assert summary["corpus"] == {
+        "bytes": sum(len(text.encode()) for text in sources),
+        "pretokens": counts.total(),
+        "distinct_pretokens": len(counts),
+        "distinct_bytes": sum(map(len, counts)),
+    }
+    assert summary["settings"]["pretokenizer"] == "cl100k"
+    assert summary["tokenizers"][0] == {"file": "tokenizer-300.json", "asked": 300, "reached": 300, "merges": 42}
+
+
+@pytest.mark.parametrize(("texts", "reached"), [([], 258), ([""], 258), (["a"], 258), (["ab ab"], 260)])
+def test_too_little_text_gives_what_there_is_and_says_so(texts: list[str], reached: int) -> None:
+    engine = trained(texts)
+    assert [row["reached"] for row in json.loads(files(engine)["training.json"])["tokenizers"]] == [reached, reached]
+    assert load(engine, "tokenizer-340.json").get_vocab_size() == reached
+    assert load(engine).token_to_id("<|pad|>") == reached - 1
+
+
+def test_gpt2_and_cl100k_cut_differently() -> None:
+    texts = ["12345 12345"]
+    assert b"12345" in trained(texts, pretokenizer="gpt2").artifacts["counts"].table("counts")["pretoken"].to_pylist()
+    assert b"123" in trained(texts).artifacts["counts"].table("counts")["pretoken"].to_pylist()
+
+
+def test_limits_reach_the_trainer() -> None:
+    texts = ["abcdefgh abcdefgh", "xy"]
+    tokens = load(trained(texts, max_token_length=3)).get_vocab()
+    assert max(len(token) for token in tokens if token not in SPECIAL) == 3
+    assert "xy" not in load(trained(texts, min_frequency=2)).get_vocab()
+
+
+def test_a_repeated_document_counts_as_often_as_it_says() -> None:
+    apply = PretokenCounts(pretokenizer="gpt2").bind(Context(0, {}))
+    rows = corpus(["a b", "a", "c"]).append_column("repeat", pa.array([2, 3, 0], pa.int32()))
+    assert sorted(row["count"] for row in apply(rows).to_pylist()) == [2, 5]
+
+
+def test_a_special_token_that_the_text_also_makes_is_refused() -> None:
+    with pytest.raises(RecipeError, match="'ab' is also token 256"):
+        trained(["ab ab"], special_tokens=("ab",))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"vocab_sizes": (257,), "special_tokens": SPECIAL}, "need at least 258"),
+        ({"vocab_sizes": (600, 500)}, r"must rise: write \[500, 600\]"),
+        ({"vocab_sizes": ()}, "at least 1 item"),
+        ({"special_tokens": ("<a>", "<a>")}, "'<a>' is empty or given twice"),
+        ({"special_tokens": ("",)}, "'' is empty"),
+        ({"pretokenizer": "gpt5"}, "gpt2"),
+        ({"algorithm": "unigram"}, "bpe"),
+        ({"max_token_length": 1}, "greater than or equal to 2"),
+    ],
+)
+def test_wrong_parameters_are_named(parameters: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        TrainTokenizer(**{"pretokenizer": "gpt2", "vocab_sizes": (300,), **parameters})
+
+
+def test_the_model_survives_json_and_parameters_decide_identity() -> None:
+    operator = TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300, 400), special_tokens=SPECIAL)
+    assert TrainTokenizer.model_validate_json(operator.model_dump_json()) == operator
+    counts, training = operator.stages()
+    other_counts, other_training = operator.model_copy(update={"vocab_sizes": (300,)}).stages()
+    assert counts.identity() == other_counts.identity()  # type: ignore[union-attr]
+    assert training.identity() != other_training.identity()  # type: ignore[union-attr]
