@@ -12,9 +12,17 @@ from operators.gopher_repetition import GopherRepetition
 from operators.language_id import LanguageId
 from operators.minhash_dedup import MinhashDedup
 from operators.sample import Sample
+from operators.train_tokenizer import TrainTokenizer
 
 AnyOperator = Annotated[
-    CorpusStats | ExactDedup | GopherQuality | GopherRepetition | LanguageId | MinhashDedup | Sample,
+    CorpusStats
+    | ExactDedup
+    | GopherQuality
+    | GopherRepetition
+    | LanguageId
+    | MinhashDedup
+    | Sample
+    | TrainTokenizer,
     Field(discriminator="kind"),
 ]
 
