@@ -31,7 +31,6 @@ VocabSize = Annotated[int, Field(ge=NUM_BYTES, le=2**24)]
 class PretokenCounts(Fold):
     """How often each pre-token occurs: `pretoken: large_binary`, `count: int64`, sorted within a partition."""
 
-    kind: Literal["pretoken_counts"] = "pretoken_counts"
     pretokenizer: Pretokenizer
 
     key: ClassVar[str] = "pretoken"
@@ -66,7 +65,6 @@ class PretokenCounts(Fold):
 class BpeTraining(Fold):
     """Learn merges from the counts of stage `counts` and write the tokenizers."""
 
-    kind: Literal["bpe_training"] = "bpe_training"
     pretokenizer: Pretokenizer
     vocab_sizes: tuple[int, ...]
     special_tokens: tuple[str, ...]
@@ -124,7 +122,7 @@ class BpeTraining(Fold):
         }
 
     def _settings(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"kind", "name", "vocab_sizes"})
+        return self.model_dump(mode="json", exclude={"name", "vocab_sizes"})
 
 
 class TrainTokenizer(Composite):
