@@ -163,6 +163,7 @@ class _ShardRun:
         if type(operator).rewrites:
             self._note_rewrite(operator, mine, counts)
         self._put(node, Layer(file, key), mine, stored, result)
+        self.frame.view = replace(self.frame.view, num_bytes=self.num_bytes)
 
     def _put(self, node: Node, layer: Layer, mine: pa.Table, stored: list[str], result: dict[str, Any]) -> None:
         """Add a layer to the view and its columns to the frame, under their public names."""
