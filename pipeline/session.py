@@ -9,7 +9,7 @@ from operators.base import RecipeError
 from pipeline.manifest import make_manifest, summary
 from pipeline.progress import MemoryWatch, Progress
 from pipeline.publish import VERSIONS, make_current, publish, published, run_id, write_front
-from pipeline.report import render
+from pipeline.report.page import render
 from pipeline.run import Runner
 from pipeline.storage import Store, exclusive
 
