@@ -83,8 +83,8 @@ class LocalExecutor:
                 self.close()
                 if any(attempts[index] >= ATTEMPTS for index in lost):
                     raise RunError(
-                        f"a worker died {ATTEMPTS} times in a row (killed, or out of memory?); try fewer --workers or a "
-                        "smaller outputs.shard_mb, then run again: finished work is kept"
+                        f"a worker died {ATTEMPTS} times in a row (killed, or out of memory?); try fewer --workers or "
+                        "a smaller outputs.shard_mb, then run again: finished work is kept"
                     ) from error
                 todo.extend(lost)
 
