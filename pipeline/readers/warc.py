@@ -146,14 +146,14 @@ def _add(position: int, record: WarcRecord, batch: _Open) -> None:
         head = record.reader.read(_EXCERPT_BYTES)
         batch.refuse(position, "too_large", head, f"{megabytes(size)}, more than max_document_mb")
         return
-    record.freeze()
-    if record.content_length < size:
+    content = record.reader.read()
+    if len(content) < size:
         raise _CutRecordError
     if batch.piece.format == "wet":
-        batch.add(position, record, record.reader.read())
+        batch.add(position, record, content)
         return
     try:
-        text = _main_text(record)
+        text = _main_text(content) if record.is_http else None
     except (OSError, ValueError) as error:
         batch.refuse(position, "broken_record", b"", f"the HTTP response cannot be decoded: {error}")
         return
@@ -161,13 +161,19 @@ def _add(position: int, record: WarcRecord, batch: _Open) -> None:
         batch.add(position, record, text.encode("utf-8", "replace"))
 
 
-def _main_text(record: WarcRecord) -> str | None:
-    """The main content of a page; None where the record is no HTML page."""
+def _main_text(block: bytes) -> str | None:
+    """The main content of a page, from its HTTP response; None where it is no HTML page.
+
+    The response is parsed as a record of its own: one that fails would take the archive's reader with it.
+    """
+    from fastwarc.warc import WarcRecord, WarcRecordType
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-    if not record.is_http:
-        return None
+    record = WarcRecord()
+    record.init_headers(WarcRecordType.response)
+    record.is_http = True
+    record.set_bytes_content(block)
     record.parse_http(auto_decode="all")
     if record.http_headers.status_code != _OK or (record.http_content_type or "").lower() not in _HTML:
         return None

@@ -85,7 +85,9 @@ def test_byte_order_mark_and_windows_line_ends_are_no_content(tmp_path: Path) ->
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])
 def test_a_cut_stream_gives_the_rows_before_the_cut_and_one_bad_row(tmp_path: Path, suffix: str) -> None:
-    noise = [{"text": f"{number} " + "".join(chr(97 + (number * k) % 26) for k in range(300))} for number in range(2000)]
+    noise = [
+        {"text": f"{number} " + "".join(chr(97 + (number * k) % 26) for k in range(300))} for number in range(2000)
+    ]
     plain = lines(*noise)
     packed = gzip.compress(plain) if suffix == ".gz" else zstandard.ZstdCompressor().compress(plain)
     whole = read_all(write(tmp_path, packed, f"a.jsonl{suffix}"))
