@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from operators.base import DataError
-from pipeline.ingest import IngestTask, Inspected, InspectTask, Spec, bundles, group_files, inspected
+from pipeline.grouping import Inspected, InspectTask, bundles, group_files, inspected
+from pipeline.ingest import IngestTask, Spec
 from pipeline.storage import read_arrow
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from operators.base import RULE, fingerprint
 from pipeline.corpus import HIDDEN, PATH, POSITION, Frame, View, parquet_bytes
-from pipeline.ingest import MEGABYTE, origins
+from pipeline.ingest import origins
 from pipeline.plan import INGEST
+from pipeline.readers.base import MEGABYTE
 from pipeline.storage import Store, is_local, read_arrow
 
 if TYPE_CHECKING:
@@ -220,10 +221,12 @@ def make_current(out: Store, version: str) -> None:
 
 
 def _link(base: Path, version: str) -> None:
-    temporary = base / f"{CURRENT}.new"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(version)
-    temporary.replace(base / CURRENT)
+    current = base / CURRENT
+    if not current.is_symlink() or str(current.readlink()) != version:
+        temporary = base / f"{CURRENT}.new"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(version)
+        temporary.replace(current)
     for name in PUBLIC:
         public = base / name
         if not public.is_symlink():

@@ -20,22 +20,15 @@ from operators.base import ROW, RULE, SHARD, BatchFn, Context, Fold, Judge, Map,
 from pipeline.artifacts import StoredArtifact, StoredOutputs
 from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
 from pipeline.exchange import State, buckets_of, write_state
-from pipeline.ledger import EXAMPLES, EXCERPT_CHARS, NodeCounts, count_by_source, score_buckets
+from pipeline.ledger import NodeCounts, count_by_source, score_buckets
 from pipeline.plan import VERDICT, Node
 from pipeline.storage import Store, arrow_bytes, read_arrow
+from pipeline.verdicts import as_type, complete, culprit_of, examples_of, trace_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BOUND: dict[str, BatchFn] = {}
-VERDICT_TYPES = {
-    RULE: pa.string(),
-    "value": pa.float64(),
-    "threshold": pa.float64(),
-    "survivor": pa.string(),
-    "similarity": pa.float64(),
-    "detail": pa.string(),
-}
 
 
 @dataclass(frozen=True)
@@ -187,7 +180,7 @@ class _ShardRun:
                 f"step {node.step!r} returned {added.num_rows} rows with {added.column_names}, "
                 f"but {len(rows)} rows with {stored} were expected"
             )
-        columns = {name: _as_type(added[name], kinds[name]) for name in stored}
+        columns = {name: as_type(added[name], kinds[name]) for name in stored}
         return pa.table({ROW: pa.array(rows, pa.int32()), **columns})
 
     def _note_rewrite(self, operator: Map, mine: pa.Table, counts: NodeCounts) -> None:
@@ -209,7 +202,7 @@ class _ShardRun:
                 rows = rows.append_column(name, scores[public])
                 if pa.types.is_floating(scores[public].type) or pa.types.is_integer(scores[public].type):
                     counts.scores[name] = score_buckets(scores[public])
-        verdict = _complete(self._call(node, operator.judge, rows))
+        verdict = complete(self._call(node, operator.judge, rows))
         rejected = verdict[RULE].is_valid().combine_chunks()
         kept = pc.invert(rejected)
         counts.sources = count_by_source(self.frame.table(["source"])["source"], kept)
@@ -235,21 +228,10 @@ class _ShardRun:
         mine = self.frame.table(["id", "source", PATH, POSITION, "text"]).filter(rejected)
         verdict = verdict.filter(rejected)
         gone = pc.sum(pc.binary_length(mine["text"])).as_py() or 0
-        excerpt = pc.utf8_slice_codeunits(mine["text"], 0, EXCERPT_CHARS).cast(pa.string())
-        trace = pa.table(
-            {
-                ROW: pa.array(self.frame.rows[rejected.to_numpy(zero_copy_only=False)], pa.int32()),
-                "node": pa.array(np.full(mine.num_rows, place, np.int16)),
-                "id": mine["id"].cast(pa.string()),
-                "source": mine["source"].cast(pa.string()),
-                **{name: verdict[name] for name in VERDICT_TYPES},
-                "excerpt": excerpt,
-                PATH: mine[PATH].cast(pa.string()),
-                POSITION: mine[POSITION],
-            }
-        )
+        rows = self.frame.rows[rejected.to_numpy(zero_copy_only=False)]
+        trace = trace_of(place, rows, mine, verdict)
         self.dropped.append(trace)
-        counts.examples = _examples(trace)
+        counts.examples = examples_of(trace)
         self.num_bytes -= gone
         counts.bytes_out = self.num_bytes
         left = pc.invert(rejected)
@@ -278,7 +260,7 @@ class _ShardRun:
         table = self.frame.table(dict.fromkeys(["id", *self.task.needed(node)]))
         for name, kind in node.operator.needs().items():
             if name in table.column_names and not pa.types.is_null(kind):
-                table = table.set_column(table.column_names.index(name), name, _as_type(table[name], kind))
+                table = table.set_column(table.column_names.index(name), name, as_type(table[name], kind))
         if node.joins:
             slice_ = self.item.slices.get(node.joins)
             have = align(read_arrow(self.store, slice_.file), self.frame.rows) if slice_ else None
@@ -307,7 +289,7 @@ class _ShardRun:
         except (RunError, RecipeError, MemoryError):
             raise
         except Exception as error:
-            culprit = _culprit(function, table)
+            culprit = culprit_of(function, table)
             where = f"document {culprit!r} of {self.item.label}" if culprit is not None else self.item.label
             raise RunError(f"step {node.step!r} failed on {where}: {type(error).__name__}: {error}") from error
 
@@ -329,52 +311,3 @@ def view_after(view: View, nodes: tuple[Node, ...], result: dict[str, Any]) -> V
             view = view.with_layer(Layer(file, key), {node.public(name): name for name in stored})
     file, digest, num_rows, num_bytes = result["selection"]
     return view.with_selection(file, digest, num_rows, num_bytes)
-
-
-def _as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    return column if column.type == kind or pa.types.is_null(kind) else column.cast(kind)
-
-
-def _complete(verdict: pa.Table) -> pa.Table:
-    """A verdict with all its columns, absent ones null."""
-    rows = verdict.num_rows
-    return pa.table(
-        {
-            name: _as_type(verdict[name], kind)
-            if name in verdict.column_names
-            else pa.chunked_array([pa.nulls(rows, kind)])
-            for name, kind in VERDICT_TYPES.items()
-        }
-    )
-
-
-def _examples(trace: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    """A few dropped documents per rule, chosen by a hash of their ids, so that any sharding shows the same."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for rule in trace[RULE].unique().to_pylist():
-        rows = trace.filter(pc.equal(trace[RULE], rule)).select(
-            ["id", "source", "value", "threshold", "survivor", "similarity", "excerpt", "detail"]
-        )
-        order = [hashlib.blake2b(str(i).encode(), digest_size=6).hexdigest() for i in rows["id"].to_pylist()]
-        best = sorted(range(len(order)), key=order.__getitem__)[:EXAMPLES]
-        found[rule] = [{"order": order[i], **rows.slice(i, 1).to_pylist()[0]} for i in best]
-    return found
-
-
-def _culprit(function: BatchFn, table: pa.Table) -> str | None:
-    """The id of the first document on which a pure function fails alone; None where it fails only together."""
-    while table.num_rows > 1:
-        half = table.num_rows // 2
-        first = table.slice(0, half)
-        table = first if _fails(function, first) else table.slice(half)
-    if table.num_rows == 1 and _fails(function, table):
-        return str(table["id"][0].as_py())
-    return None
-
-
-def _fails(function: BatchFn, table: pa.Table) -> bool:
-    try:
-        function(table)
-    except Exception:  # Whatever an operator raises: the question is only whether it does.
-        return True
-    return False
