@@ -1,7 +1,8 @@
 """The command line: a library function under every command, errors in one message, exit statuses people can script.
 
 0 done; 1 the run failed, a gate refused, a lock is held, a disk is full; 2 the recipe, the command, an input or a model
-is wrong; 130 interrupted. A traceback only with --debug.
+is wrong; 130 interrupted. A traceback only with --debug. Nothing heavy is imported before the arguments are right, so
+`--help` answers in a tenth of a second.
 """
 
 from __future__ import annotations
@@ -12,97 +13,161 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from operators.base import RecipeError, RunError
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+_EPILOG = """\
+A first run:  vocabmill check recipes/quickstart.yaml && vocabmill run recipes/quickstart.yaml
+Exit status:  0 done; 1 the run failed, a gate refused, a lock is held or a disk is full;
+              2 the recipe, the command, an input or a model is wrong; 130 interrupted.
+"""
+_SET = "change a value of the recipe: steps.NAME.FIELD=VALUE, seed=7, outputs.shard_mb=16; may be repeated"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = parser().parse_args(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command is None:
+        top.print_help(sys.stderr)
+        return 2
     try:
-        return int(options.command(options))
+        status = _command(options.command)(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         _say("interrupted; finished work is kept, run the same command to go on")
         return 130
-    except BrokenPipeError:
+    except BrokenPipeError:  # The reader of our output has gone, as in `vocabmill operators | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (RecipeError, RunError, OSError, MemoryError) as error:
+    except Exception as error:  # The one place where any error becomes a message and an exit status.
         if options.debug:
-            raise
-        _say(f"vocabmill: {_message(error)}")
-        return 2 if isinstance(error, RecipeError) else 1
+            import traceback
+
+            traceback.print_exc()
+        return _fail(error)
+    return status
 
 
-def _message(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full{_place(error)}; nothing half written is left: make room and run the same command to go on"
-    if isinstance(error, PermissionError):
-        return f"no permission{_place(error)}; choose another --out or --work-dir, or change the permissions"
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    from pipeline import commands
+
+    function: Callable[[argparse.Namespace], int] = getattr(commands, name.replace("-", "_"))
+    return function
+
+
+def _fail(error: Exception) -> int:
+    from operators.base import RecipeError
+
+    _say(f"vocabmill: {_message(error)}")
+    return 2 if isinstance(error, RecipeError) else 1
+
+
+def _message(error: Exception) -> str:
+    from operators.base import RecipeError, RunError
+
+    if isinstance(error, RecipeError | RunError):
+        return str(error)
     if isinstance(error, MemoryError):
         return "out of memory; use fewer --workers or a smaller outputs.shard_mb, then run again: finished work is kept"
-    return str(error)
-
-
-def _place(error: OSError) -> str:
-    return f" ({error.filename})" if error.filename else ""
+    if not isinstance(error, OSError):
+        return f"unexpected {type(error).__name__}: {error}; this is a fault of vocabmill: see --debug"
+    place = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{place}; nothing half written is left: make room and run the same command to go on"
+    if isinstance(error, PermissionError):
+        return f"no permission{place}; choose another --out or --work-dir, or change the permissions"
+    return f"{error.strerror or error}{place}"
 
 
 def _say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("vocabmill")
+        except PackageNotFoundError:
+            found = "(not installed)"
+        print(f"vocabmill {found}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    from pipeline import commands
+    top = argparse.ArgumentParser(
+        prog="vocabmill",
+        description="From raw text to clean corpora and tokenizers: one recipe, one program.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    top.set_defaults(command=None, debug=False)
+    sub = top.add_subparsers(metavar="COMMAND", title="commands")
+    shared = _shared()
 
-    top = argparse.ArgumentParser(prog="vocabmill", description="From raw text to tokenizers: one recipe, one program.")
-    top.add_argument("--version", action="version", version=f"vocabmill {commands.own_version()}")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show a traceback for every error")
-    recipe = argparse.ArgumentParser(add_help=False)
-    recipe.add_argument("recipe", metavar="RECIPE", help="the YAML file")
-    recipe.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="steps.<name>.<field>=value; may be repeated"
-    )
-    where = argparse.ArgumentParser(add_help=False)
-    where.add_argument(
-        "--work-dir", default="", metavar="DIR", help="unpublished results (default: .vocabmill beside the output)"
-    )
-    where.add_argument("--out", default="", metavar="DIR", help="instead of the recipe's outputs.path")
-    execute = argparse.ArgumentParser(add_help=False)
-    execute.add_argument("--executor", choices=("local", "ray"), default="local")
-    execute.add_argument(
-        "--address", default="", help="a running Ray cluster to join (ray executor); else one is started here"
-    )
-    execute.add_argument(
-        "--workers", type=_positive, default=0, metavar="N", help="tasks at a time (default: all cores)"
-    )
-    as_json = argparse.ArgumentParser(add_help=False)
-    as_json.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else there")
-    sub = top.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, what: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        command = sub.add_parser(name, help=what, description=what, parents=[*parents, common])
-        command.set_defaults(command=getattr(commands, name.replace("-", "_")))
+    def add(name: str, what: str, *parents: str) -> argparse.ArgumentParser:
+        command = sub.add_parser(
+            name, help=what, description=what, parents=[*(shared[parent] for parent in parents), shared["debug"]]
+        )
+        command.set_defaults(command=name)
         return command
 
-    run = add("run", "run a recipe; resumes by itself", recipe, where, execute, as_json)
+    run = add("run", "run a recipe; resumes by itself", "recipe", "where", "execute", "json")
     run.add_argument("--until", default="", metavar="STEP", help="stop after this step and publish nothing")
-    add("check", "validate recipe, columns, inputs and models; read no data", recipe)
-    add("plan", "the stages as text: what will run, what is already done", recipe, where)
-    dry = add("dry-run", "run the real plan on a stratified sample; project the whole run", recipe, execute, as_json)
+    add("check", "validate recipe, columns, inputs and models; read no data", "recipe", "where")
+    add("plan", "the stages as text: what will run, what is already done", "recipe", "where")
+    dry = add("dry-run", "run the real plan on a sample; project the whole run", "recipe", "execute", "json")
     dry.add_argument("--docs", type=_positive, default=2000, metavar="N", help="documents in the sample (default 2000)")
-    status = add("status", "how a run is going, or what it left", as_json)
-    status.add_argument("where", metavar="RECIPE_OR_DIR", help="a recipe, or an output directory")
-    report = add("report", "write the HTML report of a finished run again, and say where it is")
-    report.add_argument("where", metavar="RECIPE_OR_DIR", help="a recipe, or an output directory")
+    add("status", "how a run is going, or what it left", "place", "json")
+    add("report", "write the HTML report of a finished run again, and say where it is", "place")
     operators = add("operators", "what exists: parameters, columns, references")
     operators.add_argument("kind", nargs="?", default="", metavar="KIND", help="one operator in full")
     operators.add_argument("--markdown", action="store_true", help="the table as the README has it")
     return top
+
+
+def _shared() -> dict[str, argparse.ArgumentParser]:
+    """Options that several commands have."""
+    shared = {
+        name: argparse.ArgumentParser(add_help=False)
+        for name in ("debug", "recipe", "where", "execute", "json", "place")
+    }
+    shared["debug"].add_argument("--debug", action="store_true", help="show a traceback for every error")
+    shared["recipe"].add_argument("recipe", metavar="RECIPE", help="the YAML file")
+    shared["recipe"].add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=_SET)
+    shared["where"].add_argument(
+        "--work-dir",
+        default="",
+        metavar="DIR",
+        help="unfinished and reusable results (default: .vocabmill beside the output)",
+    )
+    shared["where"].add_argument("--out", default="", metavar="DIR", help="instead of the recipe's outputs.path")
+    shared["execute"].add_argument(
+        "--executor", choices=("local", "ray"), default="local", help="this machine's cores (default), or Ray"
+    )
+    shared["execute"].add_argument(
+        "--address", default="", help="with --executor ray: the cluster to join; without it one is started here"
+    )
+    shared["execute"].add_argument(
+        "--workers", type=_positive, default=0, metavar="N", help="tasks at a time (default: all cores)"
+    )
+    shared["json"].add_argument(
+        "--json", action="store_true", help="one JSON object on standard output, nothing else there"
+    )
+    shared["place"].add_argument("place", metavar="RECIPE_OR_DIR", help="a recipe, or an output directory")
+    shared["place"].add_argument(
+        "--work-dir",
+        default="",
+        metavar="DIR",
+        help="where the run keeps its work (default: .vocabmill beside the output)",
+    )
+    return shared
 
 
 def _positive(text: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +16,11 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
 
-def own_version() -> str:
-    """The installed version, or "unknown" in a bare checkout."""
-    try:
-        return version("vocabmill")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def run(options: argparse.Namespace) -> int:
     """`vocabmill run`."""
-    from pipeline.recipe import load_recipe
     from pipeline.session import run_recipe
 
-    recipe = load_recipe(options.recipe, tuple(options.set))
+    recipe = _recipe(options)
     _check_until(recipe, options.until)
     executor = make_executor(options)
     try:
@@ -38,44 +29,40 @@ def run(options: argparse.Namespace) -> int:
         )
     finally:
         executor.close()
-    print(json.dumps(result, ensure_ascii=False) if options.json else _closing(result))
+    _tell(_json(result) if options.json else _closing(result))
     return 0
 
 
 def check(options: argparse.Namespace) -> int:
     """`vocabmill check`."""
     from pipeline.check import check_recipe
-    from pipeline.recipe import load_recipe
 
-    for line in check_recipe(load_recipe(options.recipe, tuple(options.set))):
-        print(line)
+    _tell("\n".join(check_recipe(_recipe(options), options.out, options.work_dir)))
     return 0
 
 
 def plan(options: argparse.Namespace) -> int:
     """`vocabmill plan`."""
     from pipeline.explain import explain
-    from pipeline.recipe import load_recipe
     from pipeline.session import places
 
-    recipe = load_recipe(options.recipe, tuple(options.set))
-    _, work = places(recipe, options.out, options.work_dir)
-    print(explain(recipe, work))
+    recipe = _recipe(options)
+    out, work_dir = places(recipe, options.out, options.work_dir)
+    _tell(explain(recipe, work_dir, out))
     return 0
 
 
 def dry_run(options: argparse.Namespace) -> int:
     """`vocabmill dry-run`."""
     from pipeline.dry_run import project
-    from pipeline.recipe import load_recipe
 
-    recipe = load_recipe(options.recipe, tuple(options.set))
+    recipe = _recipe(options)
     executor = make_executor(options)
     try:
         projection = project(recipe, executor, options.docs, quiet=options.json)
     finally:
         executor.close()
-    print(json.dumps(projection.to_json(), ensure_ascii=False) if options.json else projection.to_text())
+    _tell(_json(projection.to_json()) if options.json else projection.to_text())
     return 0
 
 
@@ -83,8 +70,8 @@ def status(options: argparse.Namespace) -> int:
     """`vocabmill status`."""
     from pipeline.status import read_status
 
-    found = read_status(*_where(options.where))
-    print(json.dumps(found.to_json(), ensure_ascii=False) if options.json else found.to_text())
+    found = read_status(*_place(options))
+    _tell(_json(found.to_json()) if options.json else found.to_text())
     return 0
 
 
@@ -92,8 +79,8 @@ def report(options: argparse.Namespace) -> int:
     """`vocabmill report`."""
     from pipeline.session import rebuild_report
 
-    out, _ = _where(options.where)
-    print(rebuild_report(out))
+    out, _ = _place(options)
+    _tell(rebuild_report(out))
     return 0
 
 
@@ -102,9 +89,9 @@ def operators(options: argparse.Namespace) -> int:
     from pipeline.catalogue import describe, markdown_table, text_table
 
     if options.markdown:
-        print(markdown_table())
+        _tell(markdown_table())
     else:
-        print(describe(options.kind) if options.kind else text_table())
+        _tell(describe(options.kind) if options.kind else text_table())
     return 0
 
 
@@ -123,20 +110,26 @@ def make_executor(options: argparse.Namespace) -> Executor:
     return LocalExecutor(options.workers)
 
 
-def _where(place: str) -> tuple[str, str]:
+def _recipe(options: argparse.Namespace) -> Recipe:
+    from pipeline.recipe import load_recipe
+
+    return load_recipe(options.recipe, tuple(options.set))
+
+
+def _place(options: argparse.Namespace) -> tuple[str, str]:
     """The output and work directories that a recipe or an output directory stands for."""
     from pipeline.recipe import load_recipe
     from pipeline.session import default_work_dir, places
 
-    if place.endswith((".yaml", ".yml")) and Path(place).is_file():
-        return places(load_recipe(place), "", "")
-    return place, default_work_dir(place)
+    if options.place.endswith((".yaml", ".yml")) and not Path(options.place).is_dir():
+        return places(load_recipe(options.place), "", options.work_dir)
+    return options.place, options.work_dir or default_work_dir(options.place)
 
 
 def _check_until(recipe: Recipe, until: str) -> None:
     names = [step.label for step in recipe.steps]
     if until and until not in names:
-        raise RecipeError(f"--until {until!r}: the recipe has no such step; it has {', '.join(names)}")
+        raise RecipeError(f"--until {until!r}: the recipe has no such step; it has {', '.join(names) or 'none'}")
 
 
 def _closing(result: dict[str, Any]) -> str:
@@ -144,10 +137,18 @@ def _closing(result: dict[str, Any]) -> str:
         return f"stopped after {result['until']!r} as asked; nothing was published"
     rows = result["rows"]
     lines = [
-        f"{rows['read']} documents read: {rows['kept']} kept, {rows['dropped']} dropped, {rows['quarantined']} quarantined; "
-        f"{result['seconds']:.1f} s, peak memory {result['peak_rss_mb']:.0f} MB"
+        f"{rows['read']:,} documents read: {rows['kept']:,} kept, {rows['dropped']:,} dropped, "
+        f"{rows['quarantined']:,} quarantined; {result['seconds']:.1f} s, peak memory {result['peak_rss_mb']:.0f} MB"
     ]
     for step, files in result["artifacts"].items():
         lines.append(f"  {step}: {', '.join(files[:4])}{' ...' if len(files) > 4 else ''}")
     lines.append(f"report: {result['report']}")
     return "\n".join(lines)
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

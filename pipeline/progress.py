@@ -43,7 +43,7 @@ class Progress:
     def stage(self, label: str, total: int, *, reused: int = 0) -> Iterator[Stage]:
         """Show a stage of `total` tasks, `reused` of which were found done."""
         stage = Stage(self, label, total, reused)
-        self.note(stage=label, done=reused, total=total)
+        self.note(stage=label, done=reused, total=total, reused=reused, stage_started=time.time())
         with stage:
             yield stage
 

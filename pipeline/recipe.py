@@ -8,9 +8,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -25,12 +24,15 @@ from pydantic_core import PydanticCustomError
 
 from operators import OPERATORS, AnyOperator
 from operators.base import Operator, RecipeError
-from pipeline.yaml_lines import Lines, load_yaml
+from pipeline.faults import Source, close_to, describe
+from pipeline.settings import apply_setting
+from pipeline.yaml_lines import load_yaml
 
-FORMATS = ("parquet", "arrow", "jsonl", "text", "code", "hf", "warc", "wet")
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _ONE_OF_OURS: TypeAdapter[Operator] = TypeAdapter(AnyOperator)
-_KINDS = {str(operator.model_fields["kind"].default): operator for operator in OPERATORS}
+KINDS: Final = {str(operator.model_fields["kind"].default): operator for operator in OPERATORS}
+RESERVED: Final = frozenset({"ingest", "exclude_ids"})
+"""Names of what the engine itself drops rows by."""
 
 
 class _Strict(BaseModel):
@@ -51,12 +53,20 @@ class Input(_Strict):
 
     name: str = Field(pattern=NAME, description="becomes the column `source` unless the input has one")
     path: str | tuple[str, ...] = Field(description="fsspec URLs, directories or globs")
-    format: Literal["parquet", "arrow", "jsonl", "text", "code", "hf", "warc", "wet", "auto"] = "auto"
-    columns: ColumnMap = ColumnMap()
-    labels: dict[str, str | int | float | bool] = Field(default_factory=dict, description="constant columns")
-    role: Literal["corpus", "reference"] = "corpus"
-    on_bad_row: Literal["quarantine", "fail"] = "quarantine"
-    max_document_mb: float = Field(default=50, gt=0, le=1900)
+    format: Literal["parquet", "arrow", "jsonl", "text", "code", "hf", "warc", "wet", "auto"] = Field(
+        default="auto", description="what the files hold; `auto` tells it from their names"
+    )
+    columns: ColumnMap = Field(default=ColumnMap(), description="how the files' columns become documents")
+    labels: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="constant columns: name -> value"
+    )
+    role: Literal["corpus", "reference"] = Field(
+        default="corpus", description="a reference is read by the steps that name it and never flows through"
+    )
+    on_bad_row: Literal["quarantine", "fail"] = Field(
+        default="quarantine", description="what cannot become a document goes to dropped/, or fails the run"
+    )
+    max_document_mb: float = Field(default=50, gt=0, le=1900, description="a longer document is a bad row")
     documents: Literal["file", "line"] = Field(default="file", description="for text: a document per file or per line")
 
     @property
@@ -74,7 +84,7 @@ class Input(_Strict):
 class Output(_Strict):
     """Where the result goes."""
 
-    path: str = Field(min_length=1)
+    path: str = Field(min_length=1, description="a directory, on this machine or as an fsspec URL")
     shard_mb: float = Field(default=64, gt=0, le=1024, description="text per shard")
 
 
@@ -87,26 +97,43 @@ def _parse_step(value: object) -> Operator:
     kind = value.get("kind")
     if isinstance(kind, str) and ":" in kind:
         return _import_operator(kind).model_validate({k: v for k, v in value.items() if k != "kind"})
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise PydanticCustomError(
-            "kind",
-            "{kind} is no operator; there are {known}, or write 'package.module:Class' for one of yours",
-            {"kind": repr(kind), "known": ", ".join(sorted(_KINDS))},
-        )
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise PydanticCustomError("kind", "{problem}", {"problem": unknown_kind(kind)})
     return _ONE_OF_OURS.validate_python(value)
+
+
+def unknown_kind(kind: object) -> str:
+    """What to say where no operator has this kind."""
+    known = f"the operators are {', '.join(sorted(KINDS))}; one of your own is written 'package.module:Class'"
+    if kind is None:
+        return f"a step needs a `kind`; {known}"
+    return f"no operator is called {kind!r}{close_to(str(kind), sorted(KINDS))}; {known}".replace("?;", "?", 1)
 
 
 def _import_operator(kind: str) -> type[Operator]:
     module, _, name = kind.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise PydanticCustomError(
-            "kind", "cannot import {kind}: {error}", {"kind": repr(kind), "error": str(error)}
-        ) from error
+    except Exception as error:  # A stranger's module may raise anything while it is imported.
+        problem = (
+            f"cannot import {kind!r}: {type(error).__name__}: {error}; expected 'package.module:Class' of an installed "
+            "package or of a folder on PYTHONPATH"
+        )
+        raise PydanticCustomError("kind", "{problem}", {"problem": problem}) from error
     if not (isinstance(found, type) and issubclass(found, Operator)):
-        raise PydanticCustomError("kind", "{kind} is no subclass of operators.base.Operator", {"kind": repr(kind)})
+        problem = f"{kind!r} is no operator: expected a class derived from operators.base.Map, Judge, Fold or Composite"
+        raise PydanticCustomError("kind", "{problem}", {"problem": problem})
     return found
+
+
+def _model_of_step(content: object) -> type[Operator] | None:
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if isinstance(kind, str) and ":" in kind:
+        try:
+            return _import_operator(kind)
+        except PydanticCustomError:
+            return None
+    return KINDS.get(kind) if isinstance(kind, str) else None
 
 
 Step = Annotated[SerializeAsAny[Operator], BeforeValidator(_parse_step)]
@@ -115,107 +142,56 @@ Step = Annotated[SerializeAsAny[Operator], BeforeValidator(_parse_step)]
 class Recipe(_Strict):
     """One YAML file: inputs, a flat list of steps, outputs."""
 
-    name: str = Field(pattern=NAME)
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    inputs: tuple[Input, ...] = Field(min_length=1)
+    name: str = Field(pattern=NAME, description="names the run and its snapshots")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="decides every draw, together with a document's id")
+    inputs: tuple[Input, ...] = Field(min_length=1, description="where documents come from, in order")
     exclude_ids: str = Field(default="", description="a file with one document id a line: those are left out")
-    steps: tuple[Step, ...] = ()
-    outputs: Output
+    steps: tuple[Step, ...] = Field(default=(), description="operators, run in order")
+    outputs: Output = Field(description="where the result goes")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Recipe:
+        """Names are unique, none is the engine's, and there is a corpus."""
         for what, names in (("input", [i.name for i in self.inputs]), ("step", [s.label for s in self.steps])):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise PydanticCustomError(
-                    "unique",
-                    "two {what}s are called {name}; give one of them another `name`",
-                    {"what": what, "name": repr(twice[0])},
-                )
+            for index, name in enumerate(names):
+                if name in names[:index]:
+                    problem = f"two {what}s are called {name!r}; give one of them another `name`"
+                    raise _fault(problem, f"{what}s", index)
+        for index, step in enumerate(self.steps):
+            if step.label in RESERVED:
+                problem = f"no step may be called {step.label!r}: dropped/ uses that name; give it another `name`"
+                raise _fault(problem, "steps", index)
         if not any(i.role == "corpus" for i in self.inputs):
-            raise PydanticCustomError("inputs", "every input is a reference; at least one must have `role: corpus`")
-        if {"ingest", "exclude_ids"} & {s.label for s in self.steps}:
-            raise PydanticCustomError(
-                "unique", "no step may be called 'ingest' or 'exclude_ids': dropped/ uses those names"
-            )
+            raise _fault("every input is a reference; at least one must have `role: corpus`", "inputs")
         return self
+
+
+def _fault(problem: str, *place: str | int) -> PydanticCustomError:
+    """An error of the whole recipe that is about one place in it."""
+    return PydanticCustomError("recipe", "{problem}", {"problem": problem, "place": place})
 
 
 def load_recipe(path: str, settings: tuple[str, ...] = ()) -> Recipe:
     """Read and validate a recipe file; `settings` are "steps.<name>.<field>=value" (the value is YAML)."""
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe {path!r}: {error}") from error
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path!r}: {error.strerror}; give the path of a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"cannot read the recipe {path!r}: it is no UTF-8 text ({error.reason})") from error
     content, lines = load_yaml(text, path)
     if not isinstance(content, dict):
+        found = "a list" if isinstance(content, list) else repr(content)
         raise RecipeError(
-            f"{path}:1: a recipe is a mapping with name, inputs, steps and outputs; this is {content!r:.60}"
+            f"{path}:1: a recipe is a mapping with the keys name, inputs, steps and outputs, not {found:.60}"
         )
-    for setting in settings:
-        _apply(content, setting)
-    return validate_recipe(content, path, lines)
+    places = {apply_setting(content, setting): setting for setting in settings}
+    return validate_recipe(content, Source(path, content, lines, places))
 
 
-def validate_recipe(content: dict[str, Any], path: str, lines: Lines) -> Recipe:
+def validate_recipe(content: dict[str, Any], source: Source) -> Recipe:
     """Validate what YAML gave; every fault in one RecipeError, each with file, line and field."""
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        faults = [_describe(fault, path, lines) for fault in error.errors(include_url=False)]
-        raise RecipeError("\n".join(dict.fromkeys(faults))) from error
-
-
-def _describe(fault: Any, path: str, lines: Lines) -> str:
-    place = [
-        part
-        for part in fault["loc"]
-        if not (isinstance(part, str) and (part in _KINDS or part.startswith(("function-", "tuple["))))
-    ]
-    while place and place[-1] in ("str", "int", "float", "bool", "literal['all']"):
-        place.pop()
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    line = lines.of(place)
-    message = {
-        "extra_forbidden": "unknown key",
-        "missing": "missing",
-    }.get(fault["type"], str(fault["msg"]))
-    given = fault.get("input")
-    shown = (
-        f", not {given!r:.80}"
-        if fault["type"] not in ("missing", "extra_forbidden", "kind", "unique") and not isinstance(given, dict | list)
-        else ""
-    )
-    return f"{path}:{line}: {where or 'recipe'}: {message}{shown}"
-
-
-def _apply(content: dict[str, Any], setting: str) -> None:
-    key, equals, text = setting.partition("=")
-    parts = key.split(".")
-    if not equals or not all(parts):
-        raise RecipeError(f"--set takes steps.<name>.<field>=value (or seed=7, outputs.path=...), not {setting!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {setting!r}: the value is no YAML: {error}") from error
-    place: Any = content
-    for depth, part in enumerate(parts[:-1]):
-        if isinstance(place, list):
-            named = [
-                item for item in place if isinstance(item, dict) and (item.get("name") or item.get("kind")) == part
-            ]
-            if not named:
-                known = [str(item.get("name") or item.get("kind")) for item in place if isinstance(item, dict)]
-                raise RecipeError(
-                    f"--set {setting!r}: {'.'.join(parts[:depth])} has no {part!r}; there are {', '.join(known)}"
-                )
-            place = named[0]
-        else:
-            place = place.setdefault(part, {})
-        if not isinstance(place, dict | list):
-            raise RecipeError(f"--set {setting!r}: {'.'.join(parts[: depth + 1])} holds {place!r}, which has no fields")
-    if isinstance(place, list):
-        raise RecipeError(
-            f"--set {setting!r}: name the {parts[-2]} entry and its field, such as {parts[-2]}.NAME.FIELD=value"
-        )
-    place[parts[-1]] = value
+        raise RecipeError(describe(error, source, Recipe, _model_of_step)) from error

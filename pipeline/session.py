@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from operators.base import RecipeError
+from pipeline.check import check_recipe
 from pipeline.manifest import make_manifest, summary
 from pipeline.progress import MemoryWatch, Progress
 from pipeline.publish import VERSIONS, make_current, publish, published, run_id, write_front
@@ -37,12 +38,14 @@ def run_recipe(
 ) -> dict[str, Any]:
     """Run, publish and report; returns the summary that `--json` prints. Holds the work directory meanwhile."""
     out, work_dir = places(recipe, out, work_dir)
+    check_recipe(recipe, out, work_dir)
     work, target = Store(work_dir), Store(out)
     begin = time.monotonic()
     with exclusive(work), exclusive(Store(f"{out}/{VERSIONS}")), MemoryWatch() as memory:
         work.sweep()
         target.sweep()
         progress = Progress(work, recipe.name, quiet=quiet)
+        progress.note(out=target.base, state="running")
         try:
             runner = Runner(recipe, work, executor, progress)
             runner.run(until)

@@ -1,0 +1,155 @@
+"""Is this recipe right? Columns, inputs, models and directories, before any document is read.
+
+`vocabmill run` asks the same, so what is wrong is said in the first second and not after an hour.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from operators.base import RecipeError
+from pipeline.headers import Header, read_header
+from pipeline.plan import BASE_COLUMNS, Plan, make_plan
+from pipeline.readers.schema import unify
+from pipeline.storage import filesystem, is_local
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.recipe import Recipe
+
+
+def check_recipe(recipe: Recipe, out: str = "", work_dir: str = "") -> list[str]:
+    """Lines for people that say what the recipe will do; the last one is "ok".
+
+    Raises:
+        RecipeError: what is wrong, where, what was expected, and what to do.
+    """
+    headers = read_headers(recipe)
+    for step in recipe.steps:
+        with _about(f"step {step.label!r}"):
+            getattr(step, "check", lambda: None)()
+            step.models()
+    plan = plan_of(recipe, headers)
+    out = out or recipe.outputs.path
+    check_directories(headers, out, work_dir)
+    lines = []
+    for header in headers:
+        lines.append(header.line)
+        lines += [f"  note: {note}" for note in header.notes]
+    lines.append(
+        f"{count_of(len(recipe.steps), 'step')}, {num_stages(plan)} stages, columns: {columns_text(plan, headers)}"
+    )
+    lines.append(f"output: {out}")
+    return [*lines, "ok"]
+
+
+def read_headers(recipe: Recipe) -> list[Header]:
+    """The header of every input, in order."""
+    headers = []
+    for entry in recipe.inputs:
+        with _about(f"inputs.{entry.name}"):
+            headers.append(read_header(entry))
+    return headers
+
+
+def plan_of(recipe: Recipe, headers: list[Header]) -> Plan:
+    """The plan, its columns checked as far as the headers tell."""
+    return make_plan(
+        recipe, _schema(recipe, headers), open_schema=any(header.is_open for header in _corpora(recipe, headers))
+    )
+
+
+def num_stages(plan: Plan) -> int:
+    """The stages as `vocabmill plan` numbers them: ingest first, publish last."""
+    return len(plan.stages) + 2
+
+
+def columns_text(plan: Plan, headers: list[Header]) -> str:
+    """The corpus's columns, so far as the headers tell."""
+    inputs = _schema(plan.recipe, headers)
+    added = [name for name, (_, is_public) in plan.added().items() if is_public]
+    names = dict.fromkeys([*BASE_COLUMNS, *inputs, *added])
+    more = ", and what else the inputs hold" if any(h.is_open for h in _corpora(plan.recipe, headers)) else ""
+    return f"{', '.join(names)}{more}"
+
+
+def count_of(number: int, noun: str) -> str:
+    """A count for people.
+
+    >>> count_of(1, "step"), count_of(1200, "file")
+    ('1 step', '1,200 files')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def check_directories(headers: list[Header], out: str, work_dir: str) -> None:
+    """Refuse directories that cannot be written, or that hold what is not ours. Nothing is created."""
+    for option, directory in (("outputs.path", out), ("--work-dir", work_dir)):
+        if not directory:
+            continue
+        system, path = filesystem(directory)
+        if is_local(system):
+            with _about(f"{option}: {directory!r}"):
+                _refuse_unwritable(Path(path))
+                if option == "outputs.path":
+                    _refuse_foreign(Path(path))
+                    _refuse_inputs(Path(path), headers)
+
+
+def _corpora(recipe: Recipe, headers: list[Header]) -> list[Header]:
+    return [header for header, entry in zip(headers, recipe.inputs, strict=True) if entry.role == "corpus"]
+
+
+def _schema(recipe: Recipe, headers: list[Header]) -> dict[str, pa.DataType]:
+    """The corpus inputs' columns under one schema."""
+    schema = unify([(f"input {h.name!r}", pa.schema(list(h.columns.items()))) for h in _corpora(recipe, headers)])
+    return {column.name: column.type for column in schema if column.name not in BASE_COLUMNS}
+
+
+def _refuse_unwritable(path: Path) -> None:
+    nearest = path
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise RecipeError(f"{str(nearest)!r} is a file, not a directory; choose another place")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RecipeError(
+            f"no permission to write to {str(nearest)!r}; choose another place, or change the permissions"
+        )
+
+
+def _refuse_foreign(path: Path) -> None:
+    from pipeline.publish import PUBLIC
+
+    for name in PUBLIC:
+        public = path / name
+        if public.exists() and not public.is_symlink():
+            raise RecipeError(
+                f"it already holds a {name!r} that no run of vocabmill left; move it, or choose another place"
+            )
+
+
+def _refuse_inputs(path: Path, headers: list[Header]) -> None:
+    place = path.resolve()
+    for header in headers:
+        for file in header.listing:
+            if "://" not in file.url and Path(file.url).resolve().is_relative_to(place):
+                raise RecipeError(
+                    f"input {header.name!r} reads {file.path!r} from there; a run may not read what it writes"
+                )
+
+
+@contextmanager
+def _about(what: str) -> Iterator[None]:
+    """Say in front of an error what it is about."""
+    try:
+        yield
+    except RecipeError as error:
+        text = str(error)
+        raise (error if text.startswith(what) else type(error)(f"{what}: {text}")) from error

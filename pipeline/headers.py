@@ -1,0 +1,274 @@
+"""What an input's files say about themselves before any document is read: how many, how large, which columns.
+
+Parquet, Arrow and saved datasets carry their schema. JSON lines do not: the first 64 kB of a few files tell which keys
+to expect, so their schema stays open. Of many files a few are looked at, evenly spread over the sorted paths; what they
+did not tell is found when the run reads the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from operators.base import DataError, RecipeError
+from pipeline.readers.base import MEGABYTE, InputFile, ReadOptions
+from pipeline.readers.columns import final_name, plain_type, plan_columns
+from pipeline.readers.formats import infer_format
+from pipeline.readers.schema import TypeClashError, unify, unify_types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline.recipe import Input
+
+LOOK_AT: Final = 32
+"""Files of a format whose schema is read."""
+HEAD_BYTES: Final = 64_000
+_PATH: Final = {"path": pa.string()}
+_FIXED: Final = {
+    "text": _PATH,
+    "code": {**_PATH, "language": pa.string()},
+    "warc": {"url": pa.string(), "warc_date": pa.string(), "record_id": pa.string()},
+    "wet": {"url": pa.string(), "warc_date": pa.string(), "record_id": pa.string()},
+}
+"""Columns that a reader makes besides the text."""
+_JSON_TYPES: Final = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+Columns = dict[str, pa.DataType]
+
+
+@dataclass(frozen=True)
+class Header:
+    """An input before it is read. `columns` have their final names; `is_open`: there may be more of them."""
+
+    name: str
+    files: int
+    bytes: int
+    formats: tuple[str, ...]
+    columns: Columns
+    is_open: bool
+    notes: tuple[str, ...] = ()
+    listing: tuple[InputFile, ...] = field(default=(), repr=False)
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        files = "1 file" if self.files == 1 else f"{self.files:,} files"
+        return f"{self.name}: {files}, {size_text(self.bytes)}, {' and '.join(self.formats)}"
+
+
+def size_text(num_bytes: int) -> str:
+    """A size with three digits or so.
+
+    >>> size_text(10_534_000), size_text(3_400), size_text(12)
+    ('10.5 MB', '3.4 kB', '12 bytes')
+    """
+    for unit, size in (("GB", 1_000 * MEGABYTE), ("MB", MEGABYTE), ("kB", 1_000)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes} bytes"
+
+
+def read_header(entry: Input) -> Header:
+    """List an input's files and learn their columns.
+
+    Raises:
+        RecipeError: nothing is found or can be read, or the files do not have what the recipe says.
+    """
+    from pipeline.ingest import Spec
+
+    files = _listed(entry)
+    options = Spec.of(entry, shard_mb=1, num_corpora=1).options
+    by_format: dict[str, list[InputFile]] = {}
+    for file in files:
+        by_format.setdefault(infer_format(file) if entry.format == "auto" else entry.format, []).append(file)
+    if options.documents == "line" and "text" not in by_format:
+        raise RecipeError(f"`documents: line` is for text files; these are {' and '.join(sorted(by_format))}")
+    found = [_Found(kind, options, some) for kind, some in sorted(by_format.items())]
+    named = [pair for each in found for pair in each.schemas]
+    columns = {column.name: column.type for column in unify(named)}
+    may_have_more = any(each.may_have_more for each in found)
+    if may_have_more and options.keep is not None:
+        columns.update({name: pa.null() for name in options.keep if name not in columns})
+    notes = [note for each in found for note in each.notes]
+    notes += _unused(entry, options, {name for each in found for name in each.names}, may_have_more=may_have_more)
+    _refuse_labels(entry, columns)
+    columns.update({name: _JSON_TYPES[type(value)] for name, value in entry.labels.items()})
+    is_open = may_have_more and options.keep is None
+    size = sum(file.size for file in files)
+    return Header(entry.name, len(files), size, tuple(sorted(by_format)), columns, is_open, tuple(notes), tuple(files))
+
+
+def _listed(entry: Input) -> list[InputFile]:
+    from pipeline.readers.files import list_files
+
+    try:
+        return list_files(entry.entries, None if entry.format == "auto" else entry.format)
+    except RecipeError as error:
+        unexpanded = [path for path in entry.entries if "$" in path]
+        if unexpanded:
+            raise DataError(f"{error}; environment variables such as in {unexpanded[0]!r} are not expanded") from error
+        raise
+    except Exception as error:  # A remote file system's package raises errors of its own.
+        raise DataError(f"{', '.join(entry.entries)}: cannot be listed: {type(error).__name__}: {error}") from error
+
+
+class _Found:
+    """What the files of one format told."""
+
+    def __init__(self, kind: str, options: ReadOptions, files: list[InputFile]) -> None:
+        self.kind = kind
+        self.options = options
+        self.names: set[str] = set()
+        self.schemas: list[tuple[str, pa.Schema]] = []
+        self.notes: list[str] = []
+        looked = spread(files, 1 if kind in _FIXED else LOOK_AT)
+        self.may_have_more = kind == "jsonl" or (kind not in _FIXED and len(looked) < len(files))
+        damaged: list[str] = []
+        for file in looked:
+            try:
+                self._note(file, _columns(file, kind, options))
+            except _DamagedError as error:
+                damaged.append(f"{file.path} ({error})")
+        if damaged and not self.schemas:
+            raise DataError(f"no file can be read as {kind}: {'; '.join(damaged[:3])}; check `format`")
+        self.notes += [f"{path} is damaged: what cannot be read becomes a bad row" for path in damaged]
+        if kind == "jsonl":
+            self._require_keys(looked)
+
+    def _note(self, file: InputFile, columns: Columns) -> None:
+        self.names.update(columns)
+        names = list(columns)
+        if self.kind == "jsonl":
+            final = {name: chosen for name in names if (chosen := final_name(name, self.options)) is not None}
+        else:
+            final = plan_columns(names, file, self.options)
+        for name, new in final.items():
+            _refuse_type(file, name, new, columns[name])
+        fields = [(new, plain_type(columns[name])) for name, new in final.items()]
+        self.schemas.append((file.path, pa.schema(fields)))
+
+    def _require_keys(self, looked: Sequence[InputFile]) -> None:
+        for needed in filter(None, (self.options.text, self.options.id)):
+            if self.names and needed not in self.names:
+                raise DataError(
+                    f"{looked[0].path}: no key {needed!r} in the first {HEAD_BYTES // 1_000} kB; "
+                    f"the objects have {', '.join(sorted(self.names)[:20])}"
+                )
+
+
+class _DamagedError(Exception):
+    """The file's structure is damaged."""
+
+
+def spread(files: Sequence[InputFile], count: int) -> list[InputFile]:
+    """At most `count` files, the first and the last among them, evenly apart."""
+    if len(files) <= count:
+        return list(files)
+    step = (len(files) - 1) / max(count - 1, 1)
+    return [files[round(index * step)] for index in range(count)]
+
+
+def _columns(file: InputFile, kind: str, options: ReadOptions) -> Columns:
+    """A file's columns under its own names."""
+    if kind in _FIXED:
+        return {options.text: pa.string(), **_FIXED[kind]}
+    schema = _jsonl_head(file) if kind == "jsonl" else _stored_schema(file, kind)
+    return {column.name: column.type for column in schema}
+
+
+def _stored_schema(file: InputFile, kind: str) -> pa.Schema:
+    from pipeline.readers.arrow import data_files
+    from pipeline.readers.parquet import is_damage
+    from pipeline.readers.storage import open_file
+
+    url = data_files(file)[0] if file.url.endswith("/") else file.url
+    with open_file(url) as stream:
+        source = pa.PythonFile(stream, "r")
+        try:
+            if kind == "parquet":
+                import pyarrow.parquet as pq
+
+                return pq.ParquetFile(source).schema_arrow
+            is_file = source.read(6) == b"ARROW1"
+            source.seek(0)
+            return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source).schema
+        except Exception as error:
+            if not is_damage(error):
+                raise
+            raise _DamagedError(str(error)) from error
+
+
+def _jsonl_head(file: InputFile) -> pa.Schema:
+    """The keys of the first objects; a type is null where it is nested, null so far, or not always the same."""
+    import orjson
+
+    from pipeline.readers.jsonl import _refuse_document
+    from pipeline.readers.streams import Line
+
+    columns: Columns = {}
+    for number, line in enumerate(_head_lines(file)):
+        if number == 0:
+            _refuse_document(Line(0, line, len(line)), file)
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:  # A bad row: the run says where it is.
+            continue
+        for name, value in row.items() if isinstance(row, dict) else ():
+            known, kind = columns.get(name, pa.null()), _JSON_TYPES.get(type(value), pa.null())
+            try:
+                columns[name] = unify_types(known, kind)
+            except TypeClashError:
+                columns[name] = pa.null()
+    return pa.schema(list(columns.items()))
+
+
+def _head_lines(file: InputFile) -> Iterable[bytes]:
+    from pipeline.readers.streams import TruncatedError, read_chunks
+
+    try:
+        chunk = next(read_chunks(file.url), b"")
+    except TruncatedError as error:
+        raise _DamagedError(error.detail) from error
+    end = chunk.rfind(b"\n", 0, HEAD_BYTES)
+    return [line for line in (chunk[:end] if end >= 0 else chunk).split(b"\n") if line.strip()]
+
+
+def _refuse_type(file: InputFile, name: str, new: str, kind: pa.DataType) -> None:
+    kind = plain_type(kind)
+    is_text = kind in (pa.string(), pa.binary(), pa.null())
+    if new == "text" and not is_text:
+        raise DataError(
+            f"{file.path}: the text column {name!r} is {kind}; expected strings; choose another with `columns.text`"
+        )
+    if new == "id" and not (is_text or pa.types.is_integer(kind)):
+        raise DataError(f"{file.path}: the id column {name!r} is {kind}; expected strings or integers")
+
+
+def _refuse_labels(entry: Input, columns: Columns) -> None:
+    for label in entry.labels:
+        if label in ("id", "text", "source"):
+            raise RecipeError(f"labels: no label may be called {label!r}; `source` comes from the input's name")
+        if label in columns:
+            raise RecipeError(
+                f"labels: {label!r} is already a column of the files; give the label another name, or the column with "
+                f"`columns: {{rename: {{{label}: file_{label}}}}}`"
+            )
+    for name in (*columns, *entry.labels):
+        if name in ("_path", "_position", "_row", "_shard"):
+            raise RecipeError(f"the column {name!r} has a name that the engine uses; rename it with `columns.rename`")
+
+
+def _unused(entry: Input, options: ReadOptions, names: set[str], *, may_have_more: bool) -> list[str]:
+    """Notes on what has no effect; an error where it is certain to be a mistake."""
+    finals = {final_name(name, options) for name in names}
+    missing = [f"columns.rename: no file has a column {old!r}" for old in options.rename if old not in names]
+    missing += [f"columns.keep: no file has a column {name!r}" for name in options.keep or () if name not in finals]
+    if missing and not may_have_more:
+        raise RecipeError(f"{missing[0]}; the files have {', '.join(sorted(names))}")
+    notes = [f"{problem}, so far as looked at" for problem in missing]
+    if "id" in names and not options.id and final_name("id", options) == "id":
+        notes.append("the files have a column 'id' that is not used; write `columns: {id: id}` to keep these ids")
+    return notes
