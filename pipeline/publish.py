@@ -211,6 +211,7 @@ def make_current(out: Store, version: str) -> None:
     """Make a complete snapshot the public one, in one step."""
     if is_local(out.fs):
         _link(Path(out.base), version)
+        out.sweep()
         return
     manifest = out.read_json(f"{version}/manifest.json")
     for name in (*manifest["files"], "report.html"):

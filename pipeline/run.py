@@ -137,7 +137,14 @@ class Runner:
         corpus = self.corpora[stage.source]
         task, items = self.shard_task(stage)
         label = " + ".join(dict.fromkeys(node.step for node in stage.nodes))
-        results = self.work.find_or_run(task, items, label, size_of=lambda item: item.view.num_bytes, nodes=stage.nodes)
+        results = self.work.find_or_run(
+            task,
+            items,
+            label,
+            size_of=lambda item: item.view.num_bytes,
+            nodes=stage.nodes,
+            as_found=_computed_nothing,
+        )
         totals = [NodeCounts() for _ in stage.nodes]
         for index, result in enumerate(results):
             corpus.views[index] = view_after(corpus.views[index], stage.nodes, result)
@@ -219,6 +226,12 @@ def nodes_of(stage: Stage) -> tuple[Node, ...]:
             return tuple(inner.node for inner in stage.stages)
         case _:
             assert_never(stage)
+
+
+def _computed_nothing(result: dict[str, Any]) -> None:
+    """`rows_computed` is of this run: what an earlier run computed counts as found."""
+    for node in result["nodes"]:
+        node["counts"]["rows_computed"] = 0
 
 
 def _corpus(shards: list[dict[str, Any]], name: str) -> Corpus:

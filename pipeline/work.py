@@ -57,11 +57,18 @@ class Work:
         *,
         size_of: Callable[[Item], int] | None = None,
         nodes: tuple[Node, ...] = (),
+        as_found: Callable[[dict[str, Any]], None] | None = None,
     ) -> list[dict[str, Any]]:
-        """Descriptors in the order of the items: those that storage has, and the rest from the executor."""
+        """Descriptors in the order of the items: those that storage has, and the rest from the executor.
+
+        `as_found` may correct a descriptor that was there already, for what holds only where it was computed.
+        """
         begin = time.monotonic()
         results: list[dict[str, Any] | None] = [self._find(task.name_of(item)) for item in items]
         todo = [index for index, result in enumerate(results) if result is None]
+        for result in results:
+            if as_found is not None and result is not None:
+                as_found(result)
         with self.progress.stage(label, len(items), reused=len(items) - len(todo)) as stage:
             for place, result in self.executor.map(task, [items[i] for i in todo], most(nodes), label):
                 results[todo[place]] = result
