@@ -1,0 +1,129 @@
+"""What holds for every operator: one entry in `CASES` for each, and the real engine."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operators import OPERATORS
+from operators.base import Composite, Judge
+from pipeline.executors.local import LocalExecutor
+from pipeline.recipe import Recipe
+from tests.pipeline.engine import Mill, Ran, check_sums, rows_of
+
+CASES: dict[str, tuple[dict[str, Any], ...]] = {
+    "corpus_stats": ({"by": ["source"]},),
+    "exact_dedup": ({}, {"column": "rank"}),
+    "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
+    "gopher_repetition": ({},),
+    "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
+    "minhash_dedup": ({"threshold": 0.7},),
+    "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
+    "train_tokenizer": ({"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},),
+}
+"""Kind -> parameters under which a judging operator drops something and keeps something of the flawed texts."""
+
+KINDS = {str(operator.model_fields["kind"].default): operator for operator in OPERATORS}
+STEPS = [{"kind": kind, "name": "tested", **case} for kind, cases in CASES.items() for case in cases]
+each_step = pytest.mark.parametrize("step", STEPS, ids=[json.dumps(step)[9:60] for step in STEPS])
+
+
+def judges(step: dict[str, Any]) -> bool:
+    """Whether the operator drops rows."""
+    operator = KINDS[step["kind"]].model_validate(step)
+    stages = operator.stages() if isinstance(operator, Composite) else (operator,)
+    return any(isinstance(stage, Judge) for stage in stages)
+
+
+def test_every_operator_is_held_to_the_standing_properties() -> None:
+    assert sorted(CASES) == sorted(KINDS)
+
+
+@each_step
+def test_the_sums_hold_and_a_judge_both_drops_and_keeps(step: dict[str, Any], flawed: Mill) -> None:
+    flawed.jsonl("bad", [{"text": None}, {"text": " "}, {"text": "a good one, if a short one"}, {"txt": "x"}])
+    ran = flawed.run([step])
+    check_sums(ran)
+    rows = ran.manifest["rows"]
+    assert rows["quarantined"] == 3
+    assert (rows["dropped"] > 0) == judges(step)
+    assert rows["kept"] > 0
+
+
+@each_step
+def test_bytes_do_not_depend_on_workers_or_on_the_order_of_the_files(
+    step: dict[str, Any], flawed: Mill, two_workers: LocalExecutor
+) -> None:
+    one = flawed.run([step])
+    two = flawed.run([step], out="out2", work="work2", executor=two_workers)
+    paths = sorted(str(path) for path in (flawed.home / "in").iterdir())
+    listed = [{"name": "docs", "path": paths[::-1]}]
+    turned = flawed.run([step], out="out3", work="work3", inputs=listed)
+    assert len(one.bytes) >= 2
+    assert one.bytes == two.bytes == turned.bytes
+
+
+@each_step
+def test_another_shard_size_gives_the_same_rows_and_artifacts(step: dict[str, Any], flawed: Mill) -> None:
+    small = flawed.run([step], shard_mb=0.004)
+    large = flawed.run([step], shard_mb=0.03, out="out2", work="work2")
+    assert small.manifest["inputs"][0]["shards"] > large.manifest["inputs"][0]["shards"]
+    assert rows_of(small.corpus) == rows_of(large.corpus)
+    assert rows_of(small.dropped) == rows_of(large.dropped)
+    assert artifacts(small) == artifacts(large)
+
+
+def artifacts(ran: Ran) -> dict[str, str]:
+    """Digests of the artifacts alone."""
+    return {name: digest for name, digest in ran.bytes.items() if name.startswith("artifacts/")}
+
+
+@pytest.mark.parametrize("step", [s for s in STEPS if judges(s)], ids=[json.dumps(s)[9:60] for s in STEPS if judges(s)])
+def test_audit_keeps_all_rows_and_records_the_verdict(step: dict[str, Any], flawed: Mill) -> None:
+    strict = flawed.run([step])
+    audit = flawed.run([{**step, "audit": True}], out="out2")
+    assert audit.corpus.num_rows == audit.manifest["rows"]["read"]
+    verdicts = dict(zip(audit.corpus["id"].to_pylist(), audit.corpus["tested_verdict"].to_pylist(), strict=True))
+    dropped = dict(zip(strict.dropped["id"].to_pylist(), strict.dropped["rule"].to_pylist(), strict=True))
+    assert {i: rule for i, rule in verdicts.items() if rule is not None} == dropped
+    assert audit.steps["tested"]["audited"] == strict.steps["tested"]["dropped"]
+    assert audit.steps["tested"]["rows_computed"] == 0
+
+
+@each_step
+def test_a_second_run_computes_nothing_and_publishes_nothing(step: dict[str, Any], flawed: Mill) -> None:
+    first = flawed.run([step])
+    before = stamps(first.out)
+    again = flawed.run([step])
+    assert again.computed == {}
+    assert stamps(again.out) == before
+    assert again.summary["rows"] == first.summary["rows"]
+
+
+def stamps(out: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of everything below the output but the lock."""
+    return {
+        str(path.relative_to(out)): (path.lstat().st_ino, path.lstat().st_mtime_ns)
+        for path in out.rglob("*")
+        if path.name not in ("lock", ".versions", out.name)
+    }
+
+
+@each_step
+def test_a_recipe_survives_json(step: dict[str, Any], mill: Mill) -> None:
+    recipe = mill.recipe([step])
+    again = Recipe.model_validate(json.loads(recipe.model_dump_json()))
+    assert again == recipe
+    assert [s.identity() for s in again.steps] == [s.identity() for s in recipe.steps]
+
+
+@each_step
+def test_operators_and_their_stages_survive_pickle(step: dict[str, Any], mill: Mill) -> None:
+    (operator,) = mill.recipe([step]).steps
+    copy = pickle.loads(pickle.dumps(operator))
+    assert copy == operator
+    if isinstance(operator, Composite):
+        assert isinstance(copy, Composite)
+        assert copy.stages() == operator.stages()
