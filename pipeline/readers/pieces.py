@@ -6,13 +6,18 @@ but its last. What cannot be entered in the middle (compressed lines, archive me
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from operators.base import RecipeError
 from pipeline.readers.base import MEGABYTE, Batch, InputFile, Layout, Piece, ReadOptions
 from pipeline.readers.formats import FORMATS, compression
 from pipeline.readers.storage import split_archive
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _EXPANSION: Final = {"": 1.0, "gzip": 3.0, "zstd": 3.5}
 """Text bytes per stored byte, measured on web text; only balances work, never decides a cut."""
@@ -58,6 +63,21 @@ def read(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
             message = f"{piece.file.path}: unknown format {piece.format!r}; expected one of {', '.join(FORMATS)}"
             raise RecipeError(message)
     return reader(piece, options)
+
+
+def read_many(pieces: Sequence[Piece], options: ReadOptions) -> Iterator[tuple[Batch, NDArray[np.int32]]]:
+    """As `read` for pieces of one format, in order, with each row's index in `pieces`.
+
+    Files that are one document each share batches: a batch of one small row costs more than the row.
+    """
+    if pieces and pieces[0].format in ("text", "code") and options.documents == "file":
+        from pipeline.readers.text import read_documents
+
+        yield from read_documents(pieces, options)
+        return
+    for index, piece in enumerate(pieces):
+        for batch in read(piece, options):
+            yield batch, np.full(batch.table.num_rows, index, np.int32)
 
 
 def _plan_bytes(file: InputFile, kind: str, piece_bytes: int, options: ReadOptions) -> Layout:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,13 @@ from pipeline.readers.base import (
     excerpt,
     megabytes,
     only_bad,
-    origin,
 )
 from pipeline.readers.columns import Rows, to_batch
 from pipeline.readers.formats import language
 from pipeline.readers.streams import TruncatedError, read_chunks, read_lines
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -32,23 +35,60 @@ def read_text(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
     if options.documents == "line":
         yield from _read_lines(piece, options)
     else:
-        yield _read_whole(piece, options)
+        yield from (batch for batch, _ in read_documents([piece], options))
 
 
-def _read_whole(piece: Piece, options: ReadOptions) -> Batch:
-    path, held, size = piece.file.path, [], 0
+def read_documents(pieces: Sequence[Piece], options: ReadOptions) -> Iterator[tuple[Batch, NDArray[np.int32]]]:
+    """Many whole-file documents of one format, several to a batch; with each row's index in `pieces`."""
+    texts: list[bytes] = []
+    owners: list[int] = []
+    bad: list[BadRow] = []
+    size = 0
+    for index, piece in enumerate(pieces):
+        content = _content(piece, options)
+        if isinstance(content, BadRow):
+            bad.append(content)
+        else:
+            texts.append(content)
+            owners.append(index)
+            size += len(content)
+        if size >= BATCH_BYTES or len(texts) + len(bad) >= BATCH_ROWS:
+            yield _document_batch(texts, owners, pieces, options, bad)
+            texts, owners, bad, size = [], [], [], 0
+    if texts or bad:
+        yield _document_batch(texts, owners, pieces, options, bad)
+
+
+def _content(piece: Piece, options: ReadOptions) -> bytes | BadRow:
+    path = piece.file.path
+    held: list[bytes] = []
+    size = 0
     try:
         for chunk in read_chunks(piece.file.url):
             size += len(chunk)
             held.append(chunk)
             if size > options.max_bytes:
                 detail = f"at least {megabytes(max(size, piece.file.size))}, more than max_document_mb"
-                return only_bad([BadRow(0, path, "too_large", excerpt(held[0]), detail)])
+                return BadRow(0, path, "too_large", excerpt(held[0]), detail)
     except TruncatedError as error:
-        head = excerpt(held[0]) if held else ""
-        return only_bad([BadRow(0, path, "truncated_file", head, error.detail)])
-    content = b"".join(held).removeprefix(_BOM)
-    return _batch([content], [0], piece, options)
+        return BadRow(0, path, "truncated_file", excerpt(held[0]) if held else "", error.detail)
+    return b"".join(held).removeprefix(_BOM)
+
+
+def _document_batch(
+    texts: list[bytes], owners: list[int], pieces: Sequence[Piece], options: ReadOptions, bad: list[BadRow]
+) -> tuple[Batch, NDArray[np.int32]]:
+    if not texts:
+        return only_bad(bad), np.empty(0, np.int32)
+    files = [pieces[owner].file for owner in owners]
+    table = _table(texts, [file.path for file in files], pieces[0].format, options)
+    # Positions stand for the files until the bad rows are out: every document's own position is 0.
+    rows = Rows(table, np.arange(len(texts), dtype=np.int64))
+    batch = to_batch(rows, files[0], options, lambda index: files[index].path)
+    every = [*bad, *(replace(row, position=0) for row in batch.bad)]
+    every.sort(key=lambda row: row.origin)
+    kept = np.array(owners, np.int32)[batch.positions]
+    return Batch(batch.table, np.zeros(len(kept), np.int64), tuple(every)), kept
 
 
 def _read_lines(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
@@ -68,25 +108,28 @@ def _read_lines(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
                 positions.append(line.position)
                 size += line.size
             if size >= BATCH_BYTES or len(texts) >= BATCH_ROWS:
-                yield _batch(texts, positions, piece, options, bad)
+                yield _line_batch(texts, positions, piece, options, bad)
                 texts, positions, bad, size = [], [], [], 0
     except TruncatedError as error:
         bad.append(BadRow(error.position, f"{path}@{error.position}", "truncated_file", "", error.detail))
     if texts or bad:
-        yield _batch(texts, positions, piece, options, bad)
+        yield _line_batch(texts, positions, piece, options, bad)
 
 
-def _batch(
-    texts: list[bytes], positions: list[int], piece: Piece, options: ReadOptions, bad: list[BadRow] | None = None
+def _line_batch(
+    texts: list[bytes], positions: list[int], piece: Piece, options: ReadOptions, bad: list[BadRow]
 ) -> Batch:
     if not texts:
-        return only_bad(bad or [])
+        return only_bad(bad)
     path = piece.file.path
-    columns = {options.text: pa.array(texts, pa.large_binary()), "path": pa.array([path] * len(texts), pa.string())}
-    if piece.format == "code":
-        columns["language"] = pa.array([language(path) or None] * len(texts), pa.string())
-    rows = Rows(pa.table(columns), np.array(positions, np.int64))
-    where = lambda position: origin(path, piece.format, position, options.documents)  # noqa: E731
-    batch = to_batch(rows, piece.file, options, where)
-    every = sorted([*batch.bad, *(bad or [])], key=lambda row: row.position)
+    rows = Rows(_table(texts, [path] * len(texts), piece.format, options), np.array(positions, np.int64))
+    batch = to_batch(rows, piece.file, options, lambda position: f"{path}@{position}")
+    every = sorted([*batch.bad, *bad], key=lambda row: row.position)
     return Batch(batch.table, batch.positions, tuple(every))
+
+
+def _table(texts: list[bytes], paths: list[str], kind: str, options: ReadOptions) -> pa.Table:
+    columns = {options.text: pa.array(texts, pa.large_binary()), "path": pa.array(paths, pa.string())}
+    if kind == "code":
+        columns["language"] = pa.array([language(path) or None for path in paths], pa.string())
+    return pa.table(columns)

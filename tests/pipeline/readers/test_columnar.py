@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import datasets
@@ -86,7 +87,7 @@ def test_any_row_ranges_give_the_same_rows(tmp_path_factory: pytest.TempPathFact
     bounds = [0, *sorted(cuts), None]
     for kind in ("parquet", "stream.arrow"):
         file = save(table, folder, kind)
-        pieces = [Piece(file, infer_format(file), a or 0, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        pieces = [Piece(file, infer_format(file), a or 0, b) for a, b in pairwise(bounds)]
         batches = [batch for piece in pieces for batch in read(piece, ReadOptions())]
         assert rows(batches) == table.to_pylist()
         assert positions(batches) == list(range(37))

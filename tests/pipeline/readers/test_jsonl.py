@@ -1,6 +1,7 @@
 import gzip
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -212,7 +213,7 @@ def test_clashing_types_name_column_file_lines_and_types(
 
 def test_an_integer_that_a_double_cannot_hold_is_refused_beside_floats(tmp_path: Path) -> None:
     file = write(tmp_path, lines({"text": "a", "n": 2**53 + 1}, {"text": "b", "n": 0.5}))
-    with pytest.raises(DataError, match="column 'n'.*9007199254740993"):
+    with pytest.raises(DataError, match=r"column 'n'.*9007199254740993"):
         read_all(file)
 
 
@@ -272,7 +273,7 @@ def test_any_cut_gives_the_same_rows(
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=5))
 def test_how_a_stream_is_chunked_does_not_change_its_lines(content: bytes, cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
-    chunks = [content[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    chunks = [content[a:b] for a, b in pairwise(bounds)]
     found = list(split_lines(iter(chunks), 0, 1000))
     expected = content.split(b"\n")
     assert [line.content for line in found] == (expected if expected[-1] else expected[:-1])

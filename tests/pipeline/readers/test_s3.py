@@ -14,7 +14,7 @@ from pipeline.readers.files import digest, list_files
 from pipeline.readers.formats import infer_format
 from pipeline.readers.pieces import plan_pieces, read
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.readers.base import Batch, InputFile, Piece, ReadOptions, origin
-from pipeline.readers.pieces import plan_pieces, read
+from pipeline.readers.pieces import plan_pieces, read, read_many
 
 
 def write(folder: Path, content: bytes, name: str = "a.txt") -> InputFile:
@@ -72,6 +72,32 @@ def test_lines_can_be_documents_and_their_cuts_lose_none(tmp_path: Path) -> None
         "three",
     ]
     assert len(plan_pieces(file, "text", 0.000005).pieces) == 1
+
+
+def test_many_small_files_share_batches_and_keep_their_owners(tmp_path: Path) -> None:
+    contents = [b"zero", b"", b"two", b"\xff", b"x" * 3000, b"five"]
+    files = [write(tmp_path, content, f"{n}.py") for n, content in enumerate(contents)]
+    options = ReadOptions(max_document_mb=0.002)
+    ((batch, owners),) = read_many([Piece(file, "code") for file in files], options)
+    assert batch.table["text"].to_pylist() == ["zero", "two", "five"]
+    assert batch.table["path"].to_pylist() == ["0.py", "2.py", "5.py"]
+    assert list(owners) == [0, 2, 5]
+    assert list(batch.positions) == [0, 0, 0]
+    assert [(row.origin, row.rule, row.position) for row in batch.bad] == [
+        ("1.py", "empty_text", 0),
+        ("3.py", "invalid_utf8", 0),
+        ("4.py", "too_large", 0),
+    ]
+
+
+def test_many_pieces_of_lines_come_in_order_with_their_owners(tmp_path: Path) -> None:
+    files = [write(tmp_path, f'{{"text": "{n}"}}\n'.encode(), f"{n}.jsonl") for n in range(3)]
+    found = list(read_many([Piece(file, "jsonl") for file in files], ReadOptions()))
+    assert [(batch.table["text"][0].as_py(), list(owners)) for batch, owners in found] == [
+        ("0", [0]),
+        ("1", [1]),
+        ("2", [2]),
+    ]
 
 
 def test_origins_show_rows_bytes_or_the_file() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fastwarc.warc import WarcRecord, WarcRecordType
 
-from pipeline.readers.base import Batch, BadRow, InputFile, Piece, ReadOptions
+from pipeline.readers.base import BadRow, Batch, InputFile, Piece, ReadOptions
 from pipeline.readers.formats import infer_format
 from pipeline.readers.pieces import read
 
