@@ -62,17 +62,25 @@ class LocalExecutor:
         attempts = [0] * len(items)
         todo = list(range(len(items)))[::-1]
         running: dict[Future[Result], int] = {}
+        try:
+            yield from self._drain(task, items, todo, running, attempts)
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _drain(
+        self,
+        task: Callable[[Item], Result],
+        items: Sequence[Item],
+        todo: list[int],
+        running: dict[Future[Result], int],
+        attempts: list[int],
+    ) -> Iterator[tuple[int, Result]]:
         while todo or running:
             try:
                 while todo and len(running) < 2 * self.workers:
-                    index = todo.pop()
-                    attempts[index] += 1
-                    try:
-                        running[self._workers().submit(task, items[index])] = index
-                    except BrokenProcessPool:
-                        attempts[index] -= 1
-                        todo.append(index)
-                        raise
+                    running[self._submit(task, items[todo[-1]])] = todo[-1]
+                    attempts[todo.pop()] += 1
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     result = future.result()
@@ -88,10 +96,18 @@ class LocalExecutor:
                     ) from error
                 todo.extend(lost)
 
-    def _workers(self) -> ProcessPoolExecutor:
+    def _submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:
+        """Send a task; this starts a worker where one is missing.
+
+        Ctrl-C is held back meanwhile, and so it is in what is started here, from its first instruction on.
+        """
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
-        return self._pool
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._pool.submit(task, item)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(parent: int) -> None:

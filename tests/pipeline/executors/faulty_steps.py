@@ -1,0 +1,120 @@
+"""Steps and tasks that are slow, fail or kill, for tests of executors. Recipes name them `faulty_steps:...`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from operators.base import BatchFn, Columns, Context, Map, Resources, RunError
+
+
+class Slow(Map):
+    """The length of every text, after a while; leaves a file per call in `notes`, so that a test sees it work."""
+
+    kind: Literal["slow"] = "slow"
+    seconds: float = 0.5
+    notes: str = ""
+
+    def adds(self) -> Columns:
+        return {"length": pa.int32()}
+
+    def bind(self, context: Context) -> BatchFn:
+        del context
+
+        def apply(table: pa.Table) -> pa.Table:
+            if self.notes:
+                Path(self.notes, f"{os.getpid()}-{time.monotonic_ns()}").touch()
+            time.sleep(self.seconds)
+            return pa.table({"length": pc.utf8_length(table["text"]).cast(pa.int32())})
+
+        return apply
+
+
+class SlowResident(Slow):
+    """The same, in workers that stay."""
+
+    resources = Resources(resident=True)
+
+
+class Chokes(Map):
+    """Fails on a text that holds a word."""
+
+    kind: Literal["chokes"] = "chokes"
+    word: str
+
+    def adds(self) -> Columns:
+        return {"fine": pa.bool_()}
+
+    def bind(self, context: Context) -> BatchFn:
+        del context
+
+        def apply(table: pa.Table) -> pa.Table:
+            for text in table["text"].to_pylist():
+                if self.word in text:
+                    raise ValueError(f"cannot swallow {self.word!r}")
+            return pa.table({"fine": pa.array([True] * table.num_rows)})
+
+        return apply
+
+
+@dataclass(frozen=True)
+class Square:
+    """An item's square. An item in `deadly` kills its worker, until it has done so `deaths` times."""
+
+    notes: str
+    deadly: tuple[int, ...] = ()
+    deaths: int = 1
+
+    def __call__(self, item: int) -> int:
+        if item in self.deadly:
+            for attempt in range(self.deaths):
+                mark = Path(self.notes, f"{item}-{attempt}")
+                if not mark.exists():
+                    mark.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+        return item * item
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Raises what the engine's tasks raise."""
+
+    notes: str
+
+    def __call__(self, item: int) -> int:
+        if item == 3:
+            raise RunError(f"item {item} is no good")
+        return item
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker's surroundings are."""
+
+    notes: str
+
+    def __call__(self, item: int) -> Mapping[str, Any]:
+        del item
+        return {
+            "pid": os.getpid(),
+            "cwd": str(Path.cwd()),
+            "omp": os.environ["OMP_NUM_THREADS"],
+            "arrow": pa.cpu_count(),
+            "io": pa.io_thread_count(),
+        }
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Return when the condition holds; fail if it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not in {seconds} s"
+        time.sleep(0.05)
