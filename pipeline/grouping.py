@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from operators.base import fingerprint
-from pipeline.readers.base import MEGABYTE, InputFile, Piece
+from pipeline.readers.base import MEGABYTE, InputFile, Piece, ReadOptions
 from pipeline.storage import Store
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class InspectTask:
     root: str
     format: str
     piece_bytes: int
+    options: ReadOptions
 
     def name_of(self, files: tuple[InputFile, ...]) -> str:
         """Where the descriptor lies; "" where only the content could tell whether a file has changed."""
@@ -46,7 +47,8 @@ class InspectTask:
         if None in stamps:
             return ""
         known = [[file.url, file.size, stamp] for file, stamp in zip(files, stamps, strict=True)]
-        return f"inspected/{fingerprint([known, self.format, self.piece_bytes, REVISION])[:40]}.json"
+        how = [self.format, self.piece_bytes, self.options.text, self.options.documents, REVISION]
+        return f"inspected/{fingerprint([known, how])[:40]}.json"
 
     def __call__(self, files: tuple[InputFile, ...]) -> dict[str, Any]:
         """Returns {"files": [{"digest", "format", "bytes", "cuts"}, ...]} in order."""
@@ -62,7 +64,7 @@ class InspectTask:
         from pipeline.readers.pieces import plan_pieces
 
         kind = infer_format(file) if self.format == "auto" else self.format
-        layout = plan_pieces(file, kind, self.piece_bytes / MEGABYTE)
+        layout = plan_pieces(file, kind, self.piece_bytes / MEGABYTE, self.options)
         cuts = [[piece.start, piece.stop] for piece in layout.pieces]
         return {"digest": digest(file), "format": kind, "bytes": layout.bytes, "cuts": cuts}
 
@@ -97,7 +99,7 @@ def _stamp(file: InputFile) -> list[int] | None:
 
 @dataclass(frozen=True)
 class IngestItem:
-    """The pieces that one task reads, with their files' digests; their documents follow in this order."""
+    """The pieces that one task reads, of one format, with their files' digests; documents follow in this order."""
 
     pieces: tuple[tuple[Piece, str], ...]
     bytes: int
@@ -112,15 +114,15 @@ class IngestItem:
 def group_files(files: Sequence[Inspected], shard_bytes: int) -> list[IngestItem]:
     """Balanced groups by the trie of path hashes; the order of groups and of files in them follows the hash and path.
 
-    A group holds at most `shard_bytes` of text by estimate, and two sibling groups together more than that.
+    A group holds one format and at most `shard_bytes` of text by estimate; two sibling groups together hold more.
     """
     large = [f for f in files if len(f.pieces) > 1 or f.bytes > shard_bytes]
     small = [f for f in files if not (len(f.pieces) > 1 or f.bytes > shard_bytes)]
-    keyed = sorted((hashlib.sha256(f.file.path.encode()).hexdigest(), f) for f in small)
-    groups = [
-        (key, (tuple((f.pieces[0], f.digest) for f in group), sum(f.bytes for f in group)))
-        for key, group in _trie(keyed, shard_bytes, 0)
-    ]
+    groups: list[tuple[str, tuple[tuple[tuple[Piece, str], ...], int]]] = []
+    for kind in sorted({f.pieces[0].format for f in small}):
+        keyed = [(hashlib.sha256(f.file.path.encode()).hexdigest(), f) for f in small if f.pieces[0].format == kind]
+        for key, group in _trie(sorted(keyed, key=lambda item: item[0]), shard_bytes, 0):
+            groups.append((key, (tuple((f.pieces[0], f.digest) for f in group), sum(f.bytes for f in group))))
     for file in large:
         key = hashlib.sha256(file.file.path.encode()).hexdigest()
         share = file.bytes // max(1, len(file.pieces))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from operators.base import DataError, RecipeError, fingerprint
 from pipeline.corpus import HIDDEN, PATH, POSITION, View, logical_digest, parquet_bytes
 from pipeline.grouping import IngestItem
-from pipeline.readers.base import MEGABYTE, BadRow, Documents, Piece, ReadOptions, origin
+from pipeline.readers.base import MEGABYTE, BadRow, Documents, ReadOptions, origin
 from pipeline.storage import Store, arrow_bytes
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ BAD_SCHEMA: Final = pa.schema(
         ("excerpt", pa.string()),
         ("origin", pa.string()),
         ("detail", pa.string()),
-        (PATH, pa.string()),
-        (POSITION, pa.int64()),
     ]
 )
 
@@ -92,19 +90,20 @@ class IngestTask:
 
     def __call__(self, item: IngestItem) -> dict[str, Any]:
         """Returns {"shards": [...], "bad": file, "num_bad": {rule: rows}, "rows_read": n}."""
-        from pipeline.readers.pieces import read
+        from pipeline.readers.pieces import read_many
 
         store, key = Store(self.root), self.key(item)
-        writer = _ShardWriter(store, f"shards/{key[:2]}/{key[:32]}", self.spec)
+        writer = _ShardWriter(store, f"shards/{key[:2]}/{key[:32]}", self.spec, item.pieces[0][0].format)
         bad: list[pa.Table] = []
         rows_read = 0
-        for piece, _ in item.pieces:
-            for batch in read(piece, self.spec.options):
-                rows_read += batch.table.num_rows + len(batch.bad)
-                if batch.bad:
-                    bad.append(_bad_table(self.spec.source, piece.file.path, batch.bad))
-                if batch.table.num_rows:
-                    writer.add(piece, _document_table(self.spec, piece, batch.table, batch.positions))
+        pieces = [piece for piece, _ in item.pieces]
+        for batch, owners in read_many(pieces, self.spec.options):
+            rows_read += batch.table.num_rows + len(batch.bad)
+            if batch.bad:
+                bad.append(bad_table(self.spec.source, batch.bad))
+            if batch.table.num_rows:
+                paths = [pieces[owner].file.path for owner in owners.tolist()]
+                writer.add(paths[0], document_table(self.spec, batch.table, paths, batch.positions))
         result: dict[str, Any] = {"shards": writer.finish(), "bad": "", "num_bad": {}, "rows_read": rows_read}
         if bad:
             table = pa.concat_tables(bad)
@@ -118,17 +117,17 @@ class IngestTask:
 class _ShardWriter:
     """Collects documents and commits a shard whenever the next one would not fit."""
 
-    def __init__(self, store: Store, prefix: str, spec: Spec) -> None:
+    def __init__(self, store: Store, prefix: str, spec: Spec, kind: str) -> None:
         self.store = store
         self.prefix = prefix
         self.spec = spec
+        self.style = f"{kind}/{spec.options.documents}"
         self.tables: list[tuple[str, pa.Table]] = []
         self.size = 0
         self.shards: list[dict[str, Any]] = []
-        self.last: Piece | None = None
 
-    def add(self, piece: Piece, table: pa.Table) -> None:
-        """Add documents; cut where the running size of text passes the shard's size."""
+    def add(self, path: str, table: pa.Table) -> None:
+        """Add documents, the first of which is from `path`; cut where the text would pass the shard's size."""
         ends = np.cumsum(pc.binary_length(table["text"]).to_numpy())
         start = 0
         while start < table.num_rows:
@@ -136,20 +135,19 @@ class _ShardWriter:
             room = self.spec.shard_bytes - self.size
             stop = max(int(np.searchsorted(ends, before + room, side="right")), start + (0 if self.size else 1))
             if stop > start:
-                self.tables.append((piece.file.path, table.slice(start, stop - start)))
+                self.tables.append((path, table.slice(start, stop - start)))
                 self.size += int(ends[stop - 1]) - before
             if stop < table.num_rows:
-                self._commit(piece)
+                self._commit()
             start = stop
-        self.last = piece
 
     def finish(self) -> list[dict[str, Any]]:
         """Commit what is left; returns the shards' descriptors in order."""
-        if self.last is not None and self.tables:
-            self._commit(self.last)
+        if self.tables:
+            self._commit()
         return self.shards
 
-    def _commit(self, piece: Piece) -> None:
+    def _commit(self) -> None:
         from pipeline.readers.schema import fit, unify
 
         named = list({str(table.schema): (path, table.schema) for path, table in self.tables}.values())
@@ -163,7 +161,7 @@ class _ShardWriter:
                 "digest": logical_digest(table),
                 "rows": table.num_rows,
                 "bytes": self.size,
-                "style": f"{piece.format}/{self.spec.options.documents}",
+                "style": self.style,
                 "schema": base64.b64encode(table.schema.serialize()).decode(),
                 "first": self.tables[0][0],
                 "float_safe": float_safe(table),
@@ -185,9 +183,9 @@ def float_safe(table: pa.Table) -> list[str]:
     return safe
 
 
-def _document_table(spec: Spec, piece: Piece, table: pa.Table, positions: NDArray[np.int64]) -> pa.Table:
-    """Rows as documents: `id, text, source`, the input's columns, the labels, and where each came from."""
-    rows, path = table.num_rows, piece.file.path
+def document_table(spec: Spec, table: pa.Table, paths: Sequence[str], positions: NDArray[np.int64]) -> pa.Table:
+    """Rows as documents: `id, text, source`, the input's columns, the labels, and where each came from (its path)."""
+    rows, path = table.num_rows, paths[0]
     taken = [name for name in table.column_names if name in HIDDEN]
     if taken:
         raise RecipeError(f"input {spec.source!r}: {path} has a column {taken[0]!r}, a name that is ours; rename it")
@@ -201,7 +199,7 @@ def _document_table(spec: Spec, piece: Piece, table: pa.Table, positions: NDArra
         if spec.prefix_ids:
             ids = pc.binary_join_element_wise(pa.scalar(spec.source), ids, "/")
     else:
-        ids = pa.array(document_ids(spec.source, path, positions), pa.string())
+        ids = pa.array(document_ids(spec.source, paths, positions), pa.string())
     source = (
         table["source"].cast(pa.string())
         if "source" in table.column_names
@@ -214,34 +212,27 @@ def _document_table(spec: Spec, piece: Piece, table: pa.Table, positions: NDArra
     }
     columns.update({name: table[name] for name in table.column_names if name not in columns})
     columns.update({name: pa.array([value] * rows) for name, value in spec.labels})
-    columns[PATH] = pa.array([path] * rows, pa.string())
+    columns[PATH] = pa.array(paths, pa.string())
     columns[POSITION] = pa.array(positions, pa.int64())
     return pa.table(columns)
 
 
-def document_ids(source: str, path: str, positions: Iterable[int]) -> list[str]:
+def document_ids(source: str, paths: Iterable[str], positions: Iterable[int]) -> list[str]:
     """128-bit ids (hex) of rows without one: xxh3 of input name, relative path and position.
 
-    >>> document_ids("docs", "a.txt", [0])
-    ['b4c34f27d7ad3d2f1dc5ea1e27e0ad23']
+    >>> document_ids("docs", ["a.txt"], [0])
+    ['b93bfb216c3ed638ca4d81c5d68c69a2']
     """
     import xxhash
 
-    return [xxhash.xxh3_128_hexdigest(f"{source}\0{path}\0{position}".encode()) for position in positions]
+    digest = xxhash.xxh3_128_hexdigest
+    return [digest(f"{source}\0{path}\0{place}".encode()) for path, place in zip(paths, positions, strict=True)]
 
 
-def _bad_table(source: str, path: str, bad: Iterable[BadRow]) -> pa.Table:
+def bad_table(source: str, bad: Iterable[BadRow]) -> pa.Table:
+    """Rows that could not be read, as `BAD_SCHEMA`."""
     rows = [
-        {
-            "source": source,
-            "rule": b.rule,
-            "excerpt": b.excerpt,
-            "origin": b.origin,
-            "detail": b.detail,
-            PATH: path,
-            POSITION: b.position,
-        }
-        for b in bad
+        {"source": source, "rule": b.rule, "excerpt": b.excerpt, "origin": b.origin, "detail": b.detail} for b in bad
     ]
     return pa.Table.from_pylist(rows, BAD_SCHEMA)
 

@@ -45,7 +45,7 @@ def ingest_input(work: Work, recipe: Recipe, entry: Input) -> InputRecord:
     num_corpora = sum(other.role == "corpus" for other in recipe.inputs)
     spec = Spec.of(entry, shard_mb=recipe.outputs.shard_mb, num_corpora=num_corpora)
     files = list_files(entry.entries, None if entry.format == "auto" else entry.format)
-    look = InspectTask(work.store.root, entry.format, spec.shard_bytes)
+    look = InspectTask(work.store.root, entry.format, spec.shard_bytes, spec.options)
     items = group_files(_inspect(work, look, files, f"look at {entry.name}"), spec.shard_bytes)
     task = IngestTask(work.store.root, spec)
     record = InputRecord(entry.name, len(files))
