@@ -51,7 +51,7 @@ class _Found(Work):
         results = [self._find(task.name_of(item)) for item in items]
         found = [result for result in results if result is not None]
         if isinstance(task, InspectTask):
-            look: Callable[[Any], dict[str, Any]] = _Look(task.root, task.format, task.piece_bytes)
+            look: Callable[[Any], dict[str, Any]] = _Look(**vars(task))
             return [look(item) if result is None else result for item, result in zip(items, results, strict=True)]
         self.seen.append((label, len(found), len(items)))
         if len(found) < len(items) and not isinstance(task, IngestTask):

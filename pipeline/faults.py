@@ -158,7 +158,7 @@ def _message(
     expected = " or ".join(dict.fromkeys(_expected(each) for each in faults if each["type"] in _EXPECTED))
     if kind in ("model_type", "model_attributes_type") and own is not None:
         expected += f" with the keys {', '.join(_keys(own))}"
-    return f"expected {expected}, not {_shown(given)}{_advice(kind, given, fault)}"
+    return f"expected {expected}, not {_shown(given)}{_advice(kind, given, fault, own)}"
 
 
 def _expected(fault: ErrorDetails) -> str:
@@ -170,12 +170,12 @@ def _expected(fault: ErrorDetails) -> str:
     return text
 
 
-def _advice(kind: str, given: object, fault: ErrorDetails) -> str:
+def _advice(kind: str, given: object, fault: ErrorDetails, own: type[BaseModel] | None) -> str:
     if kind == "string_type" and isinstance(given, bool | int | float):
         return "; put it in quotes"
     if kind == "literal_error" and isinstance(given, str):
         return close_to(given, re.findall("'([^']*)'", fault["ctx"]["expected"]))
-    if kind == "tuple_type" and isinstance(given, str):
+    if kind == "tuple_type" and isinstance(given, str) and own is None:
         return f"; write [{given}]"
     return ""
 

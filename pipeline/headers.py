@@ -17,9 +17,10 @@ from pipeline.readers.base import MEGABYTE, InputFile, ReadOptions
 from pipeline.readers.columns import final_name, plain_type, plan_columns
 from pipeline.readers.formats import infer_format
 from pipeline.readers.schema import TypeClashError, unify, unify_types
+from pipeline.readers.storage import is_local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pipeline.recipe import Input
 
@@ -109,6 +110,8 @@ def _listed(entry: Input) -> list[InputFile]:
         unexpanded = [path for path in entry.entries if "$" in path]
         if unexpanded:
             raise DataError(f"{error}; environment variables such as in {unexpanded[0]!r} are not expanded") from error
+        if "no such file" in str(error) and any(is_local(path) and not path.startswith("/") for path in entry.entries):
+            raise DataError(f"{error}; a relative path begins where vocabmill was started") from error
         raise
     except Exception as error:  # A remote file system's package raises errors of its own.
         raise DataError(f"{', '.join(entry.entries)}: cannot be listed: {type(error).__name__}: {error}") from error
@@ -134,8 +137,8 @@ class _Found:
         if damaged and not self.schemas:
             raise DataError(f"no file can be read as {kind}: {'; '.join(damaged[:3])}; check `format`")
         self.notes += [f"{path} is damaged: what cannot be read becomes a bad row" for path in damaged]
-        if kind == "jsonl":
-            self._require_keys(looked)
+        if kind == "jsonl" and self.names:
+            _require(looked[0], self.names, options, f"no object in the first {HEAD_BYTES // 1_000} kB has")
 
     def _note(self, file: InputFile, columns: Columns) -> None:
         self.names.update(columns)
@@ -143,23 +146,24 @@ class _Found:
         if self.kind == "jsonl":
             final = {name: chosen for name in names if (chosen := final_name(name, self.options)) is not None}
         else:
+            _require(file, names, self.options, "the file has no column")
             final = plan_columns(names, file, self.options)
         for name, new in final.items():
             _refuse_type(file, name, new, columns[name])
         fields = [(new, plain_type(columns[name])) for name, new in final.items()]
         self.schemas.append((file.path, pa.schema(fields)))
 
-    def _require_keys(self, looked: Sequence[InputFile]) -> None:
-        for needed in filter(None, (self.options.text, self.options.id)):
-            if self.names and needed not in self.names:
-                raise DataError(
-                    f"{looked[0].path}: no key {needed!r} in the first {HEAD_BYTES // 1_000} kB; "
-                    f"the objects have {', '.join(sorted(self.names)[:20])}"
-                )
-
 
 class _DamagedError(Exception):
     """The file's structure is damaged."""
+
+
+def _require(file: InputFile, names: Collection[str], options: ReadOptions, problem: str) -> None:
+    """Refuse files that lack the text or the id column."""
+    for option, needed in (("text", options.text), ("id", options.id)):
+        if needed and needed not in names:
+            advice = f"name the right one with `columns: {{{option}: NAME}}`"
+            raise DataError(f"{file.path}: {problem} {needed!r}, only {', '.join(sorted(names)[:30])}; {advice}")
 
 
 def spread(files: Sequence[InputFile], count: int) -> list[InputFile]:

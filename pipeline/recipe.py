@@ -98,16 +98,17 @@ def _parse_step(value: object) -> Operator:
     if isinstance(kind, str) and ":" in kind:
         return _import_operator(kind).model_validate({k: v for k, v in value.items() if k != "kind"})
     if not isinstance(kind, str) or kind not in KINDS:
-        raise PydanticCustomError("kind", "{problem}", {"problem": unknown_kind(kind)})
+        problem = "a step needs a `kind`; `vocabmill operators` lists them all" if kind is None else unknown_kind(kind)
+        raise PydanticCustomError("kind", "{problem}", {"problem": problem})
     return _ONE_OF_OURS.validate_python(value)
 
 
 def unknown_kind(kind: object) -> str:
     """What to say where no operator has this kind."""
-    known = f"the operators are {', '.join(sorted(KINDS))}; one of your own is written 'package.module:Class'"
-    if kind is None:
-        return f"a step needs a `kind`; {known}"
-    return f"no operator is called {kind!r}{close_to(str(kind), sorted(KINDS))}; {known}".replace("?;", "?", 1)
+    own = "one of your own is written 'package.module:Class'"
+    match = close_to(str(kind), sorted(KINDS))
+    known = "`vocabmill operators` lists them all" if match else f"the operators are {', '.join(sorted(KINDS))}"
+    return f"no operator is called {kind!r}{match or ';'} {known}; {own}"
 
 
 def _import_operator(kind: str) -> type[Operator]:
@@ -155,7 +156,7 @@ class Recipe(_Strict):
         for what, names in (("input", [i.name for i in self.inputs]), ("step", [s.label for s in self.steps])):
             for index, name in enumerate(names):
                 if name in names[:index]:
-                    problem = f"two {what}s are called {name!r}; give one of them another `name`"
+                    problem = f"{what}s[{names.index(name)}] is called {name!r} too; give one of them another `name`"
                     raise _fault(problem, f"{what}s", index)
         for index, step in enumerate(self.steps):
             if step.label in RESERVED:
