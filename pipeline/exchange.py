@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
+from operators.base import RunError
 from pipeline.storage import Store, arrow_bytes
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def buckets_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
         mixed = np.fromiter((digest(key) for key in column.cast(pa.large_binary()).to_pylist()), np.uint64, len(column))
     bucket: NDArray[np.int64] = (mixed >> np.uint64(56)).astype(np.int64)
     return bucket
+
+
+def key_buckets(state: pa.Table, key: str, step: str) -> NDArray[np.int64] | None:
+    """The bucket of each row of a fold's state; None where the fold has no key. A key is there and never null."""
+    if not key:
+        return None
+    if key not in state.column_names:
+        raise RunError(f"step {step!r}: its state has no key column {key!r}; it has {', '.join(state.column_names)}")
+    if state[key].null_count:
+        raise RunError(
+            f"step {step!r}: the key {key!r} of its state is null in {state[key].null_count} of {state.num_rows} rows; "
+            "a null belongs to no partition"
+        )
+    return buckets_of(state[key])
 
 
 def write_state(store: Store, name: str, table: pa.Table, bucket: NDArray[np.int64] | None = None) -> State:

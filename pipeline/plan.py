@@ -34,6 +34,13 @@ class Node:
     seed: int = 0
     joins: str = ""
     uses: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    replaces: str = ""
+    """Inside a `Repeat`: the earlier node of the same name, whose outputs this one's take the place of."""
+
+    @property
+    def leaves(self) -> str:
+        """The name under which its outputs are known."""
+        return self.replaces or self.name
 
     @property
     def columns(self) -> dict[str, str]:
@@ -155,8 +162,9 @@ def _place(
     recipe: Recipe, step: Operator, part: Operator | Repeat, nodes: dict[str, Node], stages: list[Stage]
 ) -> None:
     if isinstance(part, Repeat):
-        inner = tuple(_table_stage(recipe, step, stage, nodes) for stage in part.stages)
+        inner = tuple(_table_stage(recipe, step, stage, nodes, repeated=True) for stage in part.stages)
         source, _, table = part.until.partition("/")
+        _known_stage(step, source, nodes)
         stages.append(RepeatStage(step.label, inner, f"{step.label}/{source}", table, part.max_rounds))
         return
     if not isinstance(part, Map | Fold):
@@ -180,20 +188,36 @@ def _place(
         stages.append(ShardStage((node,)))
 
 
-def _table_stage(recipe: Recipe, step: Operator, part: Fold, nodes: dict[str, Node]) -> TableStage:
+def _table_stage(
+    recipe: Recipe, step: Operator, part: Fold, nodes: dict[str, Node], *, repeated: bool = False
+) -> TableStage:
     source, _, table = part.source().removeprefix("stage:").partition("/")
-    return TableStage(_node(recipe, step, part, nodes), f"{step.label}/{source}", table)
+    _known_stage(step, source, nodes)
+    return TableStage(_node(recipe, step, part, nodes, repeated=repeated), f"{step.label}/{source}", table)
 
 
-def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Node]) -> Node:
+def _known_stage(step: Operator, source: str, nodes: dict[str, Node]) -> None:
+    if f"{step.label}/{source}" not in nodes:
+        raise RecipeError(
+            f"step {step.label!r} reads a table of its stage {source!r}, but no earlier stage has that name"
+        )
+
+
+def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Node], *, repeated: bool = False) -> Node:
+    """A node with its names resolved. A repeated stage may bear an earlier one's name: it replaces its outputs."""
     name = f"{step.label}/{part.label}" if isinstance(step, Composite) else step.label
+    replaces = ""
+    if repeated and name in nodes and isinstance(nodes[name].operator, Fold):
+        replaces, name = name, f"{name} (repeated)"
     if name in nodes:
         raise RecipeError(f"step {step.label!r}: two of its stages are called {part.label!r}")
 
     def resolve(wanted: str) -> tuple[str, ...]:
         if f"{step.label}/{wanted}" in nodes:
             return (f"{step.label}/{wanted}",)
-        found = tuple(n.name for n in nodes.values() if n.step == wanted and isinstance(n.operator, Fold))
+        found = tuple(
+            n.name for n in nodes.values() if n.step == wanted and isinstance(n.operator, Fold) and not n.replaces
+        )
         if not found:
             raise RecipeError(
                 f"step {step.label!r} uses {wanted!r}, but no earlier step of that name leaves an artifact"
@@ -208,6 +232,7 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
         recipe.seed,
         resolve(joins)[0] if joins else "",
         tuple((wanted, resolve(wanted)) for wanted in part.uses()),
+        replaces,
     )
     nodes[name] = node
     return node

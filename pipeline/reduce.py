@@ -12,9 +12,9 @@ import pyarrow as pa
 from operators.base import ROW, ROWS, SHARD, Fold, Outputs, RecipeError, RunError, fingerprint
 from pipeline.artifacts import StoredOutputs
 from pipeline.corpus import parquet_bytes, read_parquet
-from pipeline.exchange import BUCKETS, State, buckets_of, read_buckets, write_state
+from pipeline.exchange import BUCKETS, State, key_buckets, read_buckets, write_state
 from pipeline.plan import Node
-from pipeline.shard_task import context_of, result_name
+from pipeline.shard_task import bound, context_of, result_name
 from pipeline.storage import Store, read_arrow
 
 
@@ -60,7 +60,7 @@ class MergeTask:
                 pa.concat_tables([_load(store, s, n, item) for s, n in zip(item.states, item.shards, strict=True)])
             )
             if not self.finish:
-                bucket = buckets_of(state[fold.key]) if fold.key else None
+                bucket = key_buckets(state, fold.key, self.node.step)
                 result = write_state(store, f"{name}.arrow", state, bucket).to_json()
             else:
                 outputs = fold.finish(state, context_of(store, self.node, self.used))
@@ -115,6 +115,10 @@ def join_parts(parts: list[StoredOutputs], *, partitioned: bool) -> StoredOutput
     files: dict[str, str] = {}
     tables: dict[str, list[State]] = {}
     for part in parts:
+        if partitioned and (twice := files.keys() & part.files.keys()):
+            raise RunError(
+                f"two partitions of a fold both leave a file {min(twice)!r}; a partitioned fold may leave only tables"
+            )
         files.update(part.files)
         for name, pieces in part.tables.items():
             tables.setdefault(name, []).extend(pieces)
@@ -185,8 +189,16 @@ class TableTask:
         store, key = Store(self.root), self.key(item)
         fold = self.node.operator
         assert isinstance(fold, Fold)
-        partial = fold.bind(context_of(store, self.node, self.used))(read_parquet(store, item.file))
-        bucket = buckets_of(partial[fold.key]) if fold.key else None
+        apply = bound(self.node, context_of(store, self.node, self.used))
+        try:
+            partial = apply(read_parquet(store, item.file))
+        except (RunError, RecipeError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise RunError(
+                f"step {self.node.step!r} failed on the table of an earlier stage: {type(error).__name__}: {error}"
+            ) from error
+        bucket = key_buckets(partial, fold.key, self.node.step)
         result = write_state(store, f"states/{self.node.work[:16]}/{key[:32]}.arrow", partial, bucket).to_json()
         store.write_json(result_name(key), result)
         return result

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import pyarrow as pa
 
-from operators.base import DataError, Fold, Judge, RunError
+from operators.base import ROWS, DataError, Fold, Judge, RunError
 from pipeline.corpus import HIDDEN
 from pipeline.exchange import State, state_schema
 from pipeline.folding import gather_rows, reduce_fold
@@ -92,8 +92,13 @@ class Runner:
             self.inputs.append(record)
             if entry.role == "corpus":
                 shards.extend(record.shards)
-            else:
+            elif record.shards:
                 self.corpora[entry.name] = _corpus(record.shards, entry.name)
+            else:
+                raise DataError(
+                    f"the reference input {entry.name!r} holds no document: {record.files} files, "
+                    f"{record.rows_read} rows, bad {dict(record.quarantined)}"
+                )
         if not shards:
             found = [f"{r.name}: {r.files} files, {r.rows_read} rows, bad {dict(r.quarantined)}" for r in self.inputs]
             raise DataError(f"the inputs hold no document: {'; '.join(found)}")
@@ -119,6 +124,9 @@ class Runner:
         """The task of a stage over shards, and its items."""
         corpus = self.corpora[stage.source]
         joins = [node.joins for node in stage.nodes if node.joins]
+        bare = [name for name in joins if not self.outputs[name].rows]
+        if bare:
+            raise RunError(f"{bare[0]!r} left no rows to join: its finish returned no table {ROWS!r}")
         joined = {name: state_schema(self.store, self.outputs[name].rows[0]) for name in joins}
         used = {node.name: self.used(node) for node in stage.nodes}
         items = [
@@ -161,7 +169,7 @@ class Runner:
 
     def _run_table(self, stage: TableStage) -> None:
         node = stage.node
-        parts = self.outputs[stage.source].tables[stage.table]
+        parts = self._table(stage.source, stage.table)
         task = TableTask(self.store.root, node, self.used(node))
         results = self.work.find_or_run(task, parts, node.name, size_of=lambda item: item.bytes, nodes=(node,))
         self.counts.setdefault(node.name, NodeCounts())
@@ -171,21 +179,28 @@ class Runner:
         for _ in range(stage.max_rounds):
             for inner in stage.stages:
                 self._run_table(inner)
-            if not sum(part.rows for part in self.outputs[stage.source].tables[stage.table]):
+            if not sum(part.rows for part in self._table(stage.source, stage.table)):
                 return
         raise RunError(
             f"step {stage.step!r} did not converge in {stage.max_rounds} rounds: "
             f"{stage.source}/{stage.table} still has rows"
         )
 
+    def _table(self, source: str, table: str) -> list[State]:
+        """The parts of a table that an earlier fold left."""
+        tables = self.outputs[source].tables
+        if table not in tables:
+            raise RunError(f"{source!r} left no table {table!r}; it left {', '.join(tables) or 'none'}")
+        return tables[table]
+
     def _reduce(self, node: Node, states: list[State], shards: list[int], num_shards: int) -> None:
         fold = node.operator
         assert isinstance(fold, Fold)
         before = len(self.records)
         outputs = reduce_fold(self.work, node, fold, states, shards, self.used(node))
-        self.outputs[node.name] = outputs
+        self.outputs[node.leaves] = outputs
         if outputs.rows:
-            self.slices[node.name] = gather_rows(self.work, node, outputs.rows, num_shards)
+            self.slices[node.leaves] = gather_rows(self.work, node, outputs.rows, num_shards)
         self.counts[node.name].seconds += sum(record.seconds for record in self.records[before:])
 
     def _gate(self, node: Node, counts: NodeCounts) -> None:

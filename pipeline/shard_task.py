@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from operators.base import ROW, RULE, SHARD, BatchFn, Context, Fold, Judge, Map, RecipeError, RunError, fingerprint
 from pipeline.artifacts import StoredArtifact, StoredOutputs
 from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
-from pipeline.exchange import State, buckets_of, write_state
+from pipeline.exchange import State, key_buckets, write_state
 from pipeline.ledger import NodeCounts, count_by_source, score_buckets
 from pipeline.plan import VERDICT, Node
 from pipeline.storage import Store, arrow_bytes, read_arrow
@@ -60,7 +60,8 @@ class ShardTask:
 
     def key(self, item: ShardItem) -> str:
         """The result's identity: the nodes' work and verdicts, the shard's content, slices and artifacts."""
-        needed: dict[str, str] = {}
+        # Whatever the nodes read: traces, counts and sizes are made of these.
+        needed = dict.fromkeys(("id", "source", "text"), "")
         made: set[str] = set()
         for node in self.nodes:
             needed.update({n: t for n, t in self.needed(node).items() if n not in made})
@@ -177,10 +178,24 @@ class _ShardRun:
         kinds = {**operator.adds(), **{name: pa.large_string() for name in type(operator).rewrites}}
         if added.num_rows != len(rows) or set(added.column_names) != set(stored):
             raise RunError(
-                f"step {node.step!r} returned {added.num_rows} rows with {added.column_names}, "
+                f"step {node.step!r} returned {added.num_rows} rows with {added.column_names} for {self.item.label}, "
                 f"but {len(rows)} rows with {stored} were expected"
             )
-        columns = {name: as_type(added[name], kinds[name]) for name in stored}
+        columns = {}
+        for name in stored:
+            try:
+                columns[name] = as_type(added[name], kinds[name])
+            except pa.ArrowException as error:
+                raise RunError(
+                    f"step {node.step!r} returned the column {name!r} as {added[name].type} for {self.item.label}, but "
+                    f"declares {kinds[name]}: {error}"
+                ) from error
+            if name == "text" and columns[name].null_count:
+                first = table["id"].filter(pc.is_null(columns[name]))[0]
+                raise RunError(
+                    f"step {node.step!r} returned no text for document {str(first)!r} of {self.item.label}; "
+                    "a text may become empty, but not null"
+                )
         return pa.table({ROW: pa.array(rows, pa.int32()), **columns})
 
     def _note_rewrite(self, operator: Map, mine: pa.Table, counts: NodeCounts) -> None:
@@ -202,7 +217,13 @@ class _ShardRun:
                 rows = rows.append_column(name, scores[public])
                 if pa.types.is_floating(scores[public].type) or pa.types.is_integer(scores[public].type):
                     counts.scores[name] = score_buckets(scores[public])
-        verdict = complete(self._call(node, operator.judge, rows))
+        verdict = self._call(node, operator.judge, rows)
+        if verdict.num_rows != rows.num_rows or RULE not in verdict.column_names:
+            raise RunError(
+                f"step {node.step!r} judged {rows.num_rows} rows of {self.item.label} by {verdict.num_rows} verdicts "
+                f"with {verdict.column_names}; one for each, with a column {RULE!r}, was expected"
+            )
+        verdict = complete(verdict)
         rejected = verdict[RULE].is_valid().combine_chunks()
         kept = pc.invert(rejected)
         counts.sources = count_by_source(self.frame.table(["source"])["source"], kept)
@@ -250,8 +271,7 @@ class _ShardRun:
         rows = self._rows_table(node).append_column(ROW, pa.array(self.frame.rows, pa.int32()))
         partial = self._call(node, self._bound(node), rows)
         counts.rows_computed = rows.num_rows
-        bucket = buckets_of(partial[operator.key]) if operator.key else None
-        state = write_state(self.store, f"{name}.arrow", partial, bucket)
+        state = write_state(self.store, f"{name}.arrow", partial, key_buckets(partial, operator.key, node.step))
         self.store.write_json(f"{name}.json", state.to_json())
         return state
 
@@ -279,7 +299,7 @@ class _ShardRun:
         used = self.task.artifacts.get(node.name, {})
         key = fingerprint([node.work, node.verdict, [used[name].digest for name in sorted(used)]])
         if key not in _BOUND:
-            _BOUND[key] = node.operator.bind(context_of(self.store, node, used))
+            _BOUND[key] = bound(node, context_of(self.store, node, used))
         return _BOUND[key]
 
     def _call(self, node: Node, function: BatchFn, table: pa.Table) -> pa.Table:
@@ -292,6 +312,16 @@ class _ShardRun:
             culprit = culprit_of(function, table)
             where = f"document {culprit!r} of {self.item.label}" if culprit is not None else self.item.label
             raise RunError(f"step {node.step!r} failed on {where}: {type(error).__name__}: {error}") from error
+
+
+def bound(node: Node, context: Context) -> BatchFn:
+    """The operator's function; an error names the step."""
+    try:
+        return node.operator.bind(context)
+    except (RunError, RecipeError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise RunError(f"step {node.step!r} cannot be prepared: {type(error).__name__}: {error}") from error
 
 
 def result_name(key: str) -> str:
