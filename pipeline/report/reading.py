@@ -1,0 +1,177 @@
+"""The manifest as the page reads it: steps with their bounds, sums, and files. What is missing counts as nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Read = Callable[[str], bytes]
+Pair = tuple[int, int]
+
+BOUND_NAMES: Final = ("min_score", "threshold")
+"""Parameters that give the bound of a step whose rules are not numeric ones, and that has one score."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A rule that drops rows whose score lies outside [low, high]; `is_inclusive`: also those at `high`."""
+
+    rule: str
+    score: str
+    low: float | None = None
+    high: float | None = None
+    is_inclusive: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the run: what went in, what came out, and why the rest did not."""
+
+    name: str
+    kind: str
+    rows_in: int
+    rows_out: int
+    bytes_in: int
+    bytes_out: int
+    seconds: float
+    bytes_rewritten: int = 0
+    rows_computed: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    audited: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    examples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    bounds: tuple[Bound, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    is_audited: bool = False
+
+    @property
+    def num_dropped(self) -> int:
+        """Rows that the step removed."""
+        return sum(self.dropped.values())
+
+    @property
+    def num_audited(self) -> int:
+        """Rows that the step would remove if it were not audited."""
+        return sum(self.audited.values())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What every section reads."""
+
+    manifest: Mapping[str, Any]
+    steps: tuple[Step, ...]
+    read: Read
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """Rows read, kept, dropped, quarantined."""
+        found: Mapping[str, int] = self.manifest.get("rows", {})
+        return {name: found.get(name, 0) for name in ("read", "kept", "dropped", "quarantined")}
+
+    @property
+    def bytes_read(self) -> int:
+        """Text of the corpus inputs after ingest."""
+        if self.steps:
+            return self.steps[0].bytes_in
+        return sum(entry.get("bytes", 0) for entry in self.manifest.get("inputs", ()))
+
+    @property
+    def bytes_kept(self) -> int:
+        """Text of the published corpus."""
+        return sum(size for _, size in self.kept("by_source").values())
+
+    def kept(self, group: str) -> dict[str, Pair]:
+        """Documents and bytes of the published corpus, by source or by language."""
+        found = self.manifest.get("kept", {}).get(group, {})
+        return {name: (rows, size) for name, (rows, size) in sorted(found.items())}
+
+    def role(self, name: str) -> str:
+        """What the input of that name is for: corpus or reference."""
+        given = self.manifest.get("recipe", {}).get("inputs", ())
+        return next((str(entry.get("role", "corpus")) for entry in given if entry.get("name") == name), "corpus")
+
+    def json(self, name: str) -> object:
+        """A published JSON file, or None where it cannot be read: the page then does without."""
+        try:
+            found: object = json.loads(self.read(name))
+        except (OSError, KeyError, ValueError):
+            return None
+        return found
+
+
+def facts_of(manifest: Mapping[str, Any], read: Read) -> Facts:
+    """Bring the manifest into the page's form."""
+    parameters = {}
+    for given in manifest.get("recipe", {}).get("steps", ()):
+        parameters[given.get("name") or given.get("kind", "")] = given
+    steps = tuple(_step(entry, parameters.get(entry["name"], {})) for entry in manifest.get("steps", ()))
+    return Facts(manifest, steps, read)
+
+
+def _step(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> Step:
+    plain = {
+        name: entry.get(name, 0)
+        for name in ("rows_in", "rows_out", "bytes_in", "bytes_out", "seconds", "bytes_rewritten", "rows_computed")
+    }
+    tables = {name: entry.get(name, {}) for name in ("dropped", "audited", "sources", "scores", "examples")}
+    bounds = tuple(
+        Bound(rule["name"], rule["score"], rule.get("low"), rule.get("high")) for rule in entry.get("rules", ())
+    )
+    return Step(
+        name=entry["name"],
+        kind=entry.get("kind", ""),
+        bounds=bounds or _implied(entry, parameters),
+        artifacts=tuple(sorted(entry.get("artifacts", ()))),
+        is_audited=bool(parameters.get("audit")) or bool(entry.get("audited")),
+        **plain,
+        **tables,
+    )
+
+
+def _implied(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[Bound, ...]:
+    """The bound of a step that states none and has one score: from its examples, else from its parameters.
+
+    A parameter `min_...` drops what lies below it; a `threshold` is one of similarity, and drops what reaches it.
+    """
+    if len(entry.get("scores", {})) != 1:
+        return ()
+    (score,) = entry["scores"]
+    for rule, examples in sorted(entry.get("examples", {}).items()):
+        for example in examples:
+            value, threshold = example.get("value"), example.get("threshold")
+            if value is not None and threshold is not None and value != threshold:
+                below = value < threshold
+                return (Bound(rule, score, threshold if below else None, None if below else threshold),)
+    rules = sorted({**entry.get("dropped", {}), **entry.get("audited", {})})
+    rule = rules[0] if len(rules) == 1 else ""
+    for name in BOUND_NAMES:
+        value = parameters.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            is_least = name.startswith("min_")
+            return (Bound(rule, score, value) if is_least else Bound(rule, score, None, value, is_inclusive=True),)
+    return ()
+
+
+def top(values: Mapping[str, Pair], most: int) -> tuple[list[tuple[str, Pair]], list[tuple[str, Pair]]]:
+    """The largest entries by their first number, and all others; ties by name.
+
+    >>> top({"a": (1, 0), "b": (3, 0), "c": (3, 0)}, 1)
+    ([('b', (3, 0))], [('c', (3, 0)), ('a', (1, 0))])
+    """
+    ranked = sorted(values.items(), key=lambda item: (-item[1][0], item[0]))
+    if len(ranked) == most + 1:  # a last line for one entry would hide no more than it shows
+        return ranked, []
+    return ranked[:most], ranked[most:]
+
+
+def total(pairs: Sequence[tuple[str, Pair]]) -> Pair:
+    """The sums of both numbers.
+
+    >>> total([("a", (1, 10)), ("b", (2, 20))])
+    (3, 30)
+    """
+    return sum(rows for _, (rows, _) in pairs), sum(size for _, (_, size) in pairs)

@@ -1,0 +1,158 @@
+"""What the run made besides rows: tokenizers with a look at their tokens, mixtures, and every other artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pipeline.report.figures import Segment, bar
+from pipeline.report.markup import Column, code, facts, fold, section, table
+from pipeline.report.reading import Facts, Step
+from pipeline.report.tokens import Vocabulary, chip, vocabulary
+from pipeline.report.wording import count, number, plural, share, short, size, text
+
+SHOWN: Final = 48
+"""Tokens shown from each end of what was learned."""
+SPECIALS: Final = 24
+TRAINING: Final = "/training.json"
+_KNOWN: Final = ("file", "asked", "reached", "merges")
+_ABOUT: Final = ("pretokenizer", "min_frequency", "max_token_length")
+
+
+def trained(run: Facts) -> str:
+    """The section; empty where no step left an artifact."""
+    steps = [step for step in run.steps if step.artifacts]
+    if not steps:
+        return ""
+    tokenizers = "".join(_tokenizer(run, step) for step in steps if _is_tokenizer(step))
+    names = [name for step in steps for name in step.artifacts if name.endswith("/mixture.json")]
+    mixtures = "".join(_mixture(run, name) for name in names)
+    sizes = vocabularies(run)
+    lede = f"{plural(len(sizes), 'tokenizer')}; " if sizes else ""
+    lede += f"{plural(sum(len(step.artifacts) for step in steps), 'file')} from {plural(len(steps), 'step')}."
+    rest = _artifacts(run, steps)
+    body = tokenizers + mixtures + (fold("All artifacts by step", rest) if tokenizers or mixtures else rest)
+    return section("trained", "What was trained" if tokenizers else "What was made", lede, body)
+
+
+def vocabularies(run: Facts) -> list[int]:
+    """The sizes of all tokenizers of the run, in the order of its steps."""
+    found = []
+    for step in run.steps:
+        entries = _training(run, step).get("tokenizers")
+        if isinstance(entries, list):
+            found += [int(entry.get("reached", entry.get("asked", 0))) for entry in entries]
+    return found
+
+
+def _is_tokenizer(step: Step) -> bool:
+    return any(name.rsplit("/", 1)[-1].startswith("tokenizer") for name in step.artifacts)
+
+
+def _training(run: Facts, step: Step) -> Mapping[str, Any]:
+    name = next((name for name in step.artifacts if name.endswith(TRAINING)), "")
+    found = run.json(name) if name else None
+    return found if isinstance(found, dict) else {}
+
+
+def _tokenizer(run: Facts, step: Step) -> str:
+    """One training step: the sizes, the text it saw, and its largest vocabulary's tokens."""
+    training = _training(run, step)
+    words = vocabulary(run.json(_largest(step)))
+    return (
+        f'<div class="tokenizer"><h3>{code(step.name)} <span class="quiet">{text(step.kind)}</span></h3>'
+        f"{_seen(training)}{_sizes(training)}{_tokens(words) if words else ''}</div>"
+    )
+
+
+def _largest(step: Step) -> str:
+    """`tokenizer.json` is the largest one; else the last in order."""
+    names = [name for name in step.artifacts if name.rsplit("/", 1)[-1].startswith("tokenizer")]
+    return next((name for name in names if name.endswith("/tokenizer.json")), names[-1])
+
+
+def _seen(training: Mapping[str, Any]) -> str:
+    corpus, settings = training.get("corpus", {}), training.get("settings", {})
+    pairs = [("Text", size(corpus["bytes"]))] if "bytes" in corpus else []
+    for key, value in sorted(corpus.items()):
+        if key not in ("bytes", "distinct_bytes") and isinstance(value, int | float):
+            pairs.append((text(key.replace("_", " ").capitalize()), short(value)))
+    pairs += [(name.replace("_", " ").capitalize(), code(settings[name])) for name in _ABOUT if name in settings]
+    return facts(pairs) if pairs else ""
+
+
+def _sizes(training: Mapping[str, Any]) -> str:
+    """The vocabularies; a number that a later version adds (bytes per token, say) gets a column by its name."""
+    entries = training.get("tokenizers")
+    if not isinstance(entries, list) or not entries:
+        return ""
+    numeric = {key for entry in entries for key, value in entry.items() if isinstance(value, int | float)}
+    others = sorted(numeric - set(_KNOWN))
+    columns = [Column("file"), Column("tokens", True), Column("asked for", True), Column("merges", True)]
+    columns += [Column(text(name.replace("_", " ")), True) for name in others]
+    rows = [
+        [code(entry.get("file", "")), *(_amount(entry, name) for name in ("reached", "asked", "merges", *others))]
+        for entry in entries
+    ]
+    short_of = [entry for entry in entries if entry.get("reached", 0) < entry.get("asked", 0)]
+    note = "The text was too small for the sizes asked for: no pair was left to merge." if short_of else ""
+    return table("Vocabularies", columns, rows) + (f'<p class="warning">{note}</p>' if note else "")
+
+
+def _amount(entry: Mapping[str, Any], name: str) -> str:
+    value = entry.get(name)
+    return number(value) if isinstance(value, int | float) else ""
+
+
+def _tokens(words: Vocabulary) -> str:
+    """Special tokens, the first tokens that were learned, and the last ones."""
+    parts = []
+    if words.special:
+        more = f" and {count(len(words.special) - SPECIALS)} more" if len(words.special) > SPECIALS else ""
+        parts.append(_chips(f"Special tokens{more}", words.special[:SPECIALS]))
+    learned = words.learned
+    if len(learned) <= 2 * SHOWN:
+        parts.append(_chips("Learned tokens, in order", learned))
+    else:
+        parts.append(_chips(f"The first {SHOWN} learned", learned[:SHOWN]))
+        parts.append(_chips(f"The last {SHOWN} of {count(len(learned))}", learned[-SHOWN:]))
+    return f'<div class="tokens">{"".join(parts)}</div>'
+
+
+def _chips(title: str, tokens: Sequence[tuple[int, str]]) -> str:
+    if not tokens:
+        return ""
+    listed = "".join(f'<li title="id {identity}" dir="auto">{chip(token)}</li>' for identity, token in tokens)
+    return f'<div><h4>{title}</h4><ul class="chips">{listed}</ul></div>'
+
+
+def _mixture(run: Facts, name: str) -> str:
+    """Shares of bytes by category."""
+    found = run.json(name)
+    if not isinstance(found, dict):
+        return ""
+    categories = found.get("categories")
+    if not isinstance(categories, dict) or not categories:
+        return ""
+    shares = {category: float(entry.get("bytes", 0)) for category, entry in categories.items()}
+    most = max(shares.values())
+    drawn = Column('<span class="unseen">bar</span>')
+    columns = [Column(code(found.get("by", "category"))), drawn, Column("of bytes", True)]
+    rows = [
+        [code(category), bar([Segment(part, "size")], most, ""), share(part, 1)]
+        for category, part in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return table(f"Mixture {code(name)}", columns, rows, kind="bars")
+
+
+def _artifacts(run: Facts, steps: Sequence[Step]) -> str:
+    files = run.manifest.get("files", {})
+    columns = [Column("step"), Column("kind"), Column("files", True), Column("size", True)]
+    rows = [
+        [
+            code(step.name), code(step.kind), count(len(step.artifacts)),
+            size(sum(files.get(name, {}).get("bytes", 0) for name in step.artifacts)),
+        ]
+        for step in steps
+    ]  # fmt: skip
+    return table("Artifacts", columns, rows)
