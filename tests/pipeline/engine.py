@@ -33,26 +33,27 @@ FRENCH = (
 
 @dataclass
 class Ran:
-    """What a run left."""
+    """What a run left. `version` is the directory of the snapshot: a later run does not change it."""
 
     out: Path
     summary: Json
+    version: Path
 
     @property
     def manifest(self) -> Json:
-        """The manifest of the public snapshot."""
-        content: Json = json.loads((self.out / "manifest.json").read_text(encoding="utf-8"))
+        """The snapshot's manifest."""
+        content: Json = json.loads((self.version / "manifest.json").read_text(encoding="utf-8"))
         return content
 
     @property
     def corpus(self) -> pa.Table:
         """The published documents, files in order."""
-        return table_of(self.out / "corpus")
+        return table_of(self.version / "corpus")
 
     @property
     def dropped(self) -> pa.Table:
         """The published trace of what did not come through."""
-        return table_of(self.out / "dropped")
+        return table_of(self.version / "dropped")
 
     @property
     def steps(self) -> dict[str, Json]:
@@ -70,7 +71,7 @@ class Ran:
     @property
     def bytes(self) -> dict[str, str]:
         """sha256 of every file that must not depend on how the run went: corpus, dropped, artifacts."""
-        return digests(self.out)
+        return digests(self.version)
 
 
 @dataclass
@@ -113,7 +114,7 @@ class Mill:
         target = self.home / out
         with_ = executor or self.executor
         summary = run_recipe(recipe, with_, out=str(target), work_dir=str(self.home / work), quiet=True)
-        return Ran(target, summary)
+        return Ran(target, summary, (target / "corpus").resolve().parent)
 
 
 def table_of(directory: Path) -> pa.Table:
