@@ -30,7 +30,12 @@ def check_recipe(recipe: Recipe, out: str = "", work_dir: str = "") -> list[str]
     Raises:
         RecipeError: what is wrong, where, what was expected, and what to do.
     """
-    headers = read_headers(recipe)
+    recipe, headers = look_at(recipe)
+    return describe(recipe, headers, out, work_dir)
+
+
+def describe(recipe: Recipe, headers: list[Header], out: str = "", work_dir: str = "") -> list[str]:
+    """As `check_recipe`, for a recipe that was looked at."""
     for step in recipe.steps:
         with _about(f"step {step.label!r}"):
             getattr(step, "check", lambda: None)()
@@ -49,13 +54,16 @@ def check_recipe(recipe: Recipe, out: str = "", work_dir: str = "") -> list[str]
     return [*lines, "ok"]
 
 
-def read_headers(recipe: Recipe) -> list[Header]:
-    """The header of every input, in order."""
-    headers = []
+def look_at(recipe: Recipe) -> tuple[Recipe, list[Header]]:
+    """The header of every input, in order, and the recipe with what they settle: documents keep their own ids."""
+    headers, inputs = [], []
     for entry in recipe.inputs:
         with _about(f"inputs.{entry.name}"):
-            headers.append(read_header(entry))
-    return headers
+            header = read_header(entry)
+        headers.append(header)
+        columns = entry.columns.model_copy(update={"id": "id"}) if header.has_ids else entry.columns
+        inputs.append(entry.model_copy(update={"columns": columns}))
+    return recipe.model_copy(update={"inputs": tuple(inputs)}), headers
 
 
 def plan_of(recipe: Recipe, headers: list[Header]) -> Plan:

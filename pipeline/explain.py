@@ -11,7 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 from operators.base import DataError, Fold, Judge, RunError
-from pipeline.check import columns_text, count_of, num_stages, plan_of, read_headers
+from pipeline.check import columns_text, count_of, look_at, num_stages, plan_of
 from pipeline.executors.local import LocalExecutor
 from pipeline.grouping import InspectTask
 from pipeline.ingest import IngestTask
@@ -73,7 +73,7 @@ class _Look(InspectTask):
 
 def explain(recipe: Recipe, work_dir: str, out: str = "") -> str:
     """The stages of a recipe as text."""
-    headers = read_headers(recipe)
+    recipe, headers = look_at(recipe)
     store = Store(work_dir)
     work = _Found(store, LocalExecutor(1), Progress(None, recipe.name, quiet=True))
     runner = Runner(recipe, store, work.executor, work.progress)

@@ -41,7 +41,10 @@ Columns = dict[str, pa.DataType]
 
 @dataclass(frozen=True)
 class Header:
-    """An input before it is read. `columns` have their final names; `is_open`: there may be more of them."""
+    """An input before it is read. `columns` have their final names; `is_open`: there may be more of them.
+
+    `has_ids`: every file looked at has a column called `id`, and the recipe names no other.
+    """
 
     name: str
     files: int
@@ -50,6 +53,7 @@ class Header:
     columns: Columns
     is_open: bool
     notes: tuple[str, ...] = ()
+    has_ids: bool = False
     listing: tuple[InputFile, ...] = field(default=(), repr=False)
 
     @property
@@ -98,7 +102,20 @@ def read_header(entry: Input) -> Header:
     columns.update({name: _JSON_TYPES[type(value)] for name, value in entry.labels.items()})
     is_open = may_have_more and options.keep is None
     size = sum(file.size for file in files)
-    return Header(entry.name, len(files), size, tuple(sorted(by_format)), columns, is_open, tuple(notes), tuple(files))
+    has_ids = not options.id and "id" not in options.rename and all(each.has_ids for each in found)
+    if has_ids:
+        notes.append("the column 'id' holds the documents' ids")
+    return Header(
+        entry.name,
+        len(files),
+        size,
+        tuple(sorted(by_format)),
+        columns,
+        is_open,
+        tuple(notes),
+        has_ids,
+        tuple(files),
+    )
 
 
 def _listed(entry: Input) -> list[InputFile]:
@@ -124,6 +141,7 @@ class _Found:
         self.kind = kind
         self.options = options
         self.names: set[str] = set()
+        self.has_ids = True
         self.schemas: list[tuple[str, pa.Schema]] = []
         self.notes: list[str] = []
         looked = spread(files, 1 if kind in _FIXED else LOOK_AT)
@@ -142,6 +160,7 @@ class _Found:
 
     def _note(self, file: InputFile, columns: Columns) -> None:
         self.names.update(columns)
+        self.has_ids &= "id" in columns
         names = list(columns)
         if self.kind == "jsonl":
             final = {name: chosen for name in names if (chosen := final_name(name, self.options)) is not None}
@@ -272,7 +291,4 @@ def _unused(entry: Input, options: ReadOptions, names: set[str], *, may_have_mor
     missing += [f"columns.keep: no file has a column {name!r}" for name in options.keep or () if name not in finals]
     if missing and not may_have_more:
         raise RecipeError(f"{missing[0]}; the files have {', '.join(sorted(names))}")
-    notes = [f"{problem}, so far as looked at" for problem in missing]
-    if "id" in names and not options.id and final_name("id", options) == "id":
-        notes.append("the files have a column 'id' that is not used; write `columns: {id: id}` to keep these ids")
-    return notes
+    return [f"{problem}, so far as looked at" for problem in missing]

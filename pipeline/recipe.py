@@ -43,7 +43,10 @@ class ColumnMap(_Strict):
     """How an input's columns become ours."""
 
     text: str = Field(default="text", description="the column that holds the document")
-    id: str = Field(default="", description="a column with an id that is unique within the input")
+    id: str = Field(
+        default="",
+        description="a column with an id that is unique within the input; `id` is used by itself",
+    )
     rename: dict[str, str] = Field(default_factory=dict, description="old name -> new name")
     keep: tuple[str, ...] | Literal["all"] = Field(default="all", description="further columns to keep, by new name")
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from operators.base import RecipeError
-from pipeline.check import check_recipe
+from pipeline.check import describe, look_at
 from pipeline.manifest import make_manifest, summary
 from pipeline.progress import MemoryWatch, Progress
 from pipeline.publish import VERSIONS, make_current, publish, published, run_id, write_front
@@ -38,7 +38,8 @@ def run_recipe(
 ) -> dict[str, Any]:
     """Run, publish and report; returns the summary that `--json` prints. Holds the work directory meanwhile."""
     out, work_dir = places(recipe, out, work_dir)
-    check_recipe(recipe, out, work_dir)
+    recipe, headers = look_at(recipe)
+    describe(recipe, headers, out, work_dir)
     work, target = Store(work_dir), Store(out)
     begin = time.monotonic()
     with exclusive(work), exclusive(Store(f"{out}/{VERSIONS}")), MemoryWatch() as memory:
