@@ -124,9 +124,16 @@ class Store:
             self.fs.makedirs(parent, exist_ok=True)
 
 
-@lru_cache(maxsize=64)
 def filesystem(url: str) -> tuple[FileSystem, str]:
     """The file system of a URL and the path on it; a protocol that is unknown or lacks its package is refused."""
+    is_relative = "://" not in url and not url.startswith("/")
+    return _filesystem(url, str(Path.cwd()) if is_relative else "")
+
+
+@lru_cache(maxsize=64)
+def _filesystem(url: str, below: str) -> tuple[FileSystem, str]:
+    """Remembered for a relative path only as long as the working directory `below` it stays."""
+    del below
     try:
         fs, path = fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
