@@ -70,7 +70,8 @@ def _type(field: Schema, definitions: Schema) -> str:
     if "const" in field:
         return str(field["const"])
     if "enum" in field:
-        return " or ".join(map(str, field["enum"]))
+        *first, last = map(str, field["enum"])
+        return f"{', '.join(first)} or {last}" if first else last
     if "anyOf" in field:
         found = [_type(part, definitions) for part in field["anyOf"] if part.get("type") != "null"]
         return " or ".join(dict.fromkeys(found))
