@@ -1,0 +1,106 @@
+"""What a run costs whatever its size: a worker's start, libraries and kernels, a task's own overhead; and memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from operators.base import RunError
+from pipeline.grouping import InspectTask
+from pipeline.projection.sampled_run import SampledRunner
+from pipeline.storage import Store
+
+if TYPE_CHECKING:
+    from pipeline.projection.reading import Reading
+    from pipeline.projection.sampling import Sample
+    from pipeline.recipe import Recipe
+
+FEW: Final = 4
+"""Documents of each half of each input for the runs that measure what does not grow."""
+LOOK_FILES: Final = 64
+LOOK_BYTES: Final = 4_000_000
+_START: Final = (
+    "import time, psutil, pipeline.run, pipeline.ingest, pipeline.readers.pieces, pipeline.publish; "
+    "print(time.process_time(), psutil.Process().memory_info().rss)"
+)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What a run costs whatever its size.
+
+    Seconds until a worker is there, seconds to load what the plan's operators need, and seconds of a task without
+    rows; bytes of memory of a worker that has only started, and of one that has loaded everything.
+    """
+
+    start: float
+    load: float
+    per_task: float
+    started_bytes: int
+    loaded_bytes: int
+
+
+class WorkerStart:
+    """Starts an interpreter with the engine's imports while the inputs are read, as a run starts its workers.
+
+    Its processor time is taken, which does not depend on what else the machine does meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen([sys.executable, "-c", _START], stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def result(self) -> tuple[float, int]:
+        """Seconds to start, and the bytes of memory of a worker that has done nothing."""
+        output, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RunError(f"a bare worker ({sys.executable}) ended with status {self._process.returncode}")
+        seconds, memory = output.split()
+        return float(seconds), int(memory)
+
+
+def warm_up(recipe: Recipe, sample: Sample, root: Path) -> tuple[float, float]:
+    """Run the plan on a few documents twice: (seconds to load libraries, models and kernels; seconds of a task)."""
+    seconds = []
+    tasks = 1
+    for attempt in ("cold", "warm"):
+        runner = SampledRunner(recipe, Store(str(root / attempt)), sample, quiet=True, limit=FEW)
+        begin = time.perf_counter()
+        with suppress(RunError):  # An operator may refuse so few; the run on the sample says what is really wrong.
+            runner.run()
+        seconds.append(time.perf_counter() - begin)
+        tasks = max(1, sum(len(trace.items) for trace in runner.traces))
+        spent = sum(trace.seconds for trace in runner.traces)
+    return max(0.0, seconds[0] - seconds[1]), spent / tasks
+
+
+def look_seconds(reading: Reading, root: Path) -> float:
+    """Seconds, on one worker, for the engine's look at all files of an input: layout, digest, its note."""
+    files = sorted(reading.files, key=lambda file: file.size)
+    some = [file for file in files[:: max(1, len(files) // LOOK_FILES)] if file.size <= LOOK_BYTES][:LOOK_FILES]
+    per_file, per_byte = 0.0, 1 / 5e8
+    if some:
+        task = InspectTask(str(root / "look"), reading.entry.format, reading.spec.shard_bytes, reading.spec.options)
+        begin = time.perf_counter()
+        task(tuple(some))
+        per_file = max(0.0, time.perf_counter() - begin - per_byte * sum(file.size for file in some)) / len(some)
+    return per_file * len(files) + per_byte * reading.stored
+
+
+def temporary_root() -> tempfile.TemporaryDirectory[str]:
+    """A directory of the dry run's own, deleted at its end."""
+    return tempfile.TemporaryDirectory(prefix="vocabmill-dry-run-")
