@@ -194,7 +194,13 @@ def document_table(spec: Spec, table: pa.Table, paths: Sequence[str], positions:
         raise RecipeError(
             f"input {spec.source!r}: the label {clash[0]!r} is already a column of {path}; rename one of them"
         )
-    if "id" in table.column_names and spec.options.id:
+    if "id" in table.column_names and not spec.options.id:
+        raise RecipeError(
+            f"input {spec.source!r}: {path} has a column 'id', and the recipe does not say what it is: let it name the "
+            "documents (columns: {id: id}), give it another name (columns: {rename: {id: other_id}}), or leave it out "
+            "(columns: keep)"
+        )
+    if spec.options.id:
         ids = table["id"].cast(pa.string())
         if spec.prefix_ids:
             ids = pc.binary_join_element_wise(pa.scalar(spec.source), ids, "/")

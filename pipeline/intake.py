@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -71,7 +72,8 @@ def _inspect(work: Work, look: InspectTask, files: list[InputFile], label: str) 
 
 
 def _message(store: Store, record: InputRecord) -> str:
-    first = read_arrow(store, record.bad[0]).slice(0, 1).to_pylist()[0]
+    firsts = [read_arrow(store, file).slice(0, 1).to_pylist()[0] for file in record.bad]
+    first = min(firsts, key=lambda row: re.sub(r"[:@#]\d+$", "", row["origin"]))  # Parts of a file come in order.
     detail = f": {first['detail']}" if first["detail"] else ""
     return (
         f"input {record.name!r}: {sum(record.quarantined.values())} bad rows (on_bad_row: fail), the first at "

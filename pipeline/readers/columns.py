@@ -96,13 +96,13 @@ def to_batch(rows: Rows, file: InputFile, options: ReadOptions, where: Where) ->
         refused.setdefault(index, BadRow(position, where(position), rule, excerpt(content), detail))
 
     text = _as_binary(columns["text"], file, options)
-    if "id" in columns:
+    if options.id:
         columns["id"] = _ids(columns["id"], file, options)
     _refuse_text(text, options.max_bytes, refuse)
     for name in columns:
         if name != "text":
             _refuse_invalid(name, columns[name], text, refuse)
-    if "id" in columns:
+    if options.id:
         _refuse_ids(columns["id"], text, refuse)
     return _batch(columns | {"text": text}, rows.positions, refused)
 
