@@ -113,6 +113,12 @@ class Operator(BaseModel):
         """The step's name: as given, else the kind."""
         return self.name or str(getattr(self, "kind", type(self).__name__))
 
+    @property
+    def what(self) -> str:
+        """Its kind; without a declared one the class's import path, which no other class shares."""
+        declared = getattr(self, "kind", "")
+        return str(declared) or f"{type(self).__module__}:{type(self).__qualname__}"
+
     def needs(self) -> Columns:
         """Columns that the operator reads, with their Arrow types (`null` type: any type will do)."""
         return TEXT
@@ -132,9 +138,9 @@ class Operator(BaseModel):
     def identity(self, leave_out: frozenset[str] = frozenset()) -> dict[str, object]:
         """What decides the result, as plain JSON: class, revision, parameters with defaults, model digests."""
         parameters = self.model_dump(mode="json", exclude=set(self.inert | leave_out))
-        kind = str(parameters.pop("kind", type(self).__name__))
+        parameters.pop("kind", None)
         return {
-            "kind": kind,
+            "kind": self.what,
             "revision": type(self).revision,
             "parameters": parameters,
             "models": dict(self.models()),

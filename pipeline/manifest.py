@@ -9,7 +9,7 @@ from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
-from operators.base import Composite, Judge
+from operators.base import Composite, Judge, Operator
 from pipeline.ledger import NodeCounts
 from pipeline.plan import INGEST
 from pipeline.publish import artifact_parts
@@ -47,7 +47,7 @@ def make_manifest(
         "version": directory,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "host": socket.gethostname(),
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": {**recipe.model_dump(mode="json"), "steps": [_step_entry(step) for step in recipe.steps]},
         "versions": versions(),
         "inputs": [_input_entry(record) for record in runner.inputs],
         "rows": rows_summary(runner),
@@ -79,7 +79,7 @@ def rows_summary(runner: Runner) -> dict[str, int]:
 def step_entries(runner: Runner) -> list[dict[str, Any]]:
     """The steps in recipe order, each with its counts; the block list of ids comes first where there is one."""
     artifacts = artifact_parts(runner)
-    kinds = {step.label: str(getattr(step, "kind", type(step).__name__)) for step in runner.recipe.steps}
+    kinds = {step.label: step.what for step in runner.recipe.steps}
     names = [*(["exclude_ids"] if runner.recipe.exclude_ids else []), *kinds]
     composites = {step.label for step in runner.recipe.steps if isinstance(step, Composite)}
     entries = []
@@ -146,6 +146,11 @@ def kept_facts(files: list[dict[str, Any]]) -> dict[str, Any]:
         facts["lengths"].update(entry.get("lengths", {}))
     facts["lengths"] = dict(sorted(facts["lengths"].items(), key=lambda kv: int(kv[0])))
     return facts
+
+
+def _step_entry(step: Operator) -> dict[str, Any]:
+    """A step as the recipe could have it; an operator from elsewhere need not declare its kind."""
+    return {"kind": step.what, **step.model_dump(mode="json")}
 
 
 def _plain(entry: dict[str, Any]) -> dict[str, Any]:
