@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from operators.base import Composite, Judge, Operator
 from pipeline.ledger import NodeCounts
-from pipeline.plan import INGEST
+from pipeline.plan import INGEST, Node, ShardStage
 from pipeline.publish import artifact_parts
 
 if TYPE_CHECKING:
@@ -82,18 +82,16 @@ def step_entries(runner: Runner) -> list[dict[str, Any]]:
     kinds = {step.label: step.what for step in runner.recipe.steps}
     names = [*(["exclude_ids"] if runner.recipe.exclude_ids else []), *kinds]
     composites = {step.label for step in runner.recipe.steps if isinstance(step, Composite)}
+    flow = _Flow(runner)
     entries = []
     for step in names:
         nodes = [node for node in runner.plan.nodes.values() if node.step == step and node.name in runner.counts]
         if not nodes:
             continue
-        own = [runner.counts[node.name] for node in nodes]
-        over_rows = [counts for counts in own if counts.rows_in] or own[:1]
         total = NodeCounts()
-        for counts in own:
-            total.add(counts)
-        total.rows_in, total.bytes_in = over_rows[0].rows_in, over_rows[0].bytes_in
-        total.rows_out, total.bytes_out = over_rows[-1].rows_out, over_rows[-1].bytes_out
+        for node in nodes:
+            total.add(runner.counts[node.name])
+        total.rows_in, total.bytes_in, total.rows_out, total.bytes_out = flow.through(nodes)
         rules = [rule._asdict() for node in nodes if isinstance(node.operator, Judge) for rule in node.operator.rules()]
         entries.append(
             {
@@ -107,6 +105,28 @@ def step_entries(runner: Runner) -> list[dict[str, Any]]:
             }
         )
     return entries
+
+
+class _Flow:
+    """Follows the corpus from step to step: a step that only looks elsewhere lets it pass as it is."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.counts = runner.counts
+        over_rows = [stage for stage in runner.plan.stages if isinstance(stage, ShardStage) and not stage.source]
+        self.nodes = {node.name for stage in over_rows for node in stage.nodes}
+        corpora = {entry.name for entry in runner.recipe.inputs if entry.role == "corpus"}
+        shards = [shard for record in runner.inputs if record.name in corpora for shard in record.shards]
+        self.left = (sum(shard["rows"] for shard in shards), sum(shard["bytes"] for shard in shards))
+        self.through([node for node in runner.plan.nodes.values() if node.step == INGEST])
+
+    def through(self, nodes: list[Node]) -> tuple[int, int, int, int]:
+        """Rows and bytes into a step's nodes, and out of them."""
+        into = self.left
+        mine = [self.counts[node.name] for node in nodes if node.name in self.nodes]
+        if mine:
+            into = (mine[0].rows_in, mine[0].bytes_in)
+            self.left = (mine[-1].rows_out, mine[-1].bytes_out)
+        return *into, *self.left
 
 
 def summary(manifest: dict[str, Any], out: str) -> dict[str, Any]:
