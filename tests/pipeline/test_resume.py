@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.engine import Mill, Ran, check_sums, flawed_texts, rows_of
+from tests.pipeline.engine import Json, Mill, Ran, check_sums, flawed_texts, rows_of
 
 pytestmark = pytest.mark.usefixtures("toys")
 
-LENGTH = {"kind": "toys:Length", "name": "length", "min_chars": 100}
-WORDS = {"kind": "toys:Words", "name": "words"}
+LENGTH: Json = {"kind": "toys:Length", "name": "length", "min_chars": 100}
+WORDS: Json = {"kind": "toys:Words", "name": "words"}
 
 
 def numbered(mill: Mill, files: int, rows: int = 3) -> None:
