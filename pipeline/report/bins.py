@@ -18,6 +18,12 @@ MOST: Final = 36
 """Columns of a histogram."""
 DECADES: Final = 2
 """A score that spans more of them stands on a logarithmic axis."""
+SPAN: Final = 1e12
+"""The most that a logarithmic axis spans; what is smaller stands at its lower end."""
+LARGE: Final = 1e6
+"""From here on a bucket says nothing about whether a score is whole, nor does it matter."""
+FAR: Final = 1e100
+"""Scores further from zero than this are drawn there: sums and differences of them would overflow."""
 ZERO: Final = 0.06
 """The part of a logarithmic axis, at its left, that stands for zero."""
 
@@ -87,7 +93,7 @@ def read_buckets(counts: Mapping[str, int]) -> list[Bin]:
     """
     found = []
     for edge, rows in counts.items():
-        low = float(edge)
+        low = min(max(float(edge), -FAR), FAR)
         width = math.ldexp(1.0, math.frexp(low)[1] - 6) if low else 0.0
         found.append(Bin(low, low + width, rows))
     return sorted(found)
@@ -99,9 +105,9 @@ def choose_axis(buckets: Sequence[Bin], bounds: Iterable[float]) -> Axis:
     if low >= 0 and buckets[-1].low == 1.0:
         high = 1.0  # a share: its bucket at 1 holds nothing above
     positive = [bucket.low for bucket in buckets if bucket.low > 0]
-    if low >= 0 and high > 1 and positive and high / positive[0] > 10**DECADES:
+    if low >= 0 and high > 1 and positive and high / _low_end(buckets) > 10**DECADES:
         near = [bound for bound in bounds if positive[0] / 10 <= bound <= high * 10]
-        lowest = min([positive[0], *(bound / 1.5 for bound in near)])
+        lowest = max(min([positive[0], *(bound / 1.5 for bound in near)]), high / SPAN)
         return Axis(lowest, max([high, *(bound * 1.5 for bound in near)]), log=True, zero=low == 0)
     bounds = list(bounds)
     if low == high:
@@ -111,12 +117,24 @@ def choose_axis(buckets: Sequence[Bin], bounds: Iterable[float]) -> Axis:
     if 0 <= low < high / 2:
         low = 0.0
     if _is_whole(buckets):
-        low, high = math.floor(low), buckets[-1].low + 1
+        low, high = math.floor(low), max(buckets[-1].low + 1, math.floor(high))
     room = (high - low) / 10
     near = [bound for bound in bounds if low - (high - low) <= bound <= high + (high - low)]
     above = [bound + room for bound in near if bound > high - room]
     below = [bound - room for bound in near if bound < low]
     return Axis(min([low, *below]), max([high, *above]))
+
+
+def _low_end(buckets: Sequence[Bin]) -> float:
+    """The first percentile of what is above zero: one stray small score makes no logarithmic axis."""
+    positive = [bucket for bucket in buckets if bucket.low > 0]
+    least = sum(bucket.rows for bucket in positive) / 100
+    passed = 0.0
+    for bucket in positive:
+        passed += bucket.rows
+        if passed >= least:
+            return bucket.low
+    return positive[-1].low
 
 
 def _axis_of_one(value: float, bounds: Sequence[float]) -> Axis:
@@ -128,7 +146,8 @@ def _axis_of_one(value: float, bounds: Sequence[float]) -> Axis:
 
 def _is_whole(buckets: Sequence[Bin]) -> bool:
     """Whether the score seems to be a count: no bucket begins between whole numbers."""
-    return buckets[-1].low >= 2 and all(bucket.low == int(bucket.low) for bucket in buckets)
+    within = 2 <= buckets[-1].low < LARGE and buckets[0].low > -LARGE
+    return within and all(bucket.low == int(bucket.low) for bucket in buckets)
 
 
 def rebin(buckets: Sequence[Bin], axis: Axis, most: int = MOST) -> list[Bin]:
@@ -154,14 +173,14 @@ def _edges(axis: Axis, buckets: Sequence[Bin], most: int) -> list[float]:
     """Edges of the columns: none narrower than the buckets, which would leave gaps where the data has none."""
     if axis.log:
         ratio = math.log(axis.high / axis.low)
-        num = max(1, min(most, int(ratio / math.log(1 + 1 / 32))))
+        num = max(1, int(min(most, ratio / math.log(1 + 1 / 32))))
         return [axis.low * math.exp(ratio * place / num) for place in range(num)] + [axis.high]
     span = axis.high - axis.low
     if buckets and _is_whole(buckets):
         step = math.ceil(span / most)
         return [*(axis.low + step * place for place in range(math.ceil(span / step))), axis.high]
     widest = max((bucket.high - bucket.low for bucket in buckets), default=0.0)
-    num = max(1, min(most, int(span / widest + 1e-9) if widest > 0 else most))
+    num = max(1, int(min(most, span / widest + 1e-9)) if widest > 0 else most)
     return [axis.low + span * place / num for place in range(num)] + [axis.high]
 
 

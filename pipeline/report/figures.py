@@ -84,7 +84,7 @@ def histogram(bins: Sequence[Bin], axis: Axis, cuts: Sequence[Cut], label: str, 
     """Rows by score; beyond a threshold the ground is shaded and the columns take the colour of what is dropped."""
     most = max((bin_.rows for bin_ in bins), default=0)
     shown = [cut for cut in cuts if axis.holds(cut.value)]
-    parts = [_shade(cut, axis, kind) for cut in shown]
+    parts = [_shade(cut, axis, kind) for cut in _outermost(shown)]
     for bin_ in bins:
         parts += _columns(bin_, axis, shown, most, kind)
     parts.append(f'<path class="axis" d="M{MARGIN} {FLOOR}H{WIDTH - MARGIN}"/>')
@@ -95,6 +95,13 @@ def histogram(bins: Sequence[Bin], axis: Axis, cuts: Sequence[Cut], label: str, 
 
 def _x(axis: Axis, value: float) -> float:
     return MARGIN + (WIDTH - 2 * MARGIN) * axis.place(value)
+
+
+def _outermost(cuts: Sequence[Cut]) -> list[Cut]:
+    """Of several thresholds on one side, the one that drops most; what it shades holds the others' shade."""
+    below = max((cut for cut in cuts if cut.below), default=None)
+    above = min((cut for cut in cuts if not cut.below), default=None)
+    return [cut for cut in (below, above) if cut is not None]
 
 
 def _shade(cut: Cut, axis: Axis, kind: str) -> str:

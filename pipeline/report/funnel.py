@@ -116,14 +116,16 @@ def _numbers(step: Step) -> str:
         bytes_part = f" \u00b7 {size(change)}" if change < 0 else ""
         head = (
             f"<p><b>{short(step.rows_out)}</b> left \u00b7 {size(step.bytes_out)}</p>"
-            f'<p class="drop"><b>{MINUS}{count(step.num_dropped)}</b> {share(step.num_dropped, step.rows_in)}'
+            f'<p class="drop"><b>{MINUS}{short(step.num_dropped)}</b> {share(step.num_dropped, step.rows_in)}'
             f'<span class="quiet">{bytes_part}</span></p>'
         )
         return head + _rules(step.dropped)
     if step.is_audited:
         part = share(step.num_audited, step.rows_in)
-        found = f"would drop <b>{count(step.num_audited)}</b> {part}" if step.num_audited else "would drop none"
+        found = f"would drop <b>{short(step.num_audited)}</b> {part}" if step.num_audited else "would drop none"
         return f'<p class="would">{found}</p>{_rules(step.audited)}'
+    if not step.rows_in:
+        return '<p class="quiet">no document reached it</p>'
     changed = f"rewrote {size(step.bytes_rewritten)}" if step.bytes_rewritten else "keeps every document"
     made = f", makes {plural(len(step.artifacts), 'file')}" if step.artifacts else ""
     return f'<p class="quiet">{changed}{made}</p>'
@@ -131,7 +133,7 @@ def _numbers(step: Step) -> str:
 
 def _rules(counts: Mapping[str, int]) -> str:
     ranked = sorted(((rows, rule) for rule, rows in counts.items() if rows), key=lambda x: (-x[0], x[1]))
-    shown = "".join(f"<li>{code(rule)} {count(rows)}</li>" for rows, rule in ranked[:RULES_SHOWN])
+    shown = "".join(f"<li>{code(rule)} {short(rows)}</li>" for rows, rule in ranked[:RULES_SHOWN])
     more = len(ranked) - RULES_SHOWN
     rest = f'<li><a href="#rules">{plural(more, "more rule")}</a></li>' if more > 0 else ""
     return f'<ul class="why">{shown}{rest}</ul>'

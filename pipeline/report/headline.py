@@ -64,7 +64,7 @@ def _whereabouts(run: Facts) -> str:
         entries.append(("bad", rows["quarantined"], "unreadable or repeated rows"))
     segments = [Segment(number, kind) for kind, number, _ in entries]
     legend = "".join(
-        f'<li><i class="key {kind}" aria-hidden="true"></i>{what} <b>{count(number)}</b> '
+        f'<li><i class="key {kind}" aria-hidden="true"></i>{what} <b>{short(number)}</b> '
         f'<span class="quiet">{share(number, rows["read"])}</span></li>'
         for kind, number, what in entries
     )

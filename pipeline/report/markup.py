@@ -16,13 +16,21 @@ class Column(NamedTuple):
 
 
 def code(name: object) -> str:
-    """An identifier: a step, a rule, a column, a source; whole in its tooltip where it is long."""
+    """An identifier: a step, a rule, a column, a source; whole in its tooltip where it is long.
+
+    A line may break after an underscore or a slash.
+
+    >>> code("num_words")
+    '<code>num_<wbr>words</code>'
+    """
     title = f' title="{text(name)}"' if len(str(name)) > 80 else ""
-    return f"<code{title}>{clipped(name)}</code>"
+    shown = clipped(name).replace("_", "_<wbr>").replace("/", "/<wbr>")
+    return f"<code{title}>{shown}</code>"
 
 
 def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
-    """A table whose first cells name their rows."""
+    """A table whose first cells name their rows. The caption is plain text; it also names the region that scrolls."""
+    caption = clipped(caption, 200)
     heads = "".join(f'<th scope="col"{_number(column)}>{column.head}</th>' for column in columns)
     body = "".join(f"<tr>{_cells(columns, row)}</tr>" for row in rows)
     table_class = f' class="{kind}"' if kind else ""

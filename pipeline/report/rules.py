@@ -11,6 +11,7 @@ from pipeline.report.markup import code, fold, section
 from pipeline.report.reading import Bound, Facts, Step
 from pipeline.report.wording import count, number, plural, share, text
 
+SHOWN: Final = 25
 DETAIL_CHARS: Final = 400
 
 
@@ -25,9 +26,8 @@ def rules(run: Facts) -> str:
     """The section: dropping rules first, then what audited steps would drop, then the rules that dropped nothing."""
     dropped = _entries(run, is_audited=False)
     audited = _entries(run, is_audited=True)
-    body = _table("Rules that dropped documents", dropped) if dropped else ""
-    if audited:
-        body += _table("Would drop: audited steps record their verdict and keep every row", audited)
+    body = _list("Rules that dropped documents", dropped)
+    body += _list("Would drop: audited steps record their verdict and keep every row", audited)
     return section("rules", "What was dropped, and why", _lede(run), body + _idle(run))
 
 
@@ -63,8 +63,19 @@ def _lede(run: Facts) -> str:
     return f"{plural(run.rows['dropped'], 'document')} by {plural(len(found), 'rule')}, most by {some}."
 
 
-def _table(caption: str, entries: list[_Entry]) -> str:
-    most = max(entry.rows for entry in entries)
+def _list(caption: str, entries: list[_Entry]) -> str:
+    """The rules that count, and the others behind a line."""
+    if not entries:
+        return ""
+    most, rest = entries[0].rows, entries[SHOWN:]
+    body = _table(caption, entries[:SHOWN], most)
+    if rest:
+        together = plural(sum(entry.rows for entry in rest), "document")
+        body += fold(f"{plural(len(rest), 'further rule')}, together {together}", _table("Further rules", rest, most))
+    return body
+
+
+def _table(caption: str, entries: list[_Entry], most: int) -> str:
     head = "would drop" if entries[0].is_audited else "dropped"
     bodies = "".join(_body(entry, most) for entry in entries)
     heads = "".join(f'<th scope="col">{name}</th>' for name in ("rule", "step", '<span class="unseen">bar</span>'))

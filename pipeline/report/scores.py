@@ -26,17 +26,18 @@ def scores(run: Facts) -> str:
         f"{plural(amount, 'score')} of {plural(len(steps), 'step')}, each over the documents that reached the step. "
         "A line is a threshold; its shaded side is dropped. A document counts for the first rule that it breaks."
     )
-    return section("scores", "Scores", lede, "".join(groups))
+    return section("scores", "Scores", lede, f'<div class="groups">{"".join(groups)}</div>')
 
 
 def _group(step: Step, *, is_open: bool) -> str:
     bounds = {bound.score for bound in step.bounds}
     ordered = sorted(step.scores, key=lambda score: (score not in bounds, _place(step, score), score))
-    figures = "".join(_figure(step, score) for score in ordered if step.scores[score])
+    figures = [_figure(step, score) for score in ordered if step.scores[score]]
+    kind = "group" if len(figures) == 1 else "group many"
     would = count(step.num_audited) if step.num_audited else "none"
     audit = f' <span class="would">audited: would drop {would}</span>' if step.is_audited else ""
     summary = f"<h3>{code(step.name)}</h3>{audit}"
-    return fold(summary, f'<div class="histograms">{figures}</div>', kind="group", is_open=is_open)
+    return fold(summary, f'<div class="histograms">{"".join(figures)}</div>', kind=kind, is_open=is_open)
 
 
 def _place(step: Step, score: str) -> int:
@@ -79,4 +80,4 @@ def _rule(step: Step, bound: Bound, axis: Axis) -> str:
 def _table(score: str, bins: list[Bin]) -> str:
     columns = [Column("from", True), Column("below", True), Column("documents", True)]
     rows = [[number(bin_.low), number(bin_.high), count(bin_.rows)] for bin_ in bins if bin_.rows]
-    return table(f"{code(score)} by value", columns, rows)
+    return table(f"{score} by value", columns, rows)

@@ -13,6 +13,7 @@ SHOWN: Final = 20
 INPUTS_SHOWN: Final = 40
 LOST: Final = 0.05
 """A source that keeps less than this of its rows, and less than half of what the step keeps of all, is warned of."""
+WARNINGS: Final = 8
 FEW: Final = 10
 """Sources with fewer rows than this are too small to warn of."""
 
@@ -24,9 +25,9 @@ def sources(run: Facts) -> str:
     warnings = "".join(f"<li>{line}</li>" for line in _warnings(run))
     body = f'<ul class="warning">{warnings}</ul>' if warnings else ""
     body += _heat(run) + _inputs(run) + _quarantined(run)
-    by_source = run.kept("by_source")
+    num_kept = sum(rows > 0 for rows, _ in run.kept("by_source").values())
     inputs = run.manifest.get("inputs", ())
-    lede = f"{plural(len(inputs), 'input')}; documents of {plural(len(by_source), 'source')} were kept."
+    lede = f"{plural(len(inputs), 'input')}; documents of {plural(num_kept, 'source')} were kept."
     return section("sources", "Sources", lede, body)
 
 
@@ -46,7 +47,8 @@ def _whole(run: Facts) -> dict[str, Pair]:
 
 
 def _warnings(run: Facts) -> list[str]:
-    lines = []
+    """Pairs of source and step, those that lost most documents first."""
+    lines: list[tuple[int, str]] = []
     for step in run.steps:
         pairs = _pairs(step)
         before = sum(rows for rows, _ in pairs.values())
@@ -55,10 +57,12 @@ def _warnings(run: Facts) -> list[str]:
             if rows >= FEW and (kept == 0 or kept / rows < bar):
                 what = "everything" if kept == 0 else f"all but {share(kept, rows)}"
                 numbers = f"{count(kept)} of {count(rows)} documents kept"
-                lines.append(f"{code(source)} lost {what} at {code(step.name)}: {numbers}.")
-    if len(lines) > SHOWN:
-        lines = [*lines[:SHOWN], f"And so did {plural(len(lines) - SHOWN, 'more pair')} of source and step."]
-    return lines
+                lines.append((rows - kept, f"{code(source)} lost {what} at {code(step.name)}: {numbers}."))
+    shown = [line for _, line in sorted(lines, key=lambda entry: (-entry[0], entry[1]))]
+    if len(shown) > WARNINGS + 1:
+        rest = plural(len(shown) - WARNINGS, "further pair")
+        shown = [*shown[:WARNINGS], f"The same holds for {rest} of source and step: see the table."]
+    return shown
 
 
 def _heat(run: Facts) -> str:

@@ -142,7 +142,7 @@ def _mixture(run: Facts, name: str) -> str:
         [code(category), bar([Segment(part, "size")], most, ""), share(part, 1)]
         for category, part in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     ]
-    return table(f"Mixture {code(name)}", columns, rows, kind="bars")
+    return table(f"Mixture {name}", columns, rows, kind="bars")
 
 
 def _artifacts(run: Facts, steps: Sequence[Step]) -> str:

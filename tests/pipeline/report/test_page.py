@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.report.page import SECTIONS, render
+from pipeline.report.reading import Read
+from pipeline.report.wording import text
+from tests.pipeline.engine import Mill
+from tests.pipeline.report.manifests import (
+    HOSTILE,
+    Manifest,
+    busy,
+    manifest,
+    nothing,
+    reader,
+    small,
+    step,
+    tokenizer_files,
+)
+
+ALLOWED = {
+    "html", "head", "meta", "link", "title", "style", "body", "div", "header", "nav", "main", "footer",
+    "section", "h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "dl", "dt", "dd", "table", "caption", "thead",
+    "tbody", "tr", "th", "td", "details", "summary", "figure", "figcaption", "blockquote", "pre", "code", "b",
+    "i", "small", "span", "a", "wbr", "svg", "path", "rect", "text",
+}  # fmt: skip
+VOID = {"meta", "link", "wbr", "path", "rect"}
+
+
+class Page(HTMLParser):
+    """Reads a page: its tags, attributes, text, and whether every tag is closed in order."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(content)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """What a person reads, white space collapsed."""
+        return " ".join("".join(self.words).split())
+
+
+def page_of(content: Manifest, read: Read = nothing) -> Page:
+    page = Page(render(content, read))
+    assert not page.open
+    return page
+
+
+def hostile(value: object) -> object:
+    """The same content with every text, and every key that is data, replaced by markup."""
+    if isinstance(value, str):
+        return value + HOSTILE
+    if isinstance(value, list):
+        return [hostile(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: hostile(entry) for key, entry in value.items()}
+    return value
+
+
+def hostile_names(content: Manifest) -> Manifest:
+    """The small manifest with markup in every name that comes from data, keys too."""
+    renamed = hostile(content)
+    assert isinstance(renamed, dict)
+    for entry in renamed["steps"]:
+        for table in ("dropped", "audited", "sources", "scores", "examples"):
+            entry[table] = {key + HOSTILE: found for key, found in entry[table].items()}
+    for group in ("by_source", "by_lang"):
+        renamed["kept"][group] = {key + HOSTILE: found for key, found in renamed["kept"][group].items()}
+    for key in ("files", "versions"):
+        renamed[key] = {name + HOSTILE: found for name, found in renamed[key].items()}
+    for entry in renamed["inputs"]:
+        entry["quarantined"] = {name + HOSTILE: found for name, found in entry["quarantined"].items()}
+    return renamed
+
+
+def test_the_headline_says_how_many_were_read_and_kept() -> None:
+    content, read = small()
+    words = page_of(content, read).text
+    kept = content["rows"]["kept"]
+    assert f"1,000 documents read \u2192{kept} kept {kept / 10:.1f} %" in words
+    assert "2 tokenizers of 258, 260 tokens" in words
+
+
+def test_every_step_rule_and_section_is_on_the_page() -> None:
+    content, read = small()
+    page = page_of(content, read)
+    for name in ("quality", "repetition", "dedup", "tok", "too_few_words", "too_odd", "near_duplicate", "repeated"):
+        assert name in page.text
+    assert set(page.ids) >= {anchor for anchor, _, _ in SECTIONS}
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_an_audited_step_would_drop_and_drops_nothing() -> None:
+    content, read = small()
+    assert "would drop 11 1.4 %" in page_of(content, read).text
+
+
+def test_examples_show_value_against_threshold_or_the_survivor_and_the_similarity() -> None:
+    content, read = small()
+    words = page_of(content, read).text
+    assert "12 < 50" in words
+    assert "lost to web/7 \u00b7 similarity 0.875" in words
+
+
+def test_a_source_that_lost_nearly_everything_is_warned_of_and_others_are_not() -> None:
+    content, read = small()
+    words = page_of(content, read).text
+    assert "books lost all but 2.2 % at quality: 2 of 90 documents kept." in words
+    assert "web lost" not in words
+
+
+def test_a_selection_that_takes_little_of_every_source_warns_of_none() -> None:
+    sources = {"a": [1000, 10], "b": [2000, 22]}
+    drawn = step("draw", 3000, {"not_sampled": 2968}, sources=sources)
+    assert " lost " not in page_of(manifest([drawn], 3000)).text
+
+
+def test_quarantined_rows_are_listed_by_input_and_cause() -> None:
+    content, read = small()
+    words = page_of(content, read).text
+    assert "Quarantined rows by cause" in words
+    assert "web bad_json 10 1.0 %" in " ".join(words.replace("bad_json", " bad_json ").replace("10", " 10 ").split())
+
+
+def test_rows_with_a_repeated_id_are_known_from_the_sum() -> None:
+    content = manifest([step("only", 90)], 100, quarantined=4)
+    content["rows"]["quarantined"] = 10
+    assert "an earlier row has the same id6" in page_of(content).text
+
+
+def test_the_tokenizers_table_shows_sizes_specials_and_readable_tokens() -> None:
+    content, read = small()
+    words = page_of(content, read).text
+    assert "tokenizer-300.json2603003" in words
+    assert "bytes per token" in words
+    assert "3.71" in words
+    assert "<|end|>" in words
+    assert "The text was too small" in words
+
+
+@pytest.mark.parametrize("broken", [b"", b"[]", b"{}", b'{"tokenizers": []}', b"\xff"])
+def test_a_training_file_that_says_nothing_leaves_the_page_whole(broken: bytes) -> None:
+    content, _ = small()
+    files = dict.fromkeys(tokenizer_files(), broken)
+    assert "no tokenizer" in page_of(content, reader(files)).text
+    assert "no tokenizer" in page_of(content, nothing).text
+
+
+def test_the_page_of_an_empty_corpus_says_so() -> None:
+    words = page_of(manifest([step("only")], 0)).text
+    assert "0 documents read \u21920 kept \u2013" in words
+    assert "no document reached it" in words
+    assert "No rule dropped a document." in words
+
+
+def test_a_run_without_steps_or_drops_has_a_page() -> None:
+    assert "0 steps, and none dropped a document." in page_of(manifest([], 5)).text
+    assert "1 step, and none dropped a document." in page_of(manifest([step("only", 5)], 5)).text
+
+
+def test_a_manifest_with_nothing_in_it_has_a_page() -> None:
+    assert "0 documents read" in page_of({}).text
+
+
+def test_a_page_with_too_much_of_everything_shows_the_top_and_the_rest() -> None:
+    content = busy()
+    page = page_of(content)
+    assert all(entry["name"] in page.text for entry in content["steps"])
+    for rest in ("80 other sources", "160 other languages", "10 other steps", "50 further rules", "15 shorter stages"):
+        assert rest in page.text
+    assert "12.3 B documents read" in page.text
+    assert len(render(content, nothing)) < 1_000_000
+
+
+def test_the_page_does_not_depend_on_the_order_of_keys() -> None:
+    content, read = small()
+    again = json.loads(json.dumps(content, sort_keys=True))
+    assert render(content, read) == render(again, read)
+
+
+def test_nothing_from_data_becomes_markup_an_address_or_a_hidden_sign() -> None:
+    content, read = small()
+    shown = render(hostile_names(content), read)
+    page = Page(shown)
+    assert page.tags <= ALLOWED
+    assert not [name for name, _ in page.attributes if name.startswith("on") or name in ("src", "style", "srcset")]
+    addresses = {value for name, value in page.attributes if name == "href"}
+    assert addresses <= {"data:,", *(f"#{anchor}" for anchor, _, _ in SECTIONS)}
+    assert not set(shown) & {"\x00", "\u202e", "\ud800"}
+    shown.encode()
+    assert "<script>" in page.text
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_is_read_back_as_text_alone(value: str) -> None:
+    page = Page(f'<p title="{text(value)}">{text(value)}</p>')
+    assert page.tags == {"p"}
+    assert [name for name, _ in page.attributes] == ["title"]
+    text(value).encode()
+
+
+def test_no_address_outside_the_page_is_in_it() -> None:
+    content, read = small()
+    shown = render(content, read)
+    assert "Content-Security-Policy" in shown
+    assert "default-src &#x27;none&#x27;" in shown or "default-src 'none'" in shown
+    for scheme in ("url(", "@import", "<script", 'src="', "//fonts"):
+        assert scheme not in shown
+
+
+def test_every_figure_has_a_label_or_is_hidden_and_every_table_has_a_caption() -> None:
+    content, read = small()
+    shown = render(content, read)
+    assert shown.count("<svg") == shown.count('role="img"') + shown.count(
+        'preserveAspectRatio="none" aria-hidden="true"'
+    )
+    assert shown.count("<table") == shown.count("<caption")
+
+
+def test_the_report_of_a_real_run_tells_what_happened(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    prose = "The quick fox and the lazy dog live by the river that runs to the sea with many others. " * 12
+    mill.jsonl("a", [{"text": prose + str(n)} for n in range(6)] + [{"text": "Too short."}] * 3)
+    ran = mill.run([{"kind": "gopher_quality"}, {"kind": "exact_dedup"}, {"kind": "corpus_stats"}])
+    shown = (ran.version / "report.html").read_text(encoding="utf-8")
+    words = Page(shown).text
+    assert "9 documents read \u21926 kept 66.7 %" in words
+    assert "too_few_words" in words
+    assert "Too short." in words
+    assert shown == render(ran.manifest, lambda name: (ran.version / name).read_bytes())
