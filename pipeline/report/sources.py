@@ -17,8 +17,6 @@ WARNINGS: Final = 8
 FEW: Final = 10
 """Sources with fewer rows than this are too small to warn of."""
 
-Sources = Mapping[str, tuple[int, int]]
-
 
 def sources(run: Facts) -> str:
     """The section: warnings, the table of kept shares, the inputs, what was quarantined."""

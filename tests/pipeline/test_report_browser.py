@@ -22,7 +22,8 @@ PAGES = ("small", "busy", "empty", "hostile")
 OVERFLOWING = """
 [...document.querySelectorAll('body *')].filter(e => {
   const box = e.getBoundingClientRect();
-  return box.width && box.right > document.documentElement.clientWidth + 0.5 && !e.closest('.scroll') && !e.closest('.unseen');
+  const isOut = box.width && box.right > document.documentElement.clientWidth + 0.5;
+  return isOut && !e.closest('.scroll') && !e.closest('.unseen');
 }).slice(0, 5).map(e => e.outerHTML.slice(0, 160))
 """
 LOW_CONTRAST = """
