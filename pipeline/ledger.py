@@ -76,7 +76,7 @@ def score_buckets(column: pa.ChunkedArray) -> Counter[str]:
     Counter({'0.5': 2, '100.0': 1})
     """
     values = column.drop_null().cast(pa.float64()).to_numpy()
-    values = values[np.isfinite(values)]
+    values = np.clip(values[np.isfinite(values)], -1e300, 1e300)
     mantissa, exponent = np.frexp(values)
     edges: NDArray[np.float64] = np.ldexp(np.floor(mantissa * 64), exponent - 6)
     found, counts = np.unique(edges, return_counts=True)

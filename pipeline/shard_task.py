@@ -230,12 +230,16 @@ class _ShardRun:
         broken = Counter(
             {str(v["values"]): int(v["counts"]) for v in verdict[RULE].drop_null().value_counts().to_pylist()}
         )
+        trace = self._trace(place, verdict, rejected) if broken else None
+        if trace is not None:
+            counts.examples = examples_of(trace)
         if operator.audit:
             counts.audited = broken
             self._record_verdict(node, verdict, result)
-        elif broken:
+        elif trace is not None:
             counts.dropped = broken
-            self._drop(place, node, verdict, rejected, counts)
+            self.dropped.append(trace)
+            self._drop(rejected, counts)
 
     def _record_verdict(self, node: Node, verdict: pa.Table, result: dict[str, Any]) -> None:
         digest = hashlib.sha256(self.frame.rows.tobytes()).hexdigest()
@@ -245,15 +249,14 @@ class _ShardRun:
         self.store.write(file, arrow_bytes(table))
         self._put(node, Layer(file, key), table, [VERDICT], result)
 
-    def _drop(self, place: int, node: Node, verdict: pa.Table, rejected: pa.Array, counts: NodeCounts) -> None:
+    def _trace(self, place: int, verdict: pa.Table, rejected: pa.Array) -> pa.Table:
         mine = self.frame.table(["id", "source", PATH, POSITION, "text"]).filter(rejected)
-        verdict = verdict.filter(rejected)
-        gone = pc.sum(pc.binary_length(mine["text"])).as_py() or 0
         rows = self.frame.rows[rejected.to_numpy(zero_copy_only=False)]
-        trace = trace_of(place, rows, mine, verdict)
-        self.dropped.append(trace)
-        counts.examples = examples_of(trace)
-        self.num_bytes -= gone
+        return trace_of(place, rows, mine, verdict.filter(rejected))
+
+    def _drop(self, rejected: pa.Array, counts: NodeCounts) -> None:
+        gone = self.frame.table(["text"])["text"].filter(rejected)
+        self.num_bytes -= pc.sum(pc.binary_length(gone)).as_py() or 0
         counts.bytes_out = self.num_bytes
         left = pc.invert(rejected)
         rows = self.frame.rows[left.to_numpy(zero_copy_only=False)]
