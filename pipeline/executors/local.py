@@ -6,6 +6,7 @@ has the measurement). A worker that is killed is replaced and its tasks run agai
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 ATTEMPTS = 3
+log = logging.getLogger("vocabmill")
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
@@ -39,12 +41,12 @@ class LocalExecutor:
         self, task: Callable[[Item], Result], items: Sequence[Item], resources: Resources, label: str
     ) -> Iterator[tuple[int, Result]]:
         """See `Executor.map`. One worker runs in this process: no start-up cost, and a debugger sees everything."""
-        del resources, label  # This machine is all there is.
+        del resources  # This machine is all there is.
         if self.workers == 1:
             for index, item in enumerate(items):
                 yield index, task(item)
             return
-        yield from self._spread(task, items)
+        yield from self._spread(task, items, label)
 
     def close(self) -> None:
         """Kill the workers; what they were writing stays under temporary names."""
@@ -58,24 +60,20 @@ class LocalExecutor:
             process.join()
         self._pool = None
 
-    def _spread(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result]]:
-        attempts = [0] * len(items)
-        todo = list(range(len(items)))[::-1]
+    def _spread(
+        self, task: Callable[[Item], Result], items: Sequence[Item], label: str
+    ) -> Iterator[tuple[int, Result]]:
         running: dict[Future[Result], int] = {}
         try:
-            yield from self._drain(task, items, todo, running, attempts)
+            yield from self._drain(task, items, running, label)
         finally:
             for future in running:
                 future.cancel()
 
     def _drain(
-        self,
-        task: Callable[[Item], Result],
-        items: Sequence[Item],
-        todo: list[int],
-        running: dict[Future[Result], int],
-        attempts: list[int],
+        self, task: Callable[[Item], Result], items: Sequence[Item], running: dict[Future[Result], int], label: str
     ) -> Iterator[tuple[int, Result]]:
+        attempts, todo = [0] * len(items), list(range(len(items)))[::-1]
         while todo or running:
             try:
                 while todo and len(running) < 2 * self.workers:
@@ -91,9 +89,10 @@ class LocalExecutor:
                 self.close()
                 if any(attempts[index] >= ATTEMPTS for index in lost):
                     raise RunError(
-                        f"a worker died {ATTEMPTS} times in a row (killed, or out of memory?); try fewer --workers or "
-                        "a smaller outputs.shard_mb, then run again: finished work is kept"
+                        f"{label}: a worker died {ATTEMPTS} times in a row (killed, or out of memory?); try "
+                        "fewer --workers or a smaller outputs.shard_mb, then run again: finished work is kept"
                     ) from error
+                log.warning("%s: a worker died; the tasks that were lost run again", label)
                 todo.extend(lost)
 
     def _submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:

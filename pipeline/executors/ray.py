@@ -19,12 +19,13 @@ import os
 import sys
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import ray
+import ray._private.worker
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -49,6 +50,8 @@ NODE_SECONDS: Final = 600.0
 """How long a cluster may take to bring up a node that a task fits on."""
 PROBE_SECONDS: Final = 180.0
 SLOT_SECONDS: Final = 5.0
+STARTS: Final = -1
+"""Stands for an item where a worker was lost while it started."""
 JOB_CONFIG: Final = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray in the driver of a submitted job."""
 QUIET: Final[dict[str, Any]] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -73,6 +76,9 @@ class RayExecutor:
         self._checked: set[str] = set()
         self._cwd = str(Path.cwd())
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if self._mine:
+            # Ray prints what befell workers to standard output, whatever it is told, and that belongs to --json.
+            ray._private.worker.print_to_stdstream = _note
         if self._alone:
             _start(workers or len(os.sched_getaffinity(0)))
         elif self._mine:
@@ -171,6 +177,11 @@ def _join(address: str, packages: Sequence[str]) -> None:
         ) from error
 
 
+def _note(data: Mapping[str, Any], *_: object, **__: object) -> None:
+    for line in data.get("lines", ()):
+        log.info("Ray: %s", line)
+
+
 # --- in a worker ---
 
 Sent = tuple[str, list[Any], str]
@@ -226,6 +237,9 @@ class _Resident:
         return _task(sent)(item)
 
 
+_RESIDENT: Final[Any] = ray.remote(_Resident)
+
+
 # --- in the driver ---
 
 
@@ -274,6 +288,8 @@ class _Tasks:
         """Take note that a result has arrived."""
         self._running.discard(ref)
 
+    lost = finished
+
     def close(self) -> None:
         """Kill what still runs."""
         for ref in self._running:
@@ -282,21 +298,27 @@ class _Tasks:
 
 
 class _Actors:
-    """Long-lived workers, each of which loads its model once. Ray starts one again elsewhere if its node goes."""
+    """Long-lived workers, each of which loads its model once.
+
+    One that is lost is replaced, and what it had goes to the others at once: its successor may wait long for a place.
+    (Ray's own restart keeps a lost actor's calls until it has one.)
+    """
 
     _serial = itertools.count()
 
     def __init__(self, sent: Sent, wanted: Mapping[str, float], slots: _Slots, label: str, count: int) -> None:
-        number, retries = next(self._serial), {"max_restarts": ATTEMPTS - 1, "max_task_retries": ATTEMPTS - 1}
-        remote: Any = ray.remote(_Resident)
-        self._actors: list[Any] = [
-            remote.options(name=f"{label} ({number}.{index})", **retries, **_options(wanted)).remote()
-            for index in range(min(slots.running, count))
-        ]
-        self.starting: dict[Ref, Any] = {actor.ready.remote(sent): actor for actor in self._actors}
-        self._sent = sent
+        self._sent, self._label = sent, label
+        self._options = {"max_restarts": 0, "max_task_retries": 0, **_options(wanted)}
+        self.starting: dict[Ref, Any] = {}
         self._load: dict[Any, int] = {}
         self._actor_of: dict[Ref, Any] = {}
+        for _ in range(min(slots.running, count)):
+            self._start()
+
+    def _start(self) -> None:
+        name = f"{self._label} ({next(self._serial)})"
+        actor: Any = _RESIDENT.options(name=name, **self._options).remote()
+        self.starting[actor.ready.remote(self._sent)] = actor
 
     def submit(self, item: object) -> Ref | None:
         """A reference to the item's result, or None while every actor that has started has two items."""
@@ -312,12 +334,23 @@ class _Actors:
         """Take note that a result has arrived, or that an actor has started."""
         if ref in self.starting:
             self._load[self.starting.pop(ref)] = 0
-        else:
-            self._load[self._actor_of.pop(ref)] -= 1
+        elif (actor := self._actor_of.pop(ref)) in self._load:
+            self._load[actor] -= 1
+
+    def lost(self, ref: Ref) -> None:
+        """Take note that the worker of a result, or of a start, is gone; another takes its place."""
+        actor = self.starting.pop(ref, None)
+        if actor is None:
+            actor = self._actor_of.pop(ref)
+            if self._load.pop(actor, None) is None:  # Its other item was heard of first.
+                return
+        with contextlib.suppress(RayError):
+            ray.kill(actor)
+        self._start()
 
     def close(self) -> None:
         """Kill the actors."""
-        for actor in self._actors:
+        for actor in (*self._load, *self.starting.values()):
             with contextlib.suppress(RayError):
                 ray.kill(actor)
 
@@ -326,8 +359,9 @@ def _drive(
     crew: _Tasks | _Actors, items: Sequence[Item], label: str, wanted: Mapping[str, float]
 ) -> Iterator[tuple[int, Any]]:
     """Send items while there is room, and yield results as they come."""
-    todo, attempts = deque(range(len(items))), [0] * len(items)
+    todo = deque(range(len(items)))
     running: dict[Ref, int] = {}
+    attempts = Counter({STARTS: 1})
     begin = time.monotonic()
     while todo or running:
         while todo and (sent := crew.submit(items[todo[0]])) is not None:
@@ -337,19 +371,23 @@ def _drive(
         if not ready and time.monotonic() - begin > NODE_SECONDS and not any(fits(n, wanted) for n in _nodes()):
             raise RunError(f"{label}: {nothing_fits(wanted, _nodes())}")
         for ref in ready:
-            crew.finished(ref)
-            index = running.pop(ref, None)
+            index = running.pop(ref, STARTS)
             try:
                 result = ray.get(ref)
             except RayTaskError as error:
                 raise _cause(error) from None
             except RayError as error:
-                tries = ATTEMPTS if index is None else attempts[index]
-                if index is None or tries >= ATTEMPTS or isinstance(error, RuntimeEnvSetupError):
-                    raise RunError(_gave_up(label, tries, error)) from error
-                todo.appendleft(index)
+                crew.lost(ref)
+                if attempts[index] >= ATTEMPTS or isinstance(error, RuntimeEnvSetupError):
+                    raise RunError(_gave_up(label, attempts[index], error)) from error
+                log.warning("%s: a worker or its node was lost (%s); its task runs again", label, type(error).__name__)
+                if index == STARTS:
+                    attempts[STARTS] += 1
+                else:
+                    todo.appendleft(index)
                 continue
-            if index is not None:
+            crew.finished(ref)
+            if index != STARTS:
                 yield index, result
 
 
@@ -401,6 +439,8 @@ def _blind_nodes(store: Store, name: str, content: bytes, cwd: str) -> list[str]
             ) from error
         except RayTaskError as error:
             raise _cause(error) from None
-        except RayError as error:
-            raise RunError(_gave_up(f"a first task on the Ray node {address}", 1, error)) from error
+        except RuntimeEnvSetupError as error:
+            raise RunError(f"the Ray node {address} cannot set up our code: {' '.join(str(error).split())}") from error
+        except RayError as error:  # The node itself is gone, and Ray may still count it: it will run no task either.
+            log.info("the Ray node %s is gone (%s)", address, type(error).__name__)
     return blind
