@@ -222,6 +222,7 @@ def make_current(out: Store, version: str) -> None:
 
 
 def _link(base: Path, version: str) -> None:
+    (base / version / "artifacts").mkdir(exist_ok=True)  # Else the public name of a run without any leads nowhere.
     current = base / CURRENT
     if not current.is_symlink() or str(current.readlink()) != version:
         temporary = base / f"{CURRENT}.new"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,8 @@ def run_recipe(
                 write_front(target, directory, manifest, render(manifest, reader))
             make_current(target, directory)
         except BaseException as error:
-            progress.note(state="failed", message=str(error) or type(error).__name__)
+            with contextlib.suppress(OSError):  # A full disk must not hide why the run failed.
+                progress.note(state="failed", message=str(error) or type(error).__name__)
             raise
         progress.note(state="done", message=directory)
     return summary(manifest, out)
