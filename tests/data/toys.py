@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -505,5 +508,45 @@ class Misreads(Lengths):
         def apply(words: pa.Table) -> pa.Table:
             msg = "no lengths today"
             raise ValueError(msg)
+
+        return apply
+
+
+class Dies(Map):
+    """Kills the worker that runs it: at every document, or only until the file `spared` exists."""
+
+    spared: str = ""
+
+    @override
+    def adds(self) -> Columns:
+        return {"survived": pa.bool_()}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        def apply(rows: pa.Table) -> pa.Table:
+            if not self.spared or not Path(self.spared).exists():
+                if self.spared:
+                    Path(self.spared).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return pa.table({"survived": pa.array([True] * rows.num_rows)})
+
+        return apply
+
+
+class Waits(Map):
+    """Works until the file `until` exists."""
+
+    until: str
+
+    @override
+    def adds(self) -> Columns:
+        return {"waited": pa.bool_()}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        def apply(rows: pa.Table) -> pa.Table:
+            while not Path(self.until).exists():
+                time.sleep(0.02)
+            return pa.table({"waited": pa.array([True] * rows.num_rows)})
 
         return apply
