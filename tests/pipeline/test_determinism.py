@@ -1,0 +1,101 @@
+"""The same recipe over the same input gives the same bytes, whatever else differs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline import folding
+from pipeline.executors.local import LocalExecutor
+from tests.pipeline.engine import Json, Mill, digests, flawed_texts, rows_of
+
+ROOT = Path(__file__).parents[2]
+STEPS: list[Json] = [
+    {"kind": "language_id", "name": "lid", "min_score": 0.1},
+    {"kind": "gopher_repetition", "audit": True},
+    {"kind": "exact_dedup"},
+    {"kind": "minhash_dedup", "threshold": 0.7},
+    {"kind": "sample", "fraction": 0.8},
+    {"kind": "corpus_stats", "by": ["source", "lang"]},
+    {"kind": "train_tokenizer", "pretokenizer": "gpt2", "vocab_sizes": [300, 350]},
+]
+
+
+def write_parts(mill: Mill, files: int) -> None:
+    """The flawed texts in so many files."""
+    texts = flawed_texts()
+    for number in range(files):
+        mill.jsonl(f"part{number:02}", ({"text": text} for text in texts[number::files]))
+
+
+@pytest.mark.parametrize("shard_mb", [0.003, 0.01, 1])
+def test_a_whole_recipe_gives_the_same_bytes_with_one_and_two_workers(
+    shard_mb: float, flawed: Mill, two_workers: LocalExecutor
+) -> None:
+    one = flawed.run(STEPS, shard_mb=shard_mb)
+    two = flawed.run(STEPS, shard_mb=shard_mb, out="out2", work="work2", executor=two_workers)
+    assert one.bytes == two.bytes
+    assert len(one.bytes) >= 7
+
+
+def test_the_layout_of_shards_changes_no_row_and_no_artifact(flawed: Mill) -> None:
+    runs = [
+        flawed.run(STEPS, shard_mb=shard_mb, out=f"out{shard_mb}", work=f"work{shard_mb}")
+        for shard_mb in (0.001, 0.008, 1)
+    ]
+    assert len({run.manifest["inputs"][0]["shards"] for run in runs}) == 3
+    first = runs[0]
+    for run in runs[1:]:
+        assert rows_of(run.corpus) == rows_of(first.corpus)
+        assert rows_of(run.dropped) == rows_of(first.dropped)
+        artifacts = {name: digest for name, digest in run.bytes.items() if name.startswith("artifacts/")}
+        assert artifacts == {name: digest for name, digest in first.bytes.items() if name.startswith("artifacts/")}
+
+
+def test_the_shape_of_the_merge_tree_changes_nothing(flawed: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = flawed.run(STEPS, shard_mb=0.001)
+    monkeypatch.setattr(folding, "FAN_IN", 2)
+    monkeypatch.setattr(folding, "GATHER_SHARDS", 3)
+    deep = flawed.run(STEPS, shard_mb=0.001, out="out2", work="work2")
+    assert wide.bytes == deep.bytes
+
+
+def test_a_shared_work_directory_changes_nothing(mill: Mill) -> None:
+    """Results of other recipes lie beside ours; only what has our key is ours."""
+    write_parts(mill, 4)
+    alone = mill.run(STEPS)
+    for steps in (STEPS[2:], STEPS[:3], [STEPS[3], STEPS[2]], [{**STEPS[4], "fraction": 0.5}, STEPS[6]]):
+        mill.run(steps, out="other", work="shared")
+    assert mill.run(STEPS, out="out2", work="shared").bytes == alone.bytes
+
+
+def test_hash_seed_directory_locale_and_time_zone_change_nothing(mill: Mill) -> None:
+    write_parts(mill, 4)
+    content = mill.recipe(STEPS).model_dump(mode="json")
+    content["inputs"][0]["path"] = "in/*.jsonl"
+    content["outputs"]["path"] = "out"
+    outs = []
+    for seed, zone, language in (("0", "UTC", "C"), ("12345", "Asia/Kolkata", "C.UTF-8")):
+        home = mill.home / f"home{seed}"
+        home.mkdir()
+        (home / "in").symlink_to(mill.home / "in")
+        (home / "recipe.yaml").write_text(json.dumps(content), encoding="utf-8")
+        environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language}
+        command = [sys.executable, "-m", "pipeline", "run", "recipe.yaml", "--workers", "1", "--json"]
+        subprocess.run(command, cwd=home, env={**os.environ, **environment}, check=True, capture_output=True)
+        outs.append(digests(home / "out"))
+    assert outs[0] == outs[1]
+    assert len(outs[0]) >= 7
+
+
+def test_published_rows_come_in_the_order_of_shards_and_rows(mill: Mill) -> None:
+    mill.jsonl("a", ({"text": f"text {number}", "rank": number} for number in range(100)))
+    ran = mill.run([{"kind": "sample", "fraction": 0.5}], shard_mb=0.0002)
+    assert ran.manifest["inputs"][0]["shards"] > 3
+    ranks = ran.corpus["rank"].to_pylist()
+    assert ranks == sorted(ranks)
+    assert ran.corpus.schema.field("text").type == pa.large_string()
