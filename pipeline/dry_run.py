@@ -6,7 +6,6 @@ see how long a worker takes to start). What is projected, how, and how sure it i
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ import pyarrow as pa
 from pipeline.progress import MemoryWatch
 from pipeline.projection.assembly import assemble
 from pipeline.projection.footprint import Measured
-from pipeline.projection.machine import Fixed, WorkerStart, look_seconds, temporary_root, warm_up
+from pipeline.projection.machine import Fixed, Machine, WorkerStart, look_seconds, temporary_root, warm_up
 from pipeline.projection.sampled_run import SampledRunner
 from pipeline.projection.sampling import draw_sample
 from pipeline.publish import publish
@@ -52,12 +51,14 @@ def project(recipe: Recipe, executor: Executor, docs: int, *, quiet: bool = Fals
 
 
 def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool) -> Projection:
+    machine = Machine.now()
     with WorkerStart() as start:
         sample = draw_sample(recipe, docs)
         start_seconds, started_bytes = start.result()
-    load, per_task = warm_up(recipe, sample, root)
+    few = warm_up(recipe, sample, root)
     before = psutil.Process().memory_info().rss
-    fixed = Fixed(start_seconds, load, per_task, started_bytes, max(started_bytes, before - pa.total_allocated_bytes()))
+    loaded = max(started_bytes, before - pa.total_allocated_bytes())
+    fixed = Fixed(start_seconds, few.load, few.per_task, started_bytes, loaded)
     looks = {sampled.name: look_seconds(sampled.reading, root) for sampled in sample.inputs}
     runner = SampledRunner(recipe, Store(str(root / "work")), sample, quiet=quiet)
     with MemoryWatch() as memory:
@@ -65,5 +66,5 @@ def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool
         then = time.perf_counter()
         files = publish(runner, Store(str(root / "out")), "version")
     publish_seconds = time.perf_counter() - then
-    measured = Measured(fixed, looks, publish_seconds, tuple(files), max(0, memory.peak - before))
-    return assemble(recipe, runner, sample, measured, workers, len(os.sched_getaffinity(0)))
+    measured = Measured(machine, fixed, looks, publish_seconds, tuple(files), max(0, memory.peak - before))
+    return assemble(recipe, runner, few.traces, sample, measured, workers)

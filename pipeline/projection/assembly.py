@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from operators.base import Map
 from operators.exact_dedup import ExactDedup
 from operators.minhash_dedup import MinhashDedup
 from operators.sample import Sample as SampleStep
@@ -14,11 +16,13 @@ from pipeline.projection.reading import describe
 from pipeline.projection.result import ORDER, Certainty, InputLine, Projection, StepLine, Totals
 from pipeline.projection.sampled_run import audited_shares, fates
 from pipeline.projection.timing import Times, Whole, project_times, shard_sizes
-from pipeline.projection.wording import judge_certainty, warnings
+from pipeline.projection.wording import about_machine, judge_certainty, warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from operators.base import Operator
-    from pipeline.projection.sampled_run import SampledRunner
+    from pipeline.projection.sampled_run import SampledRunner, Trace
     from pipeline.projection.sampling import KeyRule, Sample, Sampled
     from pipeline.recipe import Recipe
 
@@ -26,11 +30,11 @@ EXCLUDED: Final = "exclude_ids"
 
 
 def assemble(
-    recipe: Recipe, runner: SampledRunner, sample: Sample, measured: Measured, workers: int, cores: int
+    recipe: Recipe, runner: SampledRunner, few: Sequence[Trace], sample: Sample, measured: Measured, workers: int
 ) -> Projection:
-    """The projection for so many workers on a machine of so many cores."""
+    """The projection for so many workers on this machine; `few` are the traces of the run on a few documents."""
     names = step_names(recipe)
-    rules = step_rules(recipe, sample.rule)
+    rules = step_rules(recipe, sample.rule, rewritten(runner))
     columns = [rule.draw.by for rule in rules if rule.draw is not None and rule.draw.by]
     strata = tuple(Stratum(s.name, s.rows, s.bytes, s.fraction, s.reading.row_share) for s in sample.corpora)
     flows = with_intervals(fates(runner, sample, names, columns), strata, rules, recipe.seed)
@@ -41,10 +45,11 @@ def assemble(
         sizes={sampled.name: sampled.bytes for sampled in sample.inputs},
         shard_bytes=sample.inputs[0].reading.spec.shard_bytes,
         workers=workers,
-        cores=cores,
+        cores=measured.machine.cores,
+        others=measured.machine.others,
         per_task=measured.fixed.per_task,
     )
-    times = project_times(runner, whole)
+    times = project_times(runner, few, whole)
     add_ends(runner, sample, whole, measured, times)
     lines = _step_lines(recipe, runner, sample, dict(zip(rules, flows, strict=True)), times)
     totals = _totals(runner, sample, whole, measured, times)
@@ -54,8 +59,8 @@ def assemble(
         steps=lines,
         totals=totals,
         stages=tuple(times.stages),
-        drawn=sample.rule.words,
-        warnings=warnings(recipe, sample, lines, totals),
+        drawn=sample.words,
+        warnings=(*warnings(recipe, sample, lines, totals), *about_machine(measured.machine, whole)),
     )
 
 
@@ -64,10 +69,21 @@ def step_names(recipe: Recipe) -> tuple[str, ...]:
     return (INGEST, *([EXCLUDED] if recipe.exclude_ids else []), *(step.label for step in recipe.steps))
 
 
-def step_rules(recipe: Recipe, key: KeyRule) -> tuple[StepRule, ...]:
-    """How each of `step_names` is projected."""
+def step_rules(recipe: Recipe, key: KeyRule, changed: Mapping[str, float]) -> tuple[StepRule, ...]:
+    """How each of `step_names` is projected; `changed` says of steps by how much they lengthen the text."""
     steps = {step.label: step for step in recipe.steps}
-    return tuple(_step_rule(steps[name], key) if name in steps else StepRule(name) for name in step_names(recipe))
+    rules = [_step_rule(steps[name], key) if name in steps else StepRule(name) for name in step_names(recipe)]
+    return tuple(replace(rule, rewritten=changed.get(rule.name, 1.0)) for rule in rules)
+
+
+def rewritten(runner: SampledRunner) -> dict[str, float]:
+    """For each step that rewrites the text, bytes after it per byte before it."""
+    found: dict[str, float] = {}
+    for name, node in runner.plan.nodes.items():
+        counts = runner.counts.get(name)
+        if isinstance(node.operator, Map) and "text" in type(node.operator).rewrites and counts and counts.bytes_in:
+            found[node.step] = found.get(node.step, 1.0) * counts.bytes_out / counts.bytes_in
+    return found
 
 
 def _step_rule(step: Operator, key: KeyRule) -> StepRule:

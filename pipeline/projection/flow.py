@@ -44,13 +44,18 @@ class Draw:
 
 @dataclass(frozen=True)
 class StepRule:
-    """How a step is projected. `together`: whether the sample kept the copies that it looks for together."""
+    """How a step is projected.
+
+    `together`: whether the sample kept the copies that it looks for together; `keeps`: a draw that only records;
+    `rewritten`: bytes of text after the step per byte before it.
+    """
 
     name: str
     kind: Kind = "rows"
     together: bool = True
     draw: Draw | None = None
     keeps: bool = False
+    rewritten: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ def flow(
                 step.dropped[str(name)] = float((rows * more)[mine].sum())
             rows, sizes = _without(fates, strata, lost, more, rows), _without(fates, strata, lost, more, sizes)
             _cap(step, float(rows.sum()))
+        sizes = sizes * rule.rewritten
         step.rows_out, step.bytes_out = float(rows.sum()), float(sizes.sum())
         found.append(step)
     return found

@@ -12,7 +12,7 @@ from pipeline.reduce import MergeTask, TableTask
 
 if TYPE_CHECKING:
     from pipeline.projection.flow import StepFlow
-    from pipeline.projection.machine import Fixed
+    from pipeline.projection.machine import Fixed, Machine
     from pipeline.projection.sampled_run import SampledRunner
     from pipeline.projection.sampling import Sample
 
@@ -24,11 +24,12 @@ SHARD_COPIES: Final = (4.0, 12.0)
 
 @dataclass(frozen=True)
 class Measured:
-    """What the dry run measured besides the plan: fixed costs, the look at the files of each input, the publication.
+    """What the dry run measured besides the plan: machine, fixed costs, the look at each input's files, publication.
 
     `growth_bytes` is the memory that the sampled run took beyond what was loaded; `files` what it published.
     """
 
+    machine: Machine
     fixed: Fixed
     looks: dict[str, float]
     publish_seconds: float

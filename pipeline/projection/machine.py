@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+import operators.kernels
 from operators.base import RunError
 from pipeline.grouping import InspectTask
 from pipeline.projection.sampled_run import SampledRunner
@@ -18,17 +20,33 @@ from pipeline.storage import Store
 
 if TYPE_CHECKING:
     from pipeline.projection.reading import Reading
+    from pipeline.projection.sampled_run import Trace
     from pipeline.projection.sampling import Sample
     from pipeline.recipe import Recipe
 
 FEW: Final = 4
 """Documents of each half of each input for the runs that measure what does not grow."""
+LOADING: Final = 2.0
+"""Seconds to load libraries and compiled kernels, at most, where they could not be told from compiling."""
 LOOK_FILES: Final = 64
 LOOK_BYTES: Final = 4_000_000
 _START: Final = (
     "import time, psutil, pipeline.run, pipeline.ingest, pipeline.readers.pieces, pipeline.publish; "
     "print(time.process_time(), psutil.Process().memory_info().rss)"
 )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine: its cores, and how many processes other than ours are busy on it (the load of the last minute)."""
+
+    cores: int
+    others: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """As it is when the dry run begins."""
+        return cls(len(os.sched_getaffinity(0)), os.getloadavg()[0])
 
 
 @dataclass(frozen=True)
@@ -73,19 +91,43 @@ class WorkerStart:
         return float(seconds), int(memory)
 
 
-def warm_up(recipe: Recipe, sample: Sample, root: Path) -> tuple[float, float]:
-    """Run the plan on a few documents twice: (seconds to load libraries, models and kernels; seconds of a task)."""
+@dataclass(frozen=True)
+class WarmUp:
+    """What the plan costs with next to no rows: seconds to load things, seconds of a task, traces."""
+
+    load: float
+    per_task: float
+    traces: tuple[Trace, ...]
+
+
+def warm_up(recipe: Recipe, sample: Sample, root: Path) -> WarmUp:
+    """Run the plan on a few documents twice: the first run also loads libraries, models and kernels.
+
+    Kernels that had to be compiled are in their cache now, so the whole run will only load them: where that happened,
+    no more than `LOADING` is counted.
+    """
     seconds = []
-    tasks = 1
+    compiled = _compiled_kernels()
     for attempt in ("cold", "warm"):
         runner = SampledRunner(recipe, Store(str(root / attempt)), sample, quiet=True, limit=FEW)
         begin = time.perf_counter()
         with suppress(RunError):  # An operator may refuse so few; the run on the sample says what is really wrong.
             runner.run()
         seconds.append(time.perf_counter() - begin)
-        tasks = max(1, sum(len(trace.items) for trace in runner.traces))
-        spent = sum(trace.seconds for trace in runner.traces)
-    return max(0.0, seconds[0] - seconds[1]), spent / tasks
+    load = max(0.0, seconds[0] - seconds[1])
+    if _compiled_kernels() != compiled:
+        load = min(load, LOADING)
+    tasks = sum(len(trace.items) for trace in runner.traces)
+    spent = sum(trace.seconds for trace in runner.traces)
+    return WarmUp(load, spent / max(1, tasks), tuple(runner.traces))
+
+
+def _compiled_kernels() -> set[tuple[str, int]]:
+    """The files of the kernels' cache, each with the time of its last change."""
+    roots = [Path(place) / "__pycache__" for place in operators.kernels.__path__]
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        roots.append(Path(os.environ["NUMBA_CACHE_DIR"]))
+    return {(str(path), path.stat().st_mtime_ns) for root in roots for path in root.rglob("*.nb[ci]")}
 
 
 def look_seconds(reading: Reading, root: Path) -> float:

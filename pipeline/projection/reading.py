@@ -237,5 +237,5 @@ def describe(reading: Reading) -> str:
     """What was read of an input, in words."""
     if reading.is_whole:
         return "read whole"
-    words = f"{reading.share:.2%} read in {reading.num_slices} slices"
-    return f"{words}, of {reading.heads} compressed files or archives only the head" if reading.heads else words
+    words = f"{reading.row_share:.2%} read in {reading.num_slices} slice{'s' if reading.num_slices > 1 else ''}"
+    return f"{words}, heads only of {reading.heads} compressed or archived files" if reading.heads else words

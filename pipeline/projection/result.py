@@ -165,7 +165,7 @@ class Projection:
             f"about {time_text(totals.seconds)} with {totals.workers} worker{'s' if totals.workers > 1 else ''} "
             f"({time_text(totals.start_seconds)} of it to start), {totals.peak_memory_mb:,.0f} MB of memory, "
             f"{totals.work_dir_mb:,.0f} MB in the work directory, {totals.out_mb:,.0f} MB of output",
-            f"sample: {self.drawn}",
+            f"sample: {self.sampled:,} documents, {size_text(sum(i.sampled_bytes for i in self.inputs))}; {self.drawn}",
         ]
 
 

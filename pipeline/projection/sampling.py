@@ -98,6 +98,13 @@ class Sample:
 
     inputs: tuple[Sampled, ...]
     rule: KeyRule
+    is_cut: bool
+
+    @property
+    def words(self) -> str:
+        """How the sample was drawn, for people."""
+        long = f"; documents are long, so fewer than asked: {DOCUMENT_BYTES / 1000:.0f} kB each at most on the average"
+        return self.rule.words + (long if self.is_cut else "")
 
     @property
     def corpora(self) -> tuple[Sampled, ...]:
@@ -134,7 +141,7 @@ def draw_sample(recipe: Recipe, docs: int) -> Sample:
     corpora = [reading for reading in readings if reading.entry.role == "corpus"]
     total = sum(_rows(reading) for reading in corpora)
     mean = sum(reading.num_bytes for reading in corpora) / max(1, sum(reading.num_documents for reading in corpora))
-    docs = max(1, min(docs, int(docs * DOCUMENT_BYTES / max(mean, 1.0))))
+    asked, docs = docs, max(1, min(docs, int(docs * DOCUMENT_BYTES / max(mean, 1.0))))
     found = []
     for reading, again in zip(readings, repeated, strict=True):
         if reading.entry.role == "corpus":
@@ -142,7 +149,7 @@ def draw_sample(recipe: Recipe, docs: int) -> Sample:
             found.append(_draw(reading, wanted, again, rule, recipe.seed))
         else:
             found.append(_draw(reading, REFERENCE_SHARE * docs, again, KeyRule("id"), recipe.seed))
-    return Sample(tuple(found), rule)
+    return Sample(tuple(found), rule, is_cut=docs < min(asked, total))
 
 
 def _rows(reading: Reading) -> float:

@@ -27,7 +27,7 @@ from pipeline.shard_task import ShardTask
 from pipeline.storage import read_arrow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pipeline.plan import Node
     from pipeline.projection.flow import StepFlow
@@ -58,7 +58,8 @@ class Whole:
     """The whole run's size.
 
     Bytes of each shard by input; projected flow by step, in order; the corpus inputs that a flow's arrays speak of;
-    bytes of each input; workers, the cores that they share, and the seconds that any task costs.
+    bytes of each input; workers, the cores that they share with as many other busy processes as `others`, and the
+    seconds that any task costs.
     """
 
     shards: dict[str, tuple[float, ...]]
@@ -68,17 +69,23 @@ class Whole:
     shard_bytes: int
     workers: int
     cores: int
+    others: float
     per_task: float
 
     @property
     def crowding(self) -> float:
-        """Workers to a core, at least one."""
-        return max(1.0, self.workers / self.cores)
+        """How much slower a worker is among all others than the sampled run's one process was.
+
+        >>> Whole({}, {}, (), {}, 1, workers=4, cores=2, others=0.0, per_task=0.0).crowding
+        2.0
+        """
+        alone = max(1.0, (self.others + 1) / self.cores)
+        return max(1.0, (self.others + self.workers) / self.cores) / alone
 
     def clock(self, tasks: Iterable[float]) -> float:
         """Tasks in order, each to the worker that is free first: the time until the last ends.
 
-        >>> Whole({}, {}, (), {}, 1, 2, 2, 0.0).clock([3, 2, 2])
+        >>> Whole({}, {}, (), {}, 1, workers=2, cores=2, others=0.0, per_task=0.0).clock([3, 2, 2])
         4.0
         """
         free = [0.0] * self.workers
@@ -105,35 +112,37 @@ def shard_sizes(reading: Reading, total: float) -> tuple[float, ...]:
     return tuple(found)
 
 
-def project_times(runner: SampledRunner, whole: Whole) -> Times:
-    """The stages of the sampled run at the size of the whole one."""
+def project_times(runner: SampledRunner, few: Sequence[Trace], whole: Whole) -> Times:
+    """The stages of the sampled run at the size of the whole one; `few` are those of the run on a few documents."""
     times = Times()
+    constants = {trace.label: trace for trace in few}
     for trace in runner.traces:
         if not trace.items:
             continue
         match trace.task:
             case ShardTask():
-                _shard_stage(runner, trace, whole, times)
+                _shard_stage(runner, trace, constants.get(trace.label), whole, times)
             case MergeTask() | TableTask():
-                _state_stage(trace, whole, times)
+                _state_stage(trace, constants.get(trace.label), whole, times)
             case GatherTask():
                 _gather_stage(trace, whole, times)
     return times
 
 
-def _shard_stage(runner: SampledRunner, trace: Trace, whole: Whole, times: Times) -> None:
+def _shard_stage(runner: SampledRunner, trace: Trace, few: Trace | None, whole: Whole, times: Times) -> None:
     tasks: dict[str, float] = {}
     for place, node in enumerate(trace.task.nodes):
+        constant = _constant(trace, few, place)
         spent: dict[str, list[float]] = {}
         for item, result in zip(trace.items, trace.results, strict=True):
             counts = result["nodes"][place]["counts"]
             have = spent.setdefault(runner.input_of[item.view.shard], [0.0, 0.0])
-            have[0] += counts["seconds"]
+            have[0] += max(0.0, counts["seconds"] - constant)
             have[1] += counts["bytes_in"]
         mean = sum(s for s, _ in spent.values()) / max(1.0, sum(b for _, b in spent.values()))
         for name, (seconds, size) in spent.items():
             rate = seconds / size if size else mean
-            work = rate * _bytes_in(whole, node, name)
+            work = rate * _bytes_in(whole, node, name) + constant * len(whole.shards[name])
             tasks[name] = tasks.get(name, 0.0) + work
             times.add(node.step, work)
         if isinstance(node.operator, Fold):
@@ -144,6 +153,22 @@ def _shard_stage(runner: SampledRunner, trace: Trace, whole: Whole, times: Times
         shards = whole.shards[name]
         clock += [work * size / max(1.0, sum(shards)) for size in shards]
     times.stages.append((trace.label, whole.clock(clock)))
+
+
+def _constant(trace: Trace, few: Trace | None, place: int) -> float:
+    """Seconds of a node per shard that do not depend on its rows: from the line through the sample's and few rows."""
+    if few is None or not few.results or place >= len(few.results[0]["nodes"]):
+        return 0.0
+    (many_s, many_b), (few_s, few_b) = (
+        [
+            sum(result["nodes"][place]["counts"][name] for result in runs.results) / len(runs.results)
+            for name in ("seconds", "bytes_in")
+        ]
+        for runs in (trace, few)
+    )
+    if many_b <= 2 * few_b:
+        return 0.0
+    return float(min(few_s, max(0.0, few_s - few_b * (many_s - few_s) / (many_b - few_b))))
 
 
 def _bytes_in(whole: Whole, node: Node, name: str) -> float:
@@ -185,17 +210,16 @@ def _power(runner: SampledRunner, trace: Trace, place: int, fold: Fold) -> float
     return min(1.0, max(0.0, sum(found) / len(found))) if found else 1.0
 
 
-def _state_stage(trace: Trace, whole: Whole, times: Times) -> None:
+def _state_stage(trace: Trace, few: Trace | None, whole: Whole, times: Times) -> None:
     node = trace.task.node
     ratio = times.ratios.get(node.name)
     if ratio is None:  # A fold over an earlier fold's table grows with that table.
         source = node.operator.source().removeprefix("stage:").partition("/")[0]
         ratio = times.ratios.get(f"{node.step}/{source}", 1.0)
         times.ratios[node.name] = ratio
-    work = max(trace.seconds - whole.per_task * len(trace.items), 0.0) * ratio
-    parts = 1
-    if node.operator.key:
-        parts = num_parts(sum(state_bytes(item) for item in trace.items) * ratio)
+    constant = min(trace.seconds, few.seconds if few is not None else whole.per_task * len(trace.items))
+    work = (trace.seconds - constant) * ratio + constant
+    parts = num_parts(sum(state_bytes(item) for item in trace.items) * ratio) if node.operator.key else 1
     times.add(node.step, work)
     times.stages.append((trace.label, whole.clock([work / parts] * parts)))
 

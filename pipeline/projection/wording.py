@@ -10,9 +10,10 @@ from pipeline.projection.result import ORDER, Certainty
 
 if TYPE_CHECKING:
     from pipeline.projection.flow import StepFlow, StepRule
+    from pipeline.projection.machine import Machine
     from pipeline.projection.result import StepLine, Totals
     from pipeline.projection.sampling import Sample, Sampled
-    from pipeline.projection.timing import Times
+    from pipeline.projection.timing import Times, Whole
     from pipeline.recipe import Recipe
 
 SURE: Final = 0.05
@@ -64,6 +65,18 @@ def warnings(recipe: Recipe, sample: Sample, steps: tuple[StepLine, ...], totals
     if totals.rows_kept == 0:
         found.append("no document of the sample is left at the end; the time of the steps after that is not projected")
     return tuple(found)
+
+
+def about_machine(machine: Machine, whole: Whole) -> list[str]:
+    """Whether other work, or more workers than cores, makes the whole run slower than it could be."""
+    if machine.others > machine.cores / 2:
+        return [
+            f"the machine is busy (load {machine.others:.1f} on {machine.cores} cores): "
+            "the time is for a machine as busy as now"
+        ]
+    if whole.workers > machine.cores:
+        return [f"{whole.workers} workers share {machine.cores} cores: more workers than cores save no time"]
+    return []
 
 
 def _about_input(sampled: Sampled) -> list[str]:
