@@ -68,7 +68,7 @@ def test_a_shared_work_directory_changes_nothing(mill: Mill) -> None:
     """Results of other recipes lie beside ours; only what has our key is ours."""
     write_parts(mill, 4)
     alone = mill.run(STEPS)
-    for steps in (STEPS[2:], STEPS[:3], [STEPS[3], STEPS[2]], [{**STEPS[4], "fraction": 0.5}, STEPS[6]]):
+    for steps in (STEPS[2:5], STEPS[:3], [STEPS[3], STEPS[2]], [{**STEPS[4], "fraction": 0.5}, STEPS[6]]):
         mill.run(steps, out="other", work="shared")
     assert mill.run(STEPS, out="out2", work="shared").bytes == alone.bytes
 
