@@ -237,12 +237,8 @@ def _link(base: Path, version: str) -> None:
 
 def _stale(out: Store, manifest: dict[str, Any]) -> list[str]:
     """Public files of an earlier snapshot that this one does not have."""
-    found = []
-    for directory in ("corpus", "dropped"):
-        found += [
-            f"{directory}/{name}" for name in out.names(directory) if f"{directory}/{name}" not in manifest["files"]
-        ]
-    return found
+    public = [name for directory in ("corpus", "dropped", "artifacts") for name in out.files(directory)]
+    return [name for name in public if name not in manifest["files"]]
 
 
 def _trace(store: Store, file: str, steps: tuple[str, ...], style: str) -> pa.Table:

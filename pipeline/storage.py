@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
 import threading
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEASE_SECONDS = 60.0
+log = logging.getLogger("vocabmill")
 TEMPORARY = ".tmp"
 Json: TypeAlias = Any
 FileSystem: TypeAlias = Any
@@ -109,6 +111,15 @@ class Store:
             return []
         return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in listing)
 
+    def files(self, directory: str) -> list[str]:
+        """Sorted names of all files below a directory, as this store names them."""
+        try:
+            listing = self.fs.find(self.full(directory))
+        except FileNotFoundError:
+            return []
+        start = len(str(self.fs._strip_protocol(self.base))) + 1
+        return sorted(str(path)[start:] for path in listing)
+
     def remove(self, name: str) -> None:
         """Delete a file or a directory with all that it holds; nothing happens where it is not."""
         with contextlib.suppress(FileNotFoundError):
@@ -183,7 +194,7 @@ def _flock(path: Path, holder: dict[str, object]) -> Iterator[None]:
             file.seek(0)
             raise RunError(
                 f"another run holds {path.parent} ({file.read().strip() or 'owner unknown'}); "
-                "wait for it, stop it, or choose another --work-dir"
+                "wait for it, stop it, or choose another --work-dir and --out"
             ) from error
         file.truncate(0)
         file.write(f"pid {holder['pid']} on {holder['host']}")
@@ -193,10 +204,10 @@ def _flock(path: Path, holder: dict[str, object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lease(store: Store, holder: dict[str, object]) -> Iterator[None]:
-    mine = {**holder, "token": uuid.uuid4().hex}
+    token = uuid.uuid4().hex
 
     def renew() -> None:
-        store.write_json("lease.json", {**mine, "expires": time.time() + LEASE_SECONDS})
+        store.write_json("lease.json", {**holder, "token": token, "expires": time.time() + LEASE_SECONDS})
 
     if store.exists("lease.json"):
         lease = store.read_json("lease.json")
@@ -206,13 +217,18 @@ def _lease(store: Store, holder: dict[str, object]) -> Iterator[None]:
                 f"its lease ends {LEASE_SECONDS:.0f} s after its last sign of life"
             )
     renew()
-    if store.read_json("lease.json")["token"] != mine["token"]:
+    time.sleep(LEASE_SECONDS / 60)  # Of two that saw no lease, the first to write sees the second's by now.
+    if not _holds_lease(store, token):
         raise RunError(f"another run took {store.root} at the same moment; try again")
     stop = threading.Event()
 
     def heartbeat() -> None:
         while not stop.wait(LEASE_SECONDS / 4):
-            renew()
+            try:
+                if _holds_lease(store, token):
+                    renew()
+            except OSError:  # The next beat tries again; three may fail before the lease ends.
+                log.warning("cannot renew the lease of %s; trying again", store.root, exc_info=True)
 
     thread = threading.Thread(target=heartbeat, daemon=True, name="lease")
     thread.start()
@@ -221,7 +237,12 @@ def _lease(store: Store, holder: dict[str, object]) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        store.remove("lease.json")
+        if _holds_lease(store, token):
+            store.remove("lease.json")
+
+
+def _holds_lease(store: Store, token: str) -> bool:
+    return store.exists("lease.json") and bool(store.read_json("lease.json")["token"] == token)
 
 
 def arrow_bytes(
