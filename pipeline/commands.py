@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
 
     recipe = _recipe(options)
     _check_until(recipe, options.until)
-    executor = make_executor(options)
+    executor = make_executor(options, recipe)
     try:
         result = run_recipe(
             recipe, executor, out=options.out, work_dir=options.work_dir, until=options.until, quiet=options.json
@@ -57,7 +57,7 @@ def dry_run(options: argparse.Namespace) -> int:
     from pipeline.dry_run import project
 
     recipe = _recipe(options)
-    executor = make_executor(options)
+    executor = make_executor(options, recipe)
     try:
         projection = project(recipe, executor, options.docs, quiet=options.json)
     finally:
@@ -95,12 +95,13 @@ def operators(options: argparse.Namespace) -> int:
     return 0
 
 
-def make_executor(options: argparse.Namespace) -> Executor:
-    """The executor that the options ask for."""
+def make_executor(options: argparse.Namespace, recipe: Recipe) -> Executor:
+    """The executor that the options ask for; a cluster gets the code of the recipe's operators too."""
     if options.executor == "ray":
+        from pipeline.executors.cluster import packages_of
         from pipeline.executors.ray import RayExecutor
 
-        return RayExecutor(options.workers, options.address)
+        return RayExecutor(options.workers, options.address, packages_of(recipe.steps))
     if options.address:
         raise RecipeError(
             f"--address {options.address} is for --executor ray; add that option or leave the address out"

@@ -98,9 +98,11 @@ def test_every_node_runs_the_code_of_the_driver(
         executor.close()
 
 
-def test_the_command_joins_by_address_and_leaves_the_cluster_running(tmp_path: Path, cluster: Cluster) -> None:
+def test_the_command_joins_by_address_with_a_strangers_step_and_leaves_the_cluster_running(
+    tmp_path: Path, cluster: Cluster
+) -> None:
     commands.write_inputs(tmp_path)
-    commands.write_recipe(tmp_path, "{kind: exact_dedup}")
+    commands.write_recipe(tmp_path, "{kind: 'faulty_steps:Slow', seconds: 0}", "{kind: exact_dedup}")
     options = ["--executor", "ray", "--address", cluster.address, "--json"]
     done = commands.run(commands.command(tmp_path, "ray", *options))
     assert done.returncode == 0, done.stderr
