@@ -8,6 +8,7 @@ files are cut at fixed ranges and share a shard with nobody.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 REVISION: Final = 1
+CLOCK_TICK_NS: Final = 20_000_000
+"""Longer than a step of the clock that stamps files (4 to 10 ms on Linux)."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class InspectTask:
 
     def __call__(self, files: tuple[InputFile, ...]) -> dict[str, Any]:
         """Returns {"files": [{"digest", "format", "bytes", "cuts"}, ...]} in order."""
+        _settle(files)
         name = self.name_of(files)
         result = {"files": [self._inspect(file) for file in files]}
         if name:
@@ -83,6 +87,14 @@ def bundles(files: Sequence[InputFile], size: int) -> list[tuple[InputFile, ...]
         number = int.from_bytes(hashlib.sha256(file.path.encode()).digest()[:8]) % count
         found.setdefault(number, []).append(file)
     return [tuple(found[number]) for number in sorted(found)]
+
+
+def _settle(files: Sequence[InputFile]) -> None:
+    """Wait until whatever changes a file from now on also changes its stamp: the clock of a disk ticks in steps."""
+    changed = max((stamp[2] for file in files if (stamp := _stamp(file))), default=0)
+    age = time.time_ns() - changed
+    if 0 <= age < CLOCK_TICK_NS:
+        time.sleep((CLOCK_TICK_NS - age) / 1e9)
 
 
 def _stamp(file: InputFile) -> list[int] | None:
