@@ -71,13 +71,16 @@ def logical_digest(table: pa.Table) -> str:
 
 
 def _content(array: pa.Array) -> Iterable[bytes | memoryview]:
+    """Nulls first; then the values as bytes, what may lie under a null blanked out."""
+    kind = array.type
     if array.null_count:
         yield np.asarray(array.is_null()).tobytes()
-    kind = array.type
+        if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
+            array = array.fill_null(pa.scalar("" if pa.types.is_large_string(kind) else b"", kind))
     if pa.types.is_dictionary(kind):
         yield from _content(array.cast(kind.value_type))
     elif pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):
-        yield pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False).tobytes()
+        yield pc.binary_length(array).to_numpy(zero_copy_only=False).tobytes()
         offsets = np.frombuffer(array.buffers()[1], np.int64, len(array) + 1, array.offset * 8)
         data = array.buffers()[2]
         if data is not None:
@@ -86,10 +89,16 @@ def _content(array: pa.Array) -> Iterable[bytes | memoryview]:
         yield from _content(array.cast(pa.large_string()))
     elif pa.types.is_binary(kind):
         yield from _content(array.cast(pa.large_binary()))
-    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        yield array.fill_null(0).to_numpy(zero_copy_only=False).tobytes()
+    elif _is_plain(kind):
+        yield array.fill_null(pa.scalar(0).cast(kind)).to_numpy(zero_copy_only=False).tobytes()
+    elif pa.types.is_temporal(kind) and kind.bit_width <= 64:
+        yield from _content(array.view(pa.int64() if kind.bit_width == 64 else pa.int32()))
     else:  # Nested and rare types: their IPC form, from a copy that starts at offset 0.
         yield memoryview(arrow_bytes(pa.table({"c": pa.concat_arrays([array])})))
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 @dataclass(frozen=True)
