@@ -55,4 +55,15 @@ def to_characters(token: bytes) -> str:
     return token.decode("latin-1").translate(_TRANSLATION)
 
 
+def to_bytes(characters: str) -> bytes | None:
+    """What a vocabulary's characters stand for; None where one of them stands for no byte.
+
+    >>> to_bytes("n!\u0120"), to_bytes(" ")
+    (b'n! ', None)
+    """
+    values = [_VALUES.get(character, -1) for character in characters]
+    return None if -1 in values else bytes(values)
+
+
 _TRANSLATION: Final = dict(enumerate(byte_characters()))
+_VALUES: Final = {character: value for value, character in _TRANSLATION.items()}

@@ -1,73 +1,135 @@
-"""Write a byte-level BPE vocabulary as a `tokenizer.json`, the file that `tokenizers` and `transformers` load.
+"""`tokenizer.json`, the file that `tokenizers` and `transformers` load: written from a vocabulary and read into one.
 
-Ids: the 256 bytes in the order of `byte_alphabet`, then one per merge, then the special tokens, last. So a smaller
-vocabulary is a prefix of a larger one, and a token's rank is its id.
+Beside it lies `tokenizer_config.json`, without which some versions of `AutoTokenizer` do not know what class to make
+and others clean spaces away when they decode.
 """
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final, cast
 
-from operators.base import RecipeError
+import pyarrow as pa
+
+from operators.base import DataError
 from operators.byte_alphabet import bytes_in_id_order, to_characters
+from operators.encode import Merge
+from operators.merge_lists import merges_table, read_merge, read_strings, token_ids
+from operators.pretokenizers import PATTERNS
+from operators.rank_files import objection, rank_lines
+from operators.vocabulary import NORMALIZERS, AddedToken, Vocabulary, from_merges
 
 Merges = list[tuple[int, int]]
+"""Merges by the ids of their parts."""
+
+_FLAGS: Final = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
-def token_strings(merges: Merges) -> list[str]:
-    """Every token by id, in the characters that stand for bytes.
+def artifact_files(vocabulary: Vocabulary, counts: Iterable[int] | None = None) -> dict[str, bytes | pa.Table]:
+    """All files of one tokenizer; `ranks.tiktoken` only where it encodes every text alike (else see `objection`).
 
-    >>> token_strings([(64, 65), (64, 256)])[-2:]
-    ['ab', 'aab']
+    Args:
+        vocabulary: the tokenizer.
+        counts: of the merges in the training text; None if unknown.
     """
-    tokens = [to_characters(bytes([byte])) for byte in bytes_in_id_order()]
-    for left, right in merges:
-        tokens.append(tokens[left] + tokens[right])
-    return tokens
+    ranks = {} if objection(vocabulary) else {"ranks.tiktoken": rank_lines(vocabulary.ids)}
+    return {
+        "tokenizer.json": to_tokenizer_json(vocabulary),
+        "tokenizer_config.json": tokenizer_config(),
+        "merges.parquet": merges_table(vocabulary.merges, counts),
+        **ranks,
+    }
 
 
-def tokenizer_json(merges: Merges, pattern: str, special_tokens: tuple[str, ...]) -> bytes:
-    """The file's bytes; they depend on the arguments alone.
+def tokenizer_json(merges: Merges, patterns: str | tuple[str, ...], special_tokens: tuple[str, ...]) -> bytes:
+    """`tokenizer.json` of merges by id, the bytes having the ids of `byte_alphabet`.
 
     Raises RecipeError where a special token is also a token of the vocabulary: it would need two ids.
     """
-    tokens = token_strings(merges)
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    for token in special_tokens:
-        if token in vocabulary:
-            msg = (
-                f"special token {token!r} is also token {vocabulary[token]} of the vocabulary, and one string has "
-                "one id: give it a name that text does not hold, such as '<|name|>'"
-            )
-            raise RecipeError(msg)
+    patterns = (patterns,) if isinstance(patterns, str) else patterns
+    return to_tokenizer_json(from_merges(merges_by_id(merges), patterns, special_tokens))
+
+
+def merges_by_id(pairs: Iterable[tuple[int, int]]) -> list[Merge]:
+    """Merges as pairs of tokens, from pairs of ids: bytes as in `byte_alphabet`, then one for each merge.
+
+    >>> merges_by_id([(64, 65), (64, 256)])
+    [(b'a', b'b'), (b'a', b'ab')]
+    """
+    tokens, merges = [bytes([value]) for value in bytes_in_id_order()], []
+    for left, right in pairs:
+        merges.append((tokens[left], tokens[right]))
+        tokens.append(tokens[left] + tokens[right])
+    return merges
+
+
+def to_tokenizer_json(vocabulary: Vocabulary) -> bytes:
+    """The file's bytes; they depend on the vocabulary alone."""
+    added = sorted(vocabulary.added, key=lambda token: token.id)
+    strings = {to_characters(token): number for token, number in vocabulary.ids.items()}
+    if [token.id for token in added] != list(range(len(strings), len(strings) + len(added))):
+        # `tokenizers` numbers added tokens itself, from the size of the vocabulary, unless they are listed there.
+        strings |= {token.content: token.id for token in added}
+    merges = [[to_characters(left), to_characters(right)] for left, right in vocabulary.merges]
     content = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_special(len(tokens) + place, token) for place, token in enumerate(special_tokens)],
-        "normalizer": None,
-        "pre_tokenizer": _pre_tokenizer(pattern),
+        "added_tokens": [_added(token) for token in added],
+        "normalizer": {"type": vocabulary.normalizer} if vocabulary.normalizer else None,
+        "pre_tokenizer": _pre_tokenizer(vocabulary.patterns),
         "post_processor": None,
         "decoder": _byte_level(),
-        "model": _model(vocabulary, [[tokens[left], tokens[right]] for left, right in merges]),
+        "model": _model(strings, merges, vocabulary.whole_first),
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _special(number: int, token: str) -> dict[str, Any]:
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    return {"id": number, "content": token, **flags}
+def tokenizer_config() -> bytes:
+    """`tokenizer_config.json`: the class for `AutoTokenizer`, and that decoding changes no space."""
+    content = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    return json.dumps(content, indent=1).encode() + b"\n"
 
 
-def _pre_tokenizer(pattern: str) -> dict[str, Any]:
-    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
-    return {"type": "Sequence", "pretokenizers": [split, _byte_level()]}
+def from_tokenizer_json(content: bytes | str) -> Vocabulary:
+    """Read a byte-level BPE `tokenizer.json`; merges may be pairs or "a b" strings.
+
+    What is put around a text (`post_processor`), truncation and padding are no part of a vocabulary and not kept.
+    Raises DataError where the file encodes in another way than byte-level BPE over pieces cut by patterns: Unigram,
+    WordPiece, BPE as SentencePiece writes it, affixes, dropout, other normalizers and pre-tokenizers.
+    """
+    whole = json.loads(content)
+    if not isinstance(whole, dict) or not isinstance(whole.get("model"), dict):
+        _refuse("the file", str(whole)[:80], "an object with a model, as tokenizers writes it")
+    model = whole["model"]
+    _check_model(model)
+    added = tuple(map(_read_added, whole.get("added_tokens") or []))
+    return Vocabulary(
+        token_ids(read_strings(model.get("vocab")), added),
+        tuple(map(read_merge, model["merges"])),
+        _read_patterns(whole.get("pre_tokenizer")),
+        added,
+        bool(model.get("ignore_merges")),
+        _read_normalizer(whole.get("normalizer")),
+    )
+
+
+def _added(token: AddedToken) -> dict[str, Any]:
+    return {"id": token.id, "content": token.content, **{flag: getattr(token, flag) for flag in _FLAGS}}
+
+
+def _pre_tokenizer(patterns: tuple[str, ...]) -> dict[str, Any]:
+    splits = [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        for pattern in patterns
+    ]
+    return {"type": "Sequence", "pretokenizers": [*splits, _byte_level()]}
 
 
 def _byte_level() -> dict[str, Any]:
     return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
 
 
-def _model(vocabulary: dict[str, int], merges: list[list[str]]) -> dict[str, Any]:
+def _model(strings: dict[str, int], merges: list[list[str]], whole_first: bool) -> dict[str, Any]:
     return {
         "type": "BPE",
         "dropout": None,
@@ -76,7 +138,58 @@ def _model(vocabulary: dict[str, int], merges: list[list[str]]) -> dict[str, Any
         "end_of_word_suffix": None,
         "fuse_unk": False,
         "byte_fallback": False,
-        "ignore_merges": False,
-        "vocab": vocabulary,
+        "ignore_merges": whole_first,
+        "vocab": strings,
         "merges": merges,
     }
+
+
+def _check_model(model: dict[str, Any]) -> None:
+    kind = model.get("type") or ("BPE" if "merges" in model else "unknown")
+    if kind != "BPE" or not isinstance(model.get("merges"), list):
+        _refuse("model.type", kind, "byte-level BPE with a list of merges; other models have no such vocabulary")
+    for name in ("continuing_subword_prefix", "end_of_word_suffix", "dropout", "byte_fallback"):
+        if model.get(name):
+            _refuse(f"model.{name}", model[name], "none, as a byte-level vocabulary has it")
+
+
+def _read_added(token: dict[str, Any]) -> AddedToken:
+    flags = {flag: bool(token.get(flag, False)) for flag in _FLAGS}
+    if not isinstance(token.get("content"), str) or not isinstance(token.get("id"), int):
+        _refuse("added_tokens", token, "a content and an id in each")
+    return AddedToken(token["content"], token["id"], **flags)
+
+
+def _read_normalizer(normalizer: dict[str, Any] | None) -> str:
+    steps = _steps(normalizer, "normalizers")
+    if len(steps) > 1 or any(step.get("type") not in NORMALIZERS for step in steps):
+        _refuse("normalizer", normalizer, f"none or one of {', '.join(NORMALIZERS[1:])}")
+    return str(steps[0]["type"]) if steps else ""
+
+
+def _read_patterns(pre_tokenizer: dict[str, Any] | None) -> tuple[str, ...]:
+    steps = _steps(pre_tokenizer, "pretokenizers")
+    if not steps or steps[-1].get("type") != "ByteLevel" or steps[-1].get("add_prefix_space", True):
+        _refuse(
+            "pre_tokenizer", pre_tokenizer, "ByteLevel without add_prefix_space, last; is this a SentencePiece model?"
+        )
+    for step in steps[:-1]:
+        shape = (step.get("type"), step.get("behavior"), step.get("invert", False))
+        if shape != ("Split", "Isolated", False) or "Regex" not in step.get("pattern", {}):
+            _refuse("pre_tokenizer", step, "a Split by a Regex with behavior Isolated, not inverted")
+    patterns = tuple(str(step["pattern"]["Regex"]) for step in steps[:-1])
+    return patterns if steps[-1].get("use_regex", True) is False else (*patterns, *PATTERNS["gpt2"])
+
+
+def _steps(component: dict[str, Any] | None, members: str) -> list[dict[str, Any]]:
+    """A component as the list of what it does."""
+    if component is None:
+        return []
+    if component.get("type") != "Sequence":
+        return [component]
+    return cast("list[dict[str, Any]]", component.get(members) or [])
+
+
+def _refuse(field: str, value: object, expected: str) -> None:
+    msg = f"tokenizer.json cannot be read: {field} is {str(value)[:200]!r}, expected {expected}"
+    raise DataError(msg)
