@@ -51,10 +51,10 @@ def project(recipe: Recipe, executor: Executor, docs: int, *, quiet: bool = Fals
 
 
 def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool) -> Projection:
-    machine = Machine.now()
     with WorkerStart() as start:
         sample = draw_sample(recipe, docs)
         start_seconds, started_bytes = start.result()
+    machine = Machine.now(workers)
     few = warm_up(recipe, sample, root)
     before = psutil.Process().memory_info().rss
     loaded = max(started_bytes, before - pa.total_allocated_bytes())

@@ -45,8 +45,7 @@ def assemble(
         sizes={sampled.name: sampled.bytes for sampled in sample.inputs},
         shard_bytes=sample.inputs[0].reading.spec.shard_bytes,
         workers=workers,
-        cores=measured.machine.cores,
-        others=measured.machine.others,
+        crowding=measured.machine.crowding,
         per_task=measured.fixed.per_task,
     )
     times = project_times(runner, few, whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,11 @@ LOADING: Final = 2.0
 """Seconds to load libraries and compiled kernels, at most, where they could not be told from compiling."""
 LOOK_FILES: Final = 64
 LOOK_BYTES: Final = 4_000_000
+TRIALS: Final = 3
+TRIAL_SECONDS: Final = 0.04
+MOST_TOGETHER: Final = 2
+"""Processes per core that the competition starts at most; beyond, a worker's part falls with their number."""
+_SPIN: Final = "print(1, flush=True)\nwhile True: sum(range(1000))"
 _START: Final = (
     "import time, psutil, pipeline.run, pipeline.ingest, pipeline.readers.pieces, pipeline.publish; "
     "print(time.process_time(), psutil.Process().memory_info().rss)"
@@ -38,15 +44,50 @@ _START: Final = (
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine: its cores, and how many processes other than ours are busy on it (the load of the last minute)."""
+    """This machine as it is now: cores, the load of the last minute, how much slower one of the workers is than one.
+
+    `crowding` is measured: cores may share what they compute with, and other processes take their part of them.
+    """
 
     cores: int
-    others: float
+    load: float
+    crowding: float
 
     @classmethod
-    def now(cls) -> Self:
-        """As it is when the dry run begins."""
-        return cls(len(os.sched_getaffinity(0)), os.getloadavg()[0])
+    def now(cls, workers: int) -> Self:
+        """Look, and for about half a second let as many processes as there will be workers compete."""
+        cores = len(os.sched_getaffinity(0))
+        together = min(workers, MOST_TOGETHER * cores)
+        ratios = [_slower_among(together) for _ in range(TRIALS)] if together > 1 else [1.0]
+        measured = min(max(1.0, statistics.median(ratios)), float(together))
+        return cls(cores, os.getloadavg()[0], measured * workers / together)
+
+
+def _slower_among(number: int) -> float:
+    """How many times longer a computation takes here while it runs in `number` processes at once."""
+    before = _rate()
+    others = [
+        subprocess.Popen([sys.executable, "-S", "-E", "-c", _SPIN], stdout=subprocess.PIPE) for _ in range(number - 1)
+    ]
+    try:
+        for other in others:
+            if other.stdout is not None:
+                other.stdout.readline()
+        among = _rate()
+    finally:
+        for other in others:
+            with other:
+                other.kill()
+    return (before + _rate()) / 2 / among
+
+
+def _rate() -> float:
+    """Rounds of a computation that this process does in a second."""
+    begin, rounds = time.perf_counter(), 0
+    while (spent := time.perf_counter() - begin) < TRIAL_SECONDS:
+        sum(range(1000))
+        rounds += 1
+    return rounds / spent
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ class Whole:
     """The whole run's size.
 
     Bytes of each shard by input; projected flow by step, in order; the corpus inputs that a flow's arrays speak of;
-    bytes of each input; workers, the cores that they share with as many other busy processes as `others`, and the
-    seconds that any task costs.
+    bytes of each input; workers, how much slower each is among the others than one alone, and the seconds that any
+    task costs.
     """
 
     shards: dict[str, tuple[float, ...]]
@@ -68,24 +68,13 @@ class Whole:
     sizes: dict[str, float]
     shard_bytes: int
     workers: int
-    cores: int
-    others: float
+    crowding: float
     per_task: float
-
-    @property
-    def crowding(self) -> float:
-        """How much slower a worker is among all others than the sampled run's one process was.
-
-        >>> Whole({}, {}, (), {}, 1, workers=4, cores=2, others=0.0, per_task=0.0).crowding
-        2.0
-        """
-        alone = max(1.0, (self.others + 1) / self.cores)
-        return max(1.0, (self.others + self.workers) / self.cores) / alone
 
     def clock(self, tasks: Iterable[float]) -> float:
         """Tasks in order, each to the worker that is free first: the time until the last ends.
 
-        >>> Whole({}, {}, (), {}, 1, workers=2, cores=2, others=0.0, per_task=0.0).clock([3, 2, 2])
+        >>> Whole({}, {}, (), {}, 1, workers=2, crowding=1.0, per_task=0.0).clock([3, 2, 2])
         4.0
         """
         free = [0.0] * self.workers

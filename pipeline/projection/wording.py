@@ -69,9 +69,9 @@ def warnings(recipe: Recipe, sample: Sample, steps: tuple[StepLine, ...], totals
 
 def about_machine(machine: Machine, whole: Whole) -> list[str]:
     """Whether other work, or more workers than cores, makes the whole run slower than it could be."""
-    if machine.others > machine.cores / 2:
+    if machine.load > machine.cores / 2:
         return [
-            f"the machine is busy (load {machine.others:.1f} on {machine.cores} cores): "
+            f"the machine is busy (load {machine.load:.1f} on {machine.cores} cores): "
             "the time is for a machine as busy as now"
         ]
     if whole.workers > machine.cores:

@@ -21,7 +21,7 @@ from pipeline.dry_run import project
 from pipeline.executors.local import LocalExecutor
 from pipeline.projection import reading, sampling
 from pipeline.projection.flow import spread
-from pipeline.projection.machine import WorkerStart
+from pipeline.projection.machine import Machine, WorkerStart
 from pipeline.projection.reading import read_inputs
 from pipeline.projection.result import Projection, StepLine
 from pipeline.projection.sampling import draw_sample
@@ -363,10 +363,18 @@ def test_counts_that_grow_slower_than_the_corpus_are_told_apart(corpus: Mill) ->
 
 
 def test_more_workers_take_less_time_and_more_memory(corpus: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
-    one, four = (dry(corpus.recipe([{"kind": "gopher_repetition"}], shard_mb=0.05), workers=n).totals for n in (1, 4))
+    monkeypatch.setattr("pipeline.dry_run.Machine.now", lambda _: Machine(cores=8, load=0.0, crowding=1.0))
+    recipe = corpus.recipe([{"kind": "gopher_repetition"}], shard_mb=0.05)
+    one, four = (dry(recipe, workers=workers).totals for workers in (1, 4))
     assert four.seconds - four.start_seconds < one.seconds - one.start_seconds
     assert four.peak_memory_mb > 2 * one.peak_memory_mb
+
+
+def test_processes_that_compete_are_slower_than_one_alone() -> None:
+    assert Machine.now(1).crowding == 1
+    assert 1 <= Machine.now(2).crowding <= 2
+    cores = Machine.now(1).cores
+    assert Machine.now(4 * cores).crowding > 1.5
 
 
 def test_the_command_prints_json_and_nothing_else_and_imports_no_ray(corpus: Mill) -> None:
