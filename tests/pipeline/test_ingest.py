@@ -15,7 +15,7 @@ from operators.base import RecipeError
 from pipeline.grouping import CLOCK_TICK_NS, Inspected, InspectTask, bundles, group_files
 from pipeline.ingest import corpus_schema, document_ids
 from pipeline.readers.base import InputFile, Piece, ReadOptions
-from tests.pipeline.engine import Mill, check_sums
+from tests.pipeline.engine import Json, Mill, check_sums
 
 LIMIT = 1000
 
@@ -111,7 +111,7 @@ def test_hostile_content_comes_through_as_it_is(mill: Mill) -> None:
     pq.write_table(pa.table({"text": texts}), mill.home / "in" / "a.parquet")
     for path in ("*.jsonl", "*.parquet"):
         inputs = [{"name": "docs", "path": f"{{home}}/in/{path}"}]
-        steps = [{"kind": "gopher_quality", "max_drop_ratio": 1.0}, {"kind": "exact_dedup"}]
+        steps: list[Json] = [{"kind": "gopher_quality", "max_drop_ratio": 1.0}, {"kind": "exact_dedup"}]
         ran = mill.run(steps, inputs=inputs, out=f"out-{path[2:]}", shard_mb=1)
         check_sums(ran)
         audited = mill.run([{**steps[0], "audit": True}], inputs=inputs, shard_mb=1)
