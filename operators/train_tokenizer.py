@@ -6,10 +6,16 @@ The merges are those of `tokenizers`' `BpeTrainer` on the same text, with pair c
 All vocabulary sizes come from one training: a smaller one is a prefix of the largest. Prices are in
 `kernels/pretokenize.py` and `kernels/bpe.py`.
 
+Text is cut by a published pattern or by one of your own, and further at `boundaries`. The `tokenizer.json` carries the
+pattern that was counted by, so it encodes as counted. Which code points are letters is asked of the installed
+`tokenizers`; a digest of the answer is part of the counts' identity.
+
 It does not look for special tokens in the text: what is written there is counted as text.
 """
 
 import json
+import logging
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -17,13 +23,16 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
-from operators.base import BatchFn, Composite, Context, Fold, Map, Outputs, Repeat
-from operators.pretokenizers import PATTERNS, Pretokenizer
+from operators.base import TEXT, BatchFn, Columns, Composite, Context, Fold, Map, Outputs, Repeat
+from operators.pretokenizers import Choice, Digits, cutting
 from operators.tokenizer_files import Merges, tokenizer_json
 
 NUM_BYTES = 256
 REPEAT = "repeat"
 """int32: how often a document counts; without the column every document counts once."""
+
+_CUTTING = {"pretokenizer", "digits", "pattern", "boundaries"}
+_log = logging.getLogger(__name__)
 
 VocabSize = Annotated[int, Field(ge=NUM_BYTES, le=2**24)]
 
@@ -31,23 +40,42 @@ VocabSize = Annotated[int, Field(ge=NUM_BYTES, le=2**24)]
 class PretokenCounts(Fold):
     """How often each pre-token occurs: `pretoken: large_binary`, `count: int64`, sorted within a partition."""
 
-    pretokenizer: Pretokenizer
+    pretokenizer: Choice
+    digits: Digits = "pattern"
+    pattern: str = ""
+    boundaries: str = ""
 
     key: ClassVar[str] = "pretoken"
     partitioned: ClassVar[bool] = True
 
     @override
+    def needs(self) -> Columns:
+        return {**TEXT, self.boundaries: pa.null()} if self.boundaries else TEXT
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        from operators.unicode_classes import class_table_digest
+
+        return {"unicode classes": class_table_digest()}
+
+    @override
     def bind(self, context: Context) -> BatchFn:
         import numpy as np
 
-        from operators.kernels.pretokenize import count
+        from operators.boundaries import cut_places
+        from operators.kernels.pretokenize import count, is_scanned
+
+        how = cutting(self.pretokenizer, self.digits, self.pattern)
+        if not is_scanned(how):
+            _log.warning("pattern %r is beyond our scanner: the regex engine counts about 2 MB/s a core", self.pattern)
 
         def apply(rows: pa.Table) -> pa.Table:
             texts = rows["text"].cast(pa.large_string()).combine_chunks()
             weights = np.ones(len(texts), np.int64)
             if REPEAT in rows.column_names:
                 weights = rows[REPEAT].cast(pa.int64()).to_numpy()
-            pretokens, totals = count(texts, weights, self.pretokenizer)
+            cuts = cut_places(texts, rows[self.boundaries], rows["id"]) if self.boundaries else None
+            pretokens, totals = count(texts, weights, how, cuts)
             return _counts(pretokens, pa.array(totals, pa.int64()))
 
         return apply
@@ -65,7 +93,10 @@ class PretokenCounts(Fold):
 class BpeTraining(Fold):
     """Learn merges from the counts of stage `counts` and write the tokenizers."""
 
-    pretokenizer: Pretokenizer
+    pretokenizer: Choice
+    digits: Digits = "pattern"
+    pattern: str = ""
+    boundaries: str = ""
     vocab_sizes: tuple[int, ...]
     special_tokens: tuple[str, ...]
     min_frequency: int
@@ -100,7 +131,10 @@ class BpeTraining(Fold):
 
     def _tokenizer(self, merges: Merges, vocab_size: int) -> bytes:
         kept = merges[: self._num_merges(vocab_size)]
-        return tokenizer_json(kept, PATTERNS[self.pretokenizer], self.special_tokens)
+        return tokenizer_json(kept, self._patterns(), self.special_tokens)
+
+    def _patterns(self) -> tuple[str, ...]:
+        return cutting(self.pretokenizer, self.digits, self.pattern).patterns
 
     def _summary(self, state: pa.Table, num_merges: int) -> dict[str, Any]:
         """The corpus, the settings, and the sizes: `reached` is less than `asked` where there was too little text."""
@@ -111,7 +145,7 @@ class BpeTraining(Fold):
             tokenizers.append({"file": f"tokenizer-{size}.json", "asked": size, "reached": reached, "merges": merges})
         lengths = pc.cast(pc.binary_length(state["pretoken"]), pa.int64())
         return {
-            "settings": {"algorithm": "bpe", "pattern": PATTERNS[self.pretokenizer], **self._settings()},
+            "settings": {"algorithm": "bpe", "patterns": self._patterns(), **self._settings()},
             "corpus": {
                 "bytes": _total(pc.multiply(lengths, state["count"])),
                 "pretokens": _total(state["count"]),
@@ -137,7 +171,12 @@ class TrainTokenizer(Composite):
 
     kind: Literal["train_tokenizer"] = "train_tokenizer"
     algorithm: Literal["bpe"] = Field(default="bpe", description="how the vocabulary is learned")
-    pretokenizer: Pretokenizer = Field(description="the published pattern that cuts text before merging")
+    pretokenizer: Choice = Field(description="the published pattern that cuts text before merging, or custom")
+    digits: Digits = Field(default="pattern", description="numerals: as published, one by one, or threes from an end")
+    pattern: str = Field(default="", description="with pretokenizer custom: a regex as tokenizers reads it")
+    boundaries: str = Field(
+        default="", description="column with a list of byte offsets for each document to cut at too, as of morphemes"
+    )
     vocab_sizes: tuple[VocabSize, ...] = Field(
         min_length=1, description="vocabularies to write, rising; each counts bytes, merges and special tokens"
     )
@@ -161,6 +200,11 @@ class TrainTokenizer(Composite):
         return tokens
 
     @model_validator(mode="after")
+    def _cuts(self) -> "TrainTokenizer":
+        cutting(self.pretokenizer, self.digits, self.pattern)
+        return self
+
+    @model_validator(mode="after")
     def _sizes(self) -> "TrainTokenizer":
         if list(self.vocab_sizes) != sorted(set(self.vocab_sizes)):
             msg = f"vocab_sizes {list(self.vocab_sizes)} must rise: write {sorted(set(self.vocab_sizes))}"
@@ -174,17 +218,25 @@ class TrainTokenizer(Composite):
             raise ValueError(msg)
         return self
 
+    def check(self) -> None:
+        """RecipeError where `tokenizers` cannot read the pattern."""
+        from operators.engine_spans import check_pattern
+
+        if self.pattern:
+            check_pattern(self.pattern)
+
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
+        how = self.model_dump(include=_CUTTING)
         training = BpeTraining(
             name="train",
-            pretokenizer=self.pretokenizer,
+            **how,
             vocab_sizes=self.vocab_sizes,
             special_tokens=self.special_tokens,
             min_frequency=self.min_frequency,
             max_token_length=self.max_token_length,
         )
-        return PretokenCounts(name="counts", pretokenizer=self.pretokenizer), training
+        return PretokenCounts(name="counts", **how), training
 
 
 def _counts(pretokens: pa.Array, totals: pa.Array) -> pa.Table:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from operators.base import Context, RecipeError
+from operators.base import Context, DataError, RecipeError
+from operators.byte_alphabet import to_bytes
 from operators.pretokenizers import PATTERNS
 from operators.train_tokenizer import PretokenCounts, TrainTokenizer
+from operators.unicode_classes import class_table_digest
 from tests.operators.harness import Engine, corpus, deal, run
 from tests.operators.kernels.test_bpe import learn_by_tokenizers, library_sources
 from tests.operators.kernels.test_pretokenize import count_by_tokenizers
@@ -50,7 +52,7 @@ def engine(sources: list[str]) -> Engine:
 def test_the_merges_are_those_of_tokenizers_and_special_tokens_count(engine: Engine, sources: list[str]) -> None:
     model = json.loads(engine.artifacts["train"].read("tokenizer.json"))["model"]
     merges = [(model["vocab"][a], model["vocab"][b]) for a, b in model["merges"]]
-    assert merges == learn_by_tokenizers(sources, PATTERNS["cl100k"], 998)
+    assert merges == learn_by_tokenizers(sources, PATTERNS["cl100k"][0], 998)
     assert load(engine).get_vocab_size() == 1000
 
 
@@ -131,6 +133,68 @@ def test_gpt2_and_cl100k_cut_differently() -> None:
     assert b"123" in trained(texts).artifacts["counts"].table("counts")["pretoken"].to_pylist()
 
 
+def exported_pieces(engine: Engine, texts: list[str]) -> Counter[bytes]:
+    """What the written `tokenizer.json` cuts texts into, with bytes for the characters that stand for them."""
+    cut = load(engine).pre_tokenizer
+    return Counter(to_bytes(piece) or b"" for text in texts for piece, _ in cut.pre_tokenize_str(text))
+
+
+def counts_of(engine: Engine) -> dict[bytes, int]:
+    table = engine.artifacts["counts"].table("counts")
+    return dict(zip(table["pretoken"].to_pylist(), table["count"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *({"pretokenizer": name} for name in PATTERNS),
+        *({"pretokenizer": name, "digits": "right_to_left"} for name in ("gpt2", "deepseek_v3", "superbpe")),
+        {"pretokenizer": "cl100k", "digits": "single"},
+        {"pretokenizer": "custom", "pattern": r"\p{Lu}?\p{L}+|\p{N}"},
+        {"pretokenizer": "custom", "pattern": r"(?<=a)b|\w+?"},
+    ],
+    ids=lambda how: "-".join(how.values()),
+)
+def test_the_exported_tokenizer_cuts_text_as_it_was_counted(how: dict[str, str]) -> None:
+    texts = ["Don't cut 12345678 abab\r\n  \u4e2d\u3042\u30fb!? A\u0301b", *library_sources(20_000)]
+    engine = trained(texts, **how)
+    assert counts_of(engine) == exported_pieces(engine, texts)
+
+
+def test_a_pattern_that_only_the_engine_runs_is_said_to_be_slow(caplog: pytest.LogCaptureFixture) -> None:
+    trained(["ab"], pretokenizer="custom", pattern=r"\w+?")
+    assert "the regex engine counts about 2 MB/s a core" in caplog.text
+    caplog.clear()
+    trained(["ab"], pretokenizer="custom", pattern=r"\p{L}+")
+    assert not caplog.text
+
+
+def test_no_merge_crosses_a_boundary_of_the_column() -> None:
+    texts = ["abcabc", "abc"]
+    rows = corpus(texts).append_column("morphemes", pa.array([[2, 5], [2]], pa.list_(pa.int32())))
+    operator = TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,), boundaries="morphemes")
+    engine = run(operator, [rows])
+    assert counts_of(engine) == {b"ab": 2, b"c": 2, b"cab": 1}
+    assert "abc" not in load(engine).get_vocab()
+
+
+def test_a_wrong_boundary_names_the_document() -> None:
+    rows = corpus(["ab"]).append_column("morphemes", pa.array([[3]], pa.list_(pa.int32())))
+    operator = TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,), boundaries="morphemes")
+    with pytest.raises(DataError, match="has offset 3, outside its text of 2 bytes"):
+        run(operator, [rows])
+
+
+def test_a_pattern_that_is_no_regex_is_refused_by_the_plan() -> None:
+    with pytest.raises(RecipeError, match=r"pattern '\(' is no regex"):
+        TrainTokenizer(pretokenizer="custom", pattern="(", vocab_sizes=(300,)).check()
+
+
+def test_the_class_table_is_part_of_the_identity_of_the_counts() -> None:
+    counts, _ = TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,)).stages()
+    assert counts.identity()["models"] == {"unicode classes": class_table_digest()}  # type: ignore[union-attr]
+
+
 def test_limits_reach_the_trainer() -> None:
     texts = ["abcdefgh abcdefgh", "xy"]
     tokens = load(trained(texts, max_token_length=3)).get_vocab()
@@ -158,6 +222,8 @@ def test_a_special_token_that_the_text_also_makes_is_refused() -> None:
         ({"special_tokens": ("<a>", "<a>")}, "'<a>' is empty or given twice"),
         ({"special_tokens": ("",)}, "'' is empty"),
         ({"pretokenizer": "gpt5"}, "gpt2"),
+        ({"pretokenizer": "custom"}, "expected pretokenizer: custom and a pattern"),
+        ({"pretokenizer": "custom", "pattern": "a", "digits": "single"}, "into the pattern instead"),
         ({"algorithm": "unigram"}, "bpe"),
         ({"max_token_length": 1}, "greater than or equal to 2"),
     ],

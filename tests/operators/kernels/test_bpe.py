@@ -114,7 +114,7 @@ def real_text_equals_tokenizers(num_bytes: int, num_tokens: int, pretokenizer: P
     assert len(merges) == num_tokens - 256
     assert [(a, b) for a, b in merges.tolist()] == learn_by_tokenizers(
         texts,
-        PATTERNS[pretokenizer],
+        PATTERNS[pretokenizer][0],
         num_tokens,
     )
 
