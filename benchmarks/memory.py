@@ -21,8 +21,8 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 FILE_BYTES = 20_000_000
-DEDUP = [{"kind": "exact_dedup"}, {"kind": "sample", "fraction": 0.5}]
-FILTERS = [
+DEDUP: list[dict[str, Any]] = [{"kind": "exact_dedup"}, {"kind": "sample", "fraction": 0.5}]
+FILTERS: list[dict[str, Any]] = [
     {"kind": "language_id", "min_score": 0},
     {"kind": "gopher_quality", "max_drop_ratio": 1.0},
     {"kind": "gopher_repetition", "max_drop_ratio": 1.0},
