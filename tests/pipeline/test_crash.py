@@ -248,7 +248,7 @@ def test_a_killed_worker_is_replaced(driver: Driver, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_task_that_kills_its_worker_every_time_fails_the_run(driver: Driver) -> None:
-    driver.steps = [{"kind": "toys:Dies"}]
+    driver.steps = [{"kind": "broken_toys:Dies"}]
     run = driver.start()
     out, err = run.communicate(timeout=SECONDS)
     assert (run.returncode, out) == (1, "")
@@ -260,7 +260,7 @@ def test_a_task_that_kills_its_worker_every_time_fails_the_run(driver: Driver) -
 @pytest.mark.slow
 def test_a_second_run_in_the_same_directory_is_refused_and_told_who_holds_it(driver: Driver) -> None:
     flag = driver.home / "go"
-    driver.steps = [{"kind": "toys:Waits", "until": str(flag)}]
+    driver.steps = [{"kind": "broken_toys:Waits", "until": str(flag)}]
     run = driver.start()
     assert wait_for(lambda: any((driver.work / "ingested").rglob("*.json")), run)
     second = driver.start()
@@ -377,7 +377,7 @@ def test_the_message_of_a_failure_outlives_a_full_disk(
     """Where not even the status can be written, the reason why the run failed is still what a person reads."""
     mill.jsonl("a", [{"text": text} for text in [*flawed_texts()[:5], "poison"]])
     recipe = mill.home / "recipe.yaml"
-    content = mill.recipe([]).model_dump(mode="json") | {"steps": [{"kind": "toys:Broken", "name": "broken"}]}
+    content = mill.recipe([]).model_dump(mode="json") | {"steps": [{"kind": "broken_toys:Broken", "name": "broken"}]}
     recipe.write_text(json.dumps(content), encoding="utf-8")
     real = storage.Store.write_json
 

@@ -78,7 +78,7 @@ def test_the_engine_s_own_steps_come_first(mill: Mill) -> None:
         ([{"kind": "toys:Known", "vocabulary": "a"}, {"kind": "toys:Length", "name": "a"}], "uses 'a'"),
         ([{"kind": "toys:WordsOf", "reference": "ref"}], "no input 'ref' with `role: reference`"),
         ([{"kind": "toys:WordsOf", "reference": "docs"}], "no input 'docs' with `role: reference`"),
-        ([{"kind": "toys:BadTable", "how": "stage"}], "reads a table of its stage 'nothing'"),
+        ([{"kind": "broken_toys:BadTable", "how": "stage"}], "reads a table of its stage 'nothing'"),
         ([{"kind": "toys:Labels"}], "reads the column 'node', which neither the inputs nor an earlier step have"),
         ([{"kind": "exact_dedup", "column": "nothing"}], "reads the column 'nothing'"),
     ],

@@ -198,7 +198,7 @@ def test_an_operator_that_raises_is_named_with_shard_and_document(
             RunError,
             match=rf"step 'broken' failed on document '{culprit}' of shard \d+ \(from b\.jsonl\): ValueError: ",
         ):
-            mill.run([{"kind": "toys:Broken", "name": "broken"}], shard_mb=0.002, executor=executor)
+            mill.run([{"kind": "broken_toys:Broken", "name": "broken"}], shard_mb=0.002, executor=executor)
     finally:
         executor.close()
     assert not (mill.home / "out" / "manifest.json").exists()
@@ -210,7 +210,7 @@ def test_a_raising_operator_ends_the_command_with_1_and_one_line(
 ) -> None:
     culprit = poisoned(mill)
     recipe = mill.home / "recipe.yaml"
-    content = mill.recipe([]).model_dump(mode="json") | {"steps": [{"kind": "toys:Broken", "name": "broken"}]}
+    content = mill.recipe([]).model_dump(mode="json") | {"steps": [{"kind": "broken_toys:Broken", "name": "broken"}]}
     recipe.write_text(json.dumps(content), encoding="utf-8")
     assert main(["run", str(recipe), "--workers", "1", "--json"]) == 1
     said = capsys.readouterr()
@@ -225,23 +225,29 @@ def test_a_raising_operator_ends_the_command_with_1_and_one_line(
     ("step", "message"),
     [
         (
-            {"kind": "toys:Broken", "how": "rows"},
+            {"kind": "broken_toys:Broken", "how": "rows"},
             r"step 'toy' returned 2 rows with \['score'\] for shard 2 \(from b.jsonl\), but 3 rows",
         ),
-        ({"kind": "toys:Broken", "how": "columns"}, r"step 'toy' returned 3 rows with \['score', 'extra'\]"),
-        ({"kind": "toys:Broken", "how": "type"}, r"step 'toy' returned the column 'score' as large_string.*int64"),
-        ({"kind": "toys:Broken", "how": "bind"}, r"step 'toy' cannot be prepared: LookupError: .*weight"),
-        ({"kind": "toys:NoText"}, r"step 'toy' returned no text for document '\w+' of shard"),
-        ({"kind": "toys:BadVerdict", "how": "no_rule"}, r"step 'toy' judged .* with \['value'\].*'rule'"),
-        ({"kind": "toys:BadVerdict", "how": "short"}, r"step 'toy' judged 2 rows of shard .* by 1 verdicts"),
-        ({"kind": "toys:NullKey"}, r"step 'toy': the key 'word' of its state is null in 1 of 2 rows"),
-        ({"kind": "toys:NullKey", "drop": True}, r"step 'toy': its state has no key column 'word'; it has count"),
-        ({"kind": "toys:BadMerge"}, r"step 'toy' failed while merging: ArithmeticError: no sum"),
+        ({"kind": "broken_toys:Broken", "how": "columns"}, r"step 'toy' returned 3 rows with \['score', 'extra'\]"),
         (
-            {"kind": "toys:BadTable"},
+            {"kind": "broken_toys:Broken", "how": "type"},
+            r"step 'toy' returned the column 'score' as large_string.*int64",
+        ),
+        ({"kind": "broken_toys:Broken", "how": "bind"}, r"step 'toy' cannot be prepared: LookupError: .*weight"),
+        ({"kind": "broken_toys:NoText"}, r"step 'toy' returned no text for document '\w+' of shard"),
+        ({"kind": "broken_toys:BadVerdict", "how": "no_rule"}, r"step 'toy' judged .* with \['value'\].*'rule'"),
+        ({"kind": "broken_toys:BadVerdict", "how": "short"}, r"step 'toy' judged 2 rows of shard .* by 1 verdicts"),
+        ({"kind": "broken_toys:NullKey"}, r"step 'toy': the key 'word' of its state is null in 1 of 2 rows"),
+        (
+            {"kind": "broken_toys:NullKey", "drop": True},
+            r"step 'toy': its state has no key column 'word'; it has count",
+        ),
+        ({"kind": "broken_toys:BadMerge"}, r"step 'toy' failed while merging: ArithmeticError: no sum"),
+        (
+            {"kind": "broken_toys:BadTable"},
             r"step 'toy' failed on the table of an earlier stage: ValueError: no lengths today",
         ),
-        ({"kind": "toys:BadTable", "how": "table"}, r"'toy/counts' left no table 'nothing'; it left words"),
+        ({"kind": "broken_toys:BadTable", "how": "table"}, r"'toy/counts' left no table 'nothing'; it left words"),
     ],
     ids=lambda part: "-".join(str(value) for value in part.values()) if isinstance(part, dict) else "",
 )
@@ -255,7 +261,7 @@ def test_a_broken_contract_is_told_by_step_and_shard(step: Json, message: str, m
 def test_a_stage_that_reads_an_unknown_one_is_refused(mill: Mill) -> None:
     poisoned(mill)
     with pytest.raises(RecipeError, match=r"step 'toy' reads a table of its stage 'nothing'"):
-        mill.run([{"kind": "toys:BadTable", "how": "stage", "name": "toy"}])
+        mill.run([{"kind": "broken_toys:BadTable", "how": "stage", "name": "toy"}])
 
 
 def test_a_step_that_drops_everything_leaves_an_empty_corpus(flawed: Mill) -> None:
