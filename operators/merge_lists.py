@@ -69,14 +69,23 @@ def from_vocab_and_merges(
 
     Raises DataError where a line or an entry is not what the format says, or a special token has no id.
     """
-    strings = read_strings(json.loads(vocab))
+    strings = read_strings(read_json(vocab, "vocab.json"))
     missing = [token for token in special_tokens if token not in strings]
     if missing:
         msg = f"special token {missing[0]!r} is not in vocab.json: expected all of them there, with their ids"
         raise DataError(msg)
     added = tuple(AddedToken(token, strings[token]) for token in special_tokens)
-    lines = [line for line in merges.decode().split("\n") if line and not line.startswith(_VERSION)]
+    lines = [line for line in merges.decode("utf-8", "replace").split("\n") if line and not line.startswith(_VERSION)]
     return Vocabulary(token_ids(strings, added), tuple(map(read_merge, lines)), patterns, added)
+
+
+def read_json(content: bytes | str, name: str) -> object:
+    """The content of a JSON file. Raises DataError, with the file's name, where it is no JSON."""
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        msg = f"{name} cannot be read: expected JSON, found {content[:40]!r} ({error})"
+        raise DataError(msg) from error
 
 
 def read_strings(content: object) -> dict[str, int]:

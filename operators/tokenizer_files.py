@@ -6,14 +6,14 @@ and others clean spaces away when they decode.
 
 import json
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 import pyarrow as pa
 
 from operators.base import DataError
 from operators.byte_alphabet import bytes_in_id_order, to_characters
 from operators.encode import Merge
-from operators.merge_lists import merges_table, read_merge, read_strings, token_ids
+from operators.merge_lists import merges_table, read_json, read_merge, read_strings, token_ids
 from operators.pretokenizers import PATTERNS
 from operators.rank_files import objection, rank_lines
 from operators.vocabulary import NORMALIZERS, AddedToken, Vocabulary, from_merges
@@ -97,10 +97,10 @@ def from_tokenizer_json(content: bytes | str) -> Vocabulary:
     Raises DataError where the file encodes in another way than byte-level BPE over pieces cut by patterns: Unigram,
     WordPiece, BPE as SentencePiece writes it, affixes, dropout, other normalizers and pre-tokenizers.
     """
-    whole = json.loads(content)
-    if not isinstance(whole, dict) or not isinstance(whole.get("model"), dict):
-        _refuse("the file", str(whole)[:80], "an object with a model, as tokenizers writes it")
-    model = whole["model"]
+    whole = read_json(content, "tokenizer.json")
+    model = whole.get("model") if isinstance(whole, dict) else None
+    if not isinstance(whole, dict) or not isinstance(model, dict):
+        _refuse("the file", whole, "an object with a model, as tokenizers writes it")
     _check_model(model)
     added = tuple(map(_read_added, whole.get("added_tokens") or []))
     return Vocabulary(
@@ -153,21 +153,22 @@ def _check_model(model: dict[str, Any]) -> None:
             _refuse(f"model.{name}", model[name], "none, as a byte-level vocabulary has it")
 
 
-def _read_added(token: dict[str, Any]) -> AddedToken:
-    flags = {flag: bool(token.get(flag, False)) for flag in _FLAGS}
-    if not isinstance(token.get("content"), str) or not isinstance(token.get("id"), int):
+def _read_added(token: object) -> AddedToken:
+    known = token if isinstance(token, dict) else {}
+    if not isinstance(known.get("content"), str) or not isinstance(known.get("id"), int):
         _refuse("added_tokens", token, "a content and an id in each")
-    return AddedToken(token["content"], token["id"], **flags)
+    flags = {flag: bool(known.get(flag, False)) for flag in _FLAGS}
+    return AddedToken(known["content"], known["id"], **flags)
 
 
-def _read_normalizer(normalizer: dict[str, Any] | None) -> str:
+def _read_normalizer(normalizer: object) -> str:
     steps = _steps(normalizer, "normalizers")
     if len(steps) > 1 or any(step.get("type") not in NORMALIZERS for step in steps):
         _refuse("normalizer", normalizer, f"none or one of {', '.join(NORMALIZERS[1:])}")
     return str(steps[0]["type"]) if steps else ""
 
 
-def _read_patterns(pre_tokenizer: dict[str, Any] | None) -> tuple[str, ...]:
+def _read_patterns(pre_tokenizer: object) -> tuple[str, ...]:
     steps = _steps(pre_tokenizer, "pretokenizers")
     if not steps or steps[-1].get("type") != "ByteLevel" or steps[-1].get("add_prefix_space", True):
         _refuse(
@@ -181,15 +182,18 @@ def _read_patterns(pre_tokenizer: dict[str, Any] | None) -> tuple[str, ...]:
     return patterns if steps[-1].get("use_regex", True) is False else (*patterns, *PATTERNS["gpt2"])
 
 
-def _steps(component: dict[str, Any] | None, members: str) -> list[dict[str, Any]]:
+def _steps(component: object, members: str) -> list[dict[str, Any]]:
     """A component as the list of what it does."""
     if component is None:
         return []
-    if component.get("type") != "Sequence":
-        return [component]
-    return cast("list[dict[str, Any]]", component.get(members) or [])
+    steps = [component]
+    if isinstance(component, dict) and component.get("type") == "Sequence":
+        steps = component.get(members) or []
+    if not all(isinstance(step, dict) for step in steps):
+        _refuse(members, component, "objects with a type")
+    return cast("list[dict[str, Any]]", steps)
 
 
-def _refuse(field: str, value: object, expected: str) -> None:
+def _refuse(field: str, value: object, expected: str) -> NoReturn:
     msg = f"tokenizer.json cannot be read: {field} is {str(value)[:200]!r}, expected {expected}"
     raise DataError(msg)

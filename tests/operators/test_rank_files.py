@@ -40,7 +40,7 @@ def tiktoken_of(ranks: dict[bytes, int]) -> Encoding:
     return Encoding("test", pat_str=r"[\s\S]+", mergeable_ranks=ranks, special_tokens={})
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(ranks=rank_tables(), words=st.lists(pieces, min_size=1, max_size=30))
 def test_ranks_in_any_order_are_read_without_a_difference(ranks: dict[bytes, int], words: list[bytes]) -> None:
     vocabulary, reader = from_ranks(ranks, ONE_PIECE), tiktoken_of(ranks)
@@ -56,7 +56,7 @@ def test_a_vocabulary_read_from_ranks_is_written_as_the_same_ranks(ranks: dict[b
     assert read_ranks(to_ranks(from_ranks(ranks, ONE_PIECE))) == ranks
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(merges=merge_lists(), whole_first=st.booleans())
 def test_ranks_are_written_only_where_no_piece_differs(merges: list[Merge], whole_first: bool) -> None:
     vocabulary = from_merges(merges, ONE_PIECE, whole_first=whole_first)
