@@ -113,7 +113,7 @@ def from_merges(
 
 
 def reach(vocabulary: Vocabulary) -> Reach:
-    """The merges that are ever applied, and the tokens that merging does not reach. 0.5 s for 200,000 tokens.
+    """The merges that are ever applied, and the tokens that merging does not reach. 0.9 s for 200,000 tokens.
 
     >>> double = from_merges([(b"a", b"a"), (b"aa", b"a"), (b"a", b"aa")], ())
     >>> reach(double).merges
