@@ -182,6 +182,8 @@ class Judge(Map):
     )
 
     inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio"})
+    shows_text: ClassVar[bool] = True
+    """Whether `dropped/` holds an excerpt of what the step drops."""
     verdict_only: ClassVar[frozenset[str]] = frozenset()
     """Parameters that change the verdict and no score: moving them scores nothing again."""
 

@@ -43,7 +43,8 @@ Columns = dict[str, pa.DataType]
 class Header:
     """An input before it is read. `columns` have their final names; `is_open`: there may be more of them.
 
-    `has_ids`: every file looked at has a column called `id`, and the recipe names no other.
+    `has_ids`: every file looked at has a column called `id`, JSON lines in every object looked at, and the recipe names
+    no other.
     """
 
     name: str
@@ -149,7 +150,7 @@ class _Found:
         damaged: list[str] = []
         for file in looked:
             try:
-                self._note(file, _columns(file, kind, options))
+                self._note(file, _file_schema(file, kind, options))
             except _DamagedError as error:
                 damaged.append(f"{file.path} ({error})")
         if damaged and not self.schemas:
@@ -158,9 +159,10 @@ class _Found:
         if kind == "jsonl" and self.names:
             _require(looked[0], self.names, options, f"no object in the first {HEAD_BYTES // 1_000} kB has")
 
-    def _note(self, file: InputFile, columns: Columns) -> None:
+    def _note(self, file: InputFile, schema: pa.Schema) -> None:
+        columns = {column.name: column.type for column in schema}
         self.names.update(columns)
-        self.has_ids &= "id" in columns
+        self.has_ids &= "id" in columns and (self.kind != "jsonl" or not schema.field("id").nullable)
         names = list(columns)
         if self.kind == "jsonl":
             final = {name: chosen for name in names if (chosen := final_name(name, self.options)) is not None}
@@ -193,12 +195,11 @@ def spread(files: Sequence[InputFile], count: int) -> list[InputFile]:
     return [files[round(index * step)] for index in range(count)]
 
 
-def _columns(file: InputFile, kind: str, options: ReadOptions) -> Columns:
+def _file_schema(file: InputFile, kind: str, options: ReadOptions) -> pa.Schema:
     """A file's columns under its own names."""
     if kind in _FIXED:
-        return {options.text: pa.string(), **_FIXED[kind]}
-    schema = _jsonl_head(file) if kind == "jsonl" else _stored_schema(file, kind)
-    return {column.name: column.type for column in schema}
+        return pa.schema({options.text: pa.string(), **_FIXED[kind]})
+    return _jsonl_head(file) if kind == "jsonl" else _stored_schema(file, kind)
 
 
 def _stored_schema(file: InputFile, kind: str) -> pa.Schema:
@@ -224,13 +225,17 @@ def _stored_schema(file: InputFile, kind: str) -> pa.Schema:
 
 
 def _jsonl_head(file: InputFile) -> pa.Schema:
-    """The keys of the first objects; a type is null where it is nested, null so far, or not always the same."""
+    """The keys of the first objects; a type is null where it is nested, null so far, or not always the same.
+
+    `id` is not nullable where every object has one.
+    """
     import orjson
 
     from pipeline.readers.jsonl import _refuse_document
     from pipeline.readers.streams import Line
 
     columns: Columns = {}
+    without_id = False
     for number, line in enumerate(_head_lines(file)):
         if number == 0:
             _refuse_document(Line(0, line, len(line)), file)
@@ -239,13 +244,15 @@ def _jsonl_head(file: InputFile) -> pa.Schema:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:  # A bad row: the run says where it is.
             continue
+        if isinstance(row, dict) and row.get("id") is None:
+            without_id = True
         for name, value in row.items() if isinstance(row, dict) else ():
             known, kind = columns.get(name, pa.null()), _JSON_TYPES.get(type(value), pa.null())
             try:
                 columns[name] = unify_types(known, kind)
             except TypeClashError:
                 columns[name] = pa.null()
-    return pa.schema(list(columns.items()))
+    return pa.schema([pa.field(name, kind, nullable=name != "id" or without_id) for name, kind in columns.items()])
 
 
 def _head_lines(file: InputFile) -> Iterable[bytes]:

@@ -110,7 +110,7 @@ class RepeatedId(Judge):
 
 
 class ExcludeIds(Judge):
-    """Leave out the documents whose ids a file lists, one a line. A document that goes leaves no trace further on."""
+    """Leave out the documents whose ids a file lists, one a line. `dropped/` names them, but shows nothing of them."""
 
     name: str = "exclude_ids"
     path: str
@@ -118,6 +118,7 @@ class ExcludeIds(Judge):
     max_drop_ratio: float = Field(default=1.0, gt=0, le=1)
 
     inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio", "path"})
+    shows_text: ClassVar[bool] = False
 
     @classmethod
     def from_file(cls, path: str) -> Self:

@@ -230,7 +230,7 @@ class _ShardRun:
         broken = Counter(
             {str(v["values"]): int(v["counts"]) for v in verdict[RULE].drop_null().value_counts().to_pylist()}
         )
-        trace = self._trace(place, verdict, rejected) if broken else None
+        trace = self._trace(place, operator, verdict, rejected) if broken else None
         if trace is not None:
             counts.examples = examples_of(trace)
         if operator.audit:
@@ -249,10 +249,10 @@ class _ShardRun:
         self.store.write(file, arrow_bytes(table))
         self._put(node, Layer(file, key), table, [VERDICT], result)
 
-    def _trace(self, place: int, verdict: pa.Table, rejected: pa.Array) -> pa.Table:
+    def _trace(self, place: int, operator: Judge, verdict: pa.Table, rejected: pa.Array) -> pa.Table:
         mine = self.frame.table(["id", "source", PATH, POSITION, "text"]).filter(rejected)
         rows = self.frame.rows[rejected.to_numpy(zero_copy_only=False)]
-        return trace_of(place, rows, mine, verdict.filter(rejected))
+        return trace_of(place, rows, mine, verdict.filter(rejected), shows_text=type(operator).shows_text)
 
     def _drop(self, rejected: pa.Array, counts: NodeCounts) -> None:
         gone = self.frame.table(["text"])["text"].filter(rejected)

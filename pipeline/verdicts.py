@@ -26,8 +26,13 @@ VERDICT_TYPES: Final = {
 }
 
 
-def trace_of(place: int, rows: NDArray[np.int32], dropped: pa.Table, verdict: pa.Table) -> pa.Table:
+def trace_of(
+    place: int, rows: NDArray[np.int32], dropped: pa.Table, verdict: pa.Table, *, shows_text: bool = True
+) -> pa.Table:
     """The stored trace of dropped rows. `place` is the node's in its stage: no step name is stored."""
+    excerpt = pc.utf8_slice_codeunits(dropped["text"], 0, EXCERPT_CHARS).cast(pa.string())
+    if not shows_text:
+        excerpt = pa.nulls(len(rows), pa.string())
     return pa.table(
         {
             ROW: pa.array(rows, pa.int32()),
@@ -35,7 +40,7 @@ def trace_of(place: int, rows: NDArray[np.int32], dropped: pa.Table, verdict: pa
             "id": dropped["id"].cast(pa.string()),
             "source": dropped["source"].cast(pa.string()),
             **{name: verdict[name] for name in VERDICT_TYPES},
-            "excerpt": pc.utf8_slice_codeunits(dropped["text"], 0, EXCERPT_CHARS).cast(pa.string()),
+            "excerpt": excerpt,
             PATH: dropped[PATH].cast(pa.string()),
             POSITION: dropped[POSITION],
         }

@@ -297,6 +297,7 @@ def test_excluded_ids_leave_no_trace_further_on(mill: Mill, toys: None) -> None:
     ran = mill.run(steps, inputs=entry(columns={"id": "id"}), exclude_ids=str(blocked))
     gone = {row["id"]: (row["step"], row["rule"]) for row in ran.dropped.to_pylist()}
     assert gone == {"d3": ("exclude_ids", "excluded_id"), "d7": ("exclude_ids", "excluded_id")}
+    assert ran.dropped["excerpt"].null_count == 2
     check_sums(ran)
     write(mill, "a.jsonl", b"".join(line(**row) for row in rows if row["id"] not in ("d3", "d7")))
     without = mill.run(steps, inputs=entry(columns={"id": "id"}), out="out2", work="work2")

@@ -236,3 +236,10 @@ def test_a_check_imports_nothing_heavy(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.splitlines()[-2:] == ["ok", "0 []"]
+
+
+def test_ids_are_taken_by_themselves_only_where_every_object_has_one(tmp_path: Path) -> None:
+    full = write_lines(tmp_path / "a.jsonl", {"text": "a", "id": "x"}, {"text": "b", "id": "y"})
+    assert read_header(Input.model_validate(entry(full))).has_ids
+    partly = write_lines(tmp_path / "b.jsonl", {"text": "a", "id": "x"}, {"text": "b"})
+    assert not read_header(Input.model_validate(entry(partly))).has_ids
