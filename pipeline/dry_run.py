@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pyarrow as pa
 
+from pipeline.check import look_at
 from pipeline.progress import MemoryWatch
 from pipeline.projection.assembly import assemble
 from pipeline.projection.footprint import Measured
@@ -22,6 +23,7 @@ from pipeline.projection.sampled_run import SampledRunner
 from pipeline.projection.sampling import draw_sample
 from pipeline.publish import publish
 from pipeline.storage import Store
+from pipeline.vault import Vault
 
 if TYPE_CHECKING:
     from pipeline.executors.base import Executor
@@ -38,6 +40,7 @@ def project(recipe: Recipe, executor: Executor, docs: int, *, quiet: bool = Fals
         RecipeError, DataError, RunError: what the whole run would raise too, but for gates: those become warnings.
     """
     begin = time.perf_counter()
+    recipe, _ = look_at(recipe)
     threads = pa.cpu_count(), pa.io_thread_count()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
@@ -60,7 +63,7 @@ def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool
     loaded = max(started_bytes, before - pa.total_allocated_bytes())
     fixed = Fixed(start_seconds, few.load, few.per_task, started_bytes, loaded)
     looks = {sampled.name: look_seconds(sampled.reading, root) for sampled in sample.inputs}
-    runner = SampledRunner(recipe, Store(str(root / "work")), sample, quiet=quiet)
+    runner = SampledRunner(recipe, Vault(str(root / "work")), sample, quiet=quiet)
     with MemoryWatch() as memory:
         runner.run()
         then = time.perf_counter()

@@ -21,6 +21,7 @@ from pipeline.progress import Progress
 from pipeline.publish import VERSIONS, published, run_id
 from pipeline.run import Runner
 from pipeline.storage import Store
+from pipeline.vault import Vault
 from pipeline.work import Work
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _Look(InspectTask):
 def explain(recipe: Recipe, work_dir: str, out: str = "") -> str:
     """The stages of a recipe as text."""
     recipe, headers = look_at(recipe)
-    store = Store(work_dir)
+    store = Vault(work_dir)
     work = _Found(store, LocalExecutor(1), Progress(None, recipe.name, quiet=True))
     runner = Runner(recipe, store, work.executor, work.progress)
     runner.work = work

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from operators.base import fingerprint
 from pipeline.readers.base import MEGABYTE, InputFile, Piece, ReadOptions
-from pipeline.storage import Store
+from pipeline.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ class InspectTask:
         name = self.name_of(files)
         result = {"files": [self._inspect(file) for file in files]}
         if name:
-            Store(self.root).write_json(name, result)
+            Vault(self.root).write_json(name, result)
         return result
 
     def _inspect(self, file: InputFile) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from operators.base import DataError, RecipeError, fingerprint
 from pipeline.corpus import HIDDEN, PATH, POSITION, View, logical_digest, parquet_bytes
 from pipeline.grouping import IngestItem
 from pipeline.readers.base import MEGABYTE, BadRow, Documents, ReadOptions, origin
-from pipeline.storage import Store, arrow_bytes
+from pipeline.storage import arrow_bytes
+from pipeline.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,7 +93,7 @@ class IngestTask:
         """Returns {"shards": [...], "bad": file, "num_bad": {rule: rows}, "rows_read": n}."""
         from pipeline.readers.pieces import read_many
 
-        store, key = Store(self.root), self.key(item)
+        store, key = Vault(self.root), self.key(item)
         writer = _ShardWriter(store, f"shards/{key[:2]}/{key[:32]}", self.spec, item.pieces[0][0].format)
         bad: list[pa.Table] = []
         rows_read = 0
@@ -110,14 +111,14 @@ class IngestTask:
             result["bad"] = f"dropped/{key[:2]}/{key}.arrow"
             result["num_bad"] = dict(sorted(Counter(table["rule"].to_pylist()).items()))
             store.write(result["bad"], arrow_bytes(table))
-        store.write_json(self.name_of(item), result)
+        store.write_json(self.name_of(item), {**result, "holds": store.written})
         return result
 
 
 class _ShardWriter:
     """Collects documents and commits a shard whenever the next one would not fit."""
 
-    def __init__(self, store: Store, prefix: str, spec: Spec, kind: str) -> None:
+    def __init__(self, store: Vault, prefix: str, spec: Spec, kind: str) -> None:
         self.store = store
         self.prefix = prefix
         self.spec = spec

@@ -22,6 +22,7 @@ from pipeline.ingest import origins
 from pipeline.plan import INGEST
 from pipeline.readers.base import MEGABYTE
 from pipeline.storage import Store, is_local, read_arrow
+from pipeline.vault import Vault
 
 if TYPE_CHECKING:
     from pipeline.run import Runner
@@ -86,7 +87,7 @@ class PublishTask:
 
     def __call__(self, part: Part) -> dict[str, Any]:
         """Returns {"name", "rows", "bytes", "sha256"} and, of the corpus, counts by source and language."""
-        store, out = Store(self.root), Store(self.out)
+        store, out = Vault(self.root), Store(self.out)
         facts: dict[str, Any] = {}
         match part:
             case CorpusPart():

@@ -15,7 +15,8 @@ from pipeline.corpus import parquet_bytes, read_parquet
 from pipeline.exchange import BUCKETS, State, key_buckets, read_buckets, write_state
 from pipeline.plan import Node
 from pipeline.shard_task import bound, context_of, result_name
-from pipeline.storage import Store, read_arrow
+from pipeline.storage import read_arrow
+from pipeline.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class MergeTask:
 
     def __call__(self, item: MergeItem) -> dict[str, Any]:
         """Merge, perhaps finish, commit; returns a State or StoredOutputs as JSON."""
-        store = Store(self.root)
+        store = Vault(self.root)
         fold = self.node.operator
         assert isinstance(fold, Fold)
         key = self.key(item)
@@ -69,11 +70,11 @@ class MergeTask:
             raise
         except Exception as error:
             raise RunError(f"step {self.node.step!r} failed while merging: {type(error).__name__}: {error}") from error
-        store.write_json(result_name(key), result)
+        store.write_json(result_name(key), {**result, "holds": store.written})
         return result
 
 
-def _load(store: Store, state: State, shard: int, item: MergeItem) -> pa.Table:
+def _load(store: Vault, state: State, shard: int, item: MergeItem) -> pa.Table:
     if state.file.endswith(".parquet"):
         table = read_parquet(store, state.file)
     elif (item.low, item.high) == (0, BUCKETS):
@@ -85,7 +86,7 @@ def _load(store: Store, state: State, shard: int, item: MergeItem) -> pa.Table:
     return table
 
 
-def _write_outputs(store: Store, name: str, outputs: Outputs, part: int) -> StoredOutputs:
+def _write_outputs(store: Vault, name: str, outputs: Outputs, part: int) -> StoredOutputs:
     """Commit what `finish` returned; the digest is over names and contents."""
     files: dict[str, str] = {}
     tables: dict[str, list[State]] = {}
@@ -152,7 +153,7 @@ class GatherTask:
 
     def __call__(self, item: GatherItem) -> dict[str, Any]:
         """Commit the slices; returns shard number (as text) -> State; shards without rows are left out."""
-        store = Store(self.root)
+        store = Vault(self.root)
         key = self.key(item)
         tables = [read_buckets(store, state, item.first, item.last) for state in self.states]
         table = pa.concat_tables(tables)
@@ -162,7 +163,7 @@ class GatherTask:
             mine = table.filter(pa.array(shard == number)).drop_columns([SHARD]).sort_by(ROW)
             name = f"slices/{key[:2]}/{key[:32]}/{number}.arrow"
             result[str(number)] = write_state(store, name, mine).to_json()
-        store.write_json(result_name(key), result)
+        store.write_json(result_name(key), {**result, "holds": store.written})
         return result
 
 
@@ -186,7 +187,7 @@ class TableTask:
 
     def __call__(self, item: State) -> dict[str, Any]:
         """Commit the state; returns it as JSON."""
-        store, key = Store(self.root), self.key(item)
+        store, key = Vault(self.root), self.key(item)
         fold = self.node.operator
         assert isinstance(fold, Fold)
         apply = bound(self.node, context_of(store, self.node, self.used))
@@ -200,5 +201,5 @@ class TableTask:
             ) from error
         bucket = key_buckets(partial, fold.key, self.node.step)
         result = write_state(store, f"states/{self.node.work[:16]}/{key[:32]}.arrow", partial, bucket).to_json()
-        store.write_json(result_name(key), result)
+        store.write_json(result_name(key), {**result, "holds": store.written})
         return result

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipeline.executors.base import Executor
     from pipeline.progress import Progress
     from pipeline.recipe import Recipe
-    from pipeline.storage import Store
+    from pipeline.vault import Vault
     from pipeline.work import StageRecord
 
 
@@ -50,7 +50,7 @@ class Corpus:
 class Runner:
     """One execution of a recipe. After `run`, `corpus`, `outputs`, `counts` and `inputs` hold what it came to."""
 
-    def __init__(self, recipe: Recipe, store: Store, executor: Executor, progress: Progress) -> None:
+    def __init__(self, recipe: Recipe, store: Vault, executor: Executor, progress: Progress) -> None:
         self.recipe = recipe
         self.work = Work(store, executor, progress)
         self.plan: Plan = Plan(recipe, ())
@@ -61,7 +61,7 @@ class Runner:
         self.corpora: dict[str, Corpus] = {}
 
     @property
-    def store(self) -> Store:
+    def store(self) -> Vault:
         """The work directory."""
         return self.work.store
 

@@ -14,6 +14,7 @@ from pipeline.publish import VERSIONS, make_current, publish, published, run_id,
 from pipeline.report.page import render
 from pipeline.run import Runner
 from pipeline.storage import Store, exclusive
+from pipeline.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +42,12 @@ def run_recipe(
     out, work_dir = places(recipe, out, work_dir)
     recipe, headers = look_at(recipe)
     describe(recipe, headers, out, work_dir)
-    work, target = Store(work_dir), Store(out)
+    work, target = Vault(work_dir), Store(out)
     begin = time.monotonic()
-    with exclusive(work), exclusive(Store(f"{out}/{VERSIONS}")), MemoryWatch() as memory:
+    with exclusive(Store(work_dir)), exclusive(Store(f"{out}/{VERSIONS}")), MemoryWatch() as memory:
         work.sweep()
         target.sweep()
-        progress = Progress(work, recipe.name, quiet=quiet)
+        progress = Progress(Store(work_dir), recipe.name, quiet=quiet)
         progress.note(out=target.base, state="running")
         try:
             runner = Runner(recipe, work, executor, progress)

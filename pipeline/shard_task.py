@@ -23,6 +23,7 @@ from pipeline.exchange import State, key_buckets, write_state
 from pipeline.ledger import NodeCounts, count_by_source, score_buckets
 from pipeline.plan import VERDICT, Node
 from pipeline.storage import Store, arrow_bytes, read_arrow
+from pipeline.vault import DamagedError, Vault
 from pipeline.verdicts import as_type, complete, culprit_of, examples_of, trace_of
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class _ShardRun:
     def __init__(self, task: ShardTask, item: ShardItem) -> None:
         self.task = task
         self.item = item
-        self.store = Store(task.root)
+        self.store = Vault(task.root)
         self.frame = Frame(self.store, item.view, task.schema)
         self.num_bytes = item.view.num_bytes
         self.dropped: list[pa.Table] = []
@@ -121,7 +122,7 @@ class _ShardRun:
     def commit(self) -> dict[str, Any]:
         """Write the selection, the dropped rows and the descriptor."""
         view = self.frame.view
-        if view.selection and view.selection != self.item.view.selection and not self.store.exists(view.selection):
+        if view.selection and view.selection != self.item.view.selection:
             self.store.write(view.selection, arrow_bytes(self.frame.row_table()))
         key = self.task.key(self.item)
         dropped = ""
@@ -134,7 +135,7 @@ class _ShardRun:
             "num_dropped": sum(table.num_rows for table in self.dropped),
             "selection": [view.selection, view.digest_of_selection, view.num_rows, view.num_bytes],
         }
-        self.store.write_json(result_name(key), result)
+        self.store.write_json(result_name(key), {**result, "holds": self.store.written})
         return result
 
     def _map(self, node: Node, operator: Map, counts: NodeCounts, result: dict[str, Any]) -> None:
@@ -144,7 +145,7 @@ class _ShardRun:
             return
         key = self._layer_key(node)
         file = f"layers/{node.work[:16]}/{key[:32]}.arrow"
-        have = read_arrow(self.store, file) if self.store.exists(file) else None
+        have = self._layer(file)
         missing = (
             self.frame.rows if have is None else np.setdiff1d(self.frame.rows, have[ROW].to_numpy(), assume_unique=True)
         )
@@ -158,6 +159,15 @@ class _ShardRun:
             self._note_rewrite(operator, mine, counts)
         self._put(node, Layer(file, key), mine, stored, result)
         self.frame.view = replace(self.frame.view, num_bytes=self.num_bytes)
+
+    def _layer(self, file: str) -> pa.Table | None:
+        """What was computed for this shard before; None where nothing was, or where it is damaged."""
+        try:
+            table = read_arrow(self.store, file)
+        except DamagedError:
+            return None
+        self.store.vouch(file)
+        return table
 
     def _put(self, node: Node, layer: Layer, mine: pa.Table, stored: list[str], result: dict[str, Any]) -> None:
         """Add a layer to the view and its columns to the frame, under their public names."""
@@ -269,13 +279,16 @@ class _ShardRun:
         needed = self.task.needed(node)
         key = fingerprint([node.work, self.frame.view.digest(list(needed.items())), self.task.inputs(node, self.item)])
         name = f"states/{node.work[:16]}/{key[:32]}"
-        if self.store.exists(f"{name}.json"):
-            return State(**self.store.read_json(f"{name}.json"))
+        found = self.store.find(f"{name}.json")
+        if found is not None:
+            self.store.vouch(f"{name}.arrow")
+            return State(**found)
         rows = self._rows_table(node).append_column(ROW, pa.array(self.frame.rows, pa.int32()))
         partial = self._call(node, self._bound(node), rows)
         counts.rows_computed = rows.num_rows
         state = write_state(self.store, f"{name}.arrow", partial, key_buckets(partial, operator.key, node.step))
-        self.store.write_json(f"{name}.json", state.to_json())
+        holds = {state.file: self.store.written[state.file]}
+        self.store.write_json(f"{name}.json", {**state.to_json(), "holds": holds})
         return state
 
     def _rows_table(self, node: Node) -> pa.Table:

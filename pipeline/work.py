@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.executors.base import Executor
     from pipeline.plan import Node
     from pipeline.progress import Progress
-    from pipeline.storage import Store
+    from pipeline.vault import Vault
 
 Item = TypeVar("Item", contravariant=True)
 Result = TypeVar("Result")
@@ -44,7 +44,7 @@ class StageRecord:
 class Work:
     """Where results lie, who computes them, who watches, and what was done so far."""
 
-    store: Store
+    store: Vault
     executor: Executor
     progress: Progress
     records: list[StageRecord] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Work:
         return [results[index] for index in range(len(items))]
 
     def _find(self, name: str) -> dict[str, Any] | None:
-        return self.store.read_json(name) if name and self.store.exists(name) else None
+        return self.store.find(name) if name else None
 
 
 def most(nodes: tuple[Node, ...]) -> Resources:

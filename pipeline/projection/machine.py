@@ -17,7 +17,7 @@ import operators.kernels
 from operators.base import RunError
 from pipeline.grouping import InspectTask
 from pipeline.projection.sampled_run import SampledRunner
-from pipeline.storage import Store
+from pipeline.vault import Vault
 
 if TYPE_CHECKING:
     from pipeline.projection.reading import Reading
@@ -150,7 +150,7 @@ def warm_up(recipe: Recipe, sample: Sample, root: Path) -> WarmUp:
     seconds = []
     compiled = _compiled_kernels()
     for attempt in ("cold", "warm"):
-        runner = SampledRunner(recipe, Store(str(root / attempt)), sample, quiet=True, limit=FEW)
+        runner = SampledRunner(recipe, Vault(str(root / attempt)), sample, quiet=True, limit=FEW)
         begin = time.perf_counter()
         with suppress(RunError):  # An operator may refuse so few; the run on the sample says what is really wrong.
             runner.run()

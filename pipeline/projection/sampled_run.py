@@ -25,7 +25,8 @@ from pipeline.plan import ShardStage, make_plan
 from pipeline.progress import Progress
 from pipeline.projection.reading import Block
 from pipeline.run import Runner, _corpus
-from pipeline.storage import Store, read_arrow
+from pipeline.storage import read_arrow
+from pipeline.vault import Vault
 from pipeline.work import Work
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Trace:
 class TracedWork(Work):
     """Runs tasks in this process and notes what each set of them did."""
 
-    def __init__(self, store: Store, recipe: str, *, quiet: bool) -> None:
+    def __init__(self, store: Vault, recipe: str, *, quiet: bool) -> None:
         super().__init__(store, LocalExecutor(1), Progress(None, recipe, quiet=quiet))
         self.traces: list[Trace] = []
 
@@ -81,7 +82,7 @@ class TracedWork(Work):
 class SampledRunner(Runner):
     """Runs the plan on a sample; with `limit`, on so many documents of each half of it."""
 
-    def __init__(self, recipe: Recipe, store: Store, sample: Sample, *, quiet: bool, limit: int | None = None) -> None:
+    def __init__(self, recipe: Recipe, store: Vault, sample: Sample, *, quiet: bool, limit: int | None = None) -> None:
         self.traced = TracedWork(store, recipe.name, quiet=quiet)
         super().__init__(observed(recipe), store, self.traced.executor, self.traced.progress)
         self.work = self.traced
