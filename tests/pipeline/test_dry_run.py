@@ -335,6 +335,20 @@ def test_repeated_ids_are_counted_exactly_where_all_is_read(mill: Mill) -> None:
     assert projection.totals.rows_kept == 90
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_column_of_ids_names_the_documents_as_in_the_run(mill: Mill, form: str) -> None:
+    rows = [{"id": f"n{place % 90}", "text": text} for place, text in enumerate(texts_of(100))]
+    path = mill.jsonl("ids", rows)
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path.with_suffix(".parquet"))
+        path.unlink()
+    recipe = mill.recipe([FILTER], inputs=[{"name": "docs", "path": f"{{home}}/in/*.{form}"}])
+    projection = dry(recipe, docs=1000)
+    ran = mill.run([FILTER], inputs=[{"name": "docs", "path": f"{{home}}/in/*.{form}"}])
+    assert projection.totals.rows_quarantined == ran.summary["rows"]["quarantined"] == 10
+    assert projection.totals.rows_kept == ran.summary["rows"]["kept"]
+
+
 @pytest.mark.usefixtures("toys")
 def test_an_operator_of_somebody_else_is_projected_but_not_called_sure(corpus: Mill) -> None:
     steps: list[Json] = [
