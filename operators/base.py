@@ -17,9 +17,12 @@ the step's name (`quality_score`) when it publishes them, so that renaming a ste
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -144,6 +147,7 @@ class Operator(BaseModel):
             "revision": type(self).revision,
             "parameters": parameters,
             "models": dict(self.models()),
+            **_stranger(type(self)),
         }
 
 
@@ -261,6 +265,21 @@ class Composite(Operator):
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         """The stages in order. A judging stage carries the composite's `audit` and `max_drop_ratio`."""
         raise NotImplementedError
+
+
+@cache
+def _stranger(operator: type[Operator]) -> dict[str, str]:
+    """The digest of the file that defines an operator from outside `operators` and `pipeline`: an edit is noticed.
+
+    What that file imports is not looked at: there `revision` must go up. Our own operators rely on `revision` alone.
+    """
+    if operator.__module__.partition(".")[0] in ("operators", "pipeline"):
+        return {}
+    try:
+        source = Path(inspect.getfile(operator)).read_bytes()
+    except (TypeError, OSError):  # Defined in an interactive session.
+        return {}
+    return {"source": hashlib.sha256(source).hexdigest()}
 
 
 def first_failure(rows: pa.Table, rules: tuple[Rule, ...]) -> pa.Table:

@@ -49,16 +49,16 @@ class StoredOutputs:
             content["partitioned"],
         )
 
-    def published(self) -> list[tuple[str, str]]:
-        """(stored file, public name) of everything that is published: names that begin with "_" are not."""
-        found = [(file, name) for name, file in sorted(self.files.items()) if not name.startswith("_")]
+    def published(self) -> list[tuple[str, str, int]]:
+        """(stored file, public name, rows) of everything that is published: names that begin with "_" are not."""
+        found = [(file, name, 0) for name, file in sorted(self.files.items()) if not name.startswith("_")]
         for name, parts in sorted(self.tables.items()):
             if name.startswith("_"):
                 continue
             if self.partitioned:
-                found.extend((part.file, f"{name}/part-{index:05d}.parquet") for index, part in enumerate(parts))
+                found.extend((part.file, f"{name}/part-{i:05d}.parquet", part.rows) for i, part in enumerate(parts))
             else:
-                found.append((parts[0].file, f"{name}.parquet"))
+                found.append((parts[0].file, f"{name}.parquet", parts[0].rows))
         return found
 
 

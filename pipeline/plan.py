@@ -145,6 +145,7 @@ def make_plan(recipe: Recipe, schema: Mapping[str, pa.DataType] | None = None, *
         parts = operator.stages() if isinstance(operator, Composite) else (operator,)
         for part in parts:
             _place(recipe, operator, part, nodes, stages)
+        _check_types(operator, columns)
         _check_columns(operator, parts, columns, open_schema=open_schema)
     return Plan(recipe, tuple(stages), nodes)
 
@@ -153,7 +154,8 @@ def _ingest_steps(recipe: Recipe) -> Iterable[Operator]:
     from pipeline.identities import ExcludeIds, UniqueIds
 
     if any(i.columns.id and i.role == "corpus" for i in recipe.inputs):
-        yield UniqueIds(name=INGEST)
+        formats = tuple((i.name, i.format, i.documents) for i in recipe.inputs if i.role == "corpus")
+        yield UniqueIds(name=INGEST, formats=formats)
     if recipe.exclude_ids:
         yield ExcludeIds.from_file(recipe.exclude_ids)
 
@@ -169,6 +171,7 @@ def _place(
         return
     if not isinstance(part, Map | Fold):
         raise RecipeError(f"step {step.label!r}: {type(part).__name__} is neither a Map, a Fold nor a Composite")
+    _refuse_unfinished(step, part)
     source = part.source() if isinstance(part, Fold) else ""
     if isinstance(part, Fold) and source.startswith("stage:"):
         stages.append(_table_stage(recipe, step, part, nodes))
@@ -186,6 +189,22 @@ def _place(
         stages[-1] = ShardStage((*last.nodes, node))
     else:
         stages.append(ShardStage((node,)))
+
+
+def _refuse_unfinished(step: Operator, part: Map | Fold) -> None:
+    """Refuse a class that lacks the function its form lives by: it would fail late, or do nothing."""
+    match part:
+        case Fold():
+            lacks = "bind" if type(part).bind is Fold.bind else "finish" if type(part).finish is Fold.finish else ""
+        case Judge():
+            computes = bool(part.adds() or type(part).rewrites)
+            judges = type(part).judge is not Judge.judge or bool(part.rules())
+            lacks = "bind" if computes and type(part).bind is Map.bind else "" if judges else "rules or judge"
+        case Map():
+            computes = bool(part.adds() or type(part).rewrites)
+            lacks = "bind" if type(part).bind is Map.bind else "" if computes else "adds"
+    if lacks:
+        raise RecipeError(f"step {step.label!r}: {type(part).__name__} defines no {lacks}; see docs/writing-operators.md")
 
 
 def _table_stage(
@@ -236,6 +255,17 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
     )
     nodes[name] = node
     return node
+
+
+def _check_types(step: Operator, columns: Mapping[str, pa.DataType]) -> None:
+    """Ask a step that has a say on types which `needs` cannot express: its method `refuse`."""
+    refuse = getattr(step, "refuse", None)
+    if refuse is None:
+        return
+    try:
+        refuse(dict(columns))
+    except RecipeError as error:
+        raise RecipeError(f"step {step.label!r}: {error}") from error
 
 
 def _check_columns(

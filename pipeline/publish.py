@@ -70,6 +70,7 @@ class Copy:
 
     name: str
     file: str
+    rows: int
 
 
 Part = CorpusPart | DroppedPart | Copy
@@ -101,7 +102,7 @@ class PublishTask:
                 )
                 content, rows = parquet_bytes(table), table.num_rows
             case Copy():
-                content, rows = store.read(part.file), 0
+                content, rows = store.read(part.file), part.rows
         out.write(f"{self.version}/{part.name}", content)
         return {
             "name": part.name,
@@ -151,8 +152,8 @@ def artifact_parts(runner: Runner) -> dict[str, list[Copy]]:
     found: dict[str, list[Copy]] = {}
     for name, outputs in runner.outputs.items():
         step = runner.plan.nodes[name].step
-        for file, public in outputs.published():
-            found.setdefault(step, []).append(Copy(f"artifacts/{step}/{public}", file))
+        for file, public, rows in outputs.published():
+            found.setdefault(step, []).append(Copy(f"artifacts/{step}/{public}", file, rows))
     return {step: sorted(parts, key=lambda part: part.name) for step, parts in sorted(found.items())}
 
 

@@ -68,7 +68,7 @@ class MergeTask:
                 result = _write_outputs(store, name, outputs, item.part).to_json()
         except (RunError, RecipeError, MemoryError, OSError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RunError(f"step {self.node.step!r} failed while merging: {type(error).__name__}: {error}") from error
         store.write_json(result_name(key), {**result, "holds": store.written})
         return result
@@ -195,7 +195,7 @@ class TableTask:
             partial = apply(read_parquet(store, item.file))
         except (RunError, RecipeError, MemoryError, OSError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RunError(
                 f"step {self.node.step!r} failed on the table of an earlier stage: {type(error).__name__}: {error}"
             ) from error

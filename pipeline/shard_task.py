@@ -186,6 +186,8 @@ class _ShardRun:
             table = table.filter(pa.array(np.isin(self.frame.rows, rows, assume_unique=True)))
         added = self._call(node, self._bound(node), table)
         kinds = {**operator.adds(), **{name: pa.large_string() for name in type(operator).rewrites}}
+        if not isinstance(added, pa.Table):
+            raise RunError(f"step {node.step!r} returned {added!r:.80} for {self.item.label}, but a table was expected")
         if added.num_rows != len(rows) or set(added.column_names) != set(stored):
             raise RunError(
                 f"step {node.step!r} returned {added.num_rows} rows with {added.column_names} for {self.item.label}, "
@@ -324,7 +326,7 @@ class _ShardRun:
             return function(table)
         except (RunError, RecipeError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             culprit = culprit_of(function, table)
             where = f"document {culprit!r} of {self.item.label}" if culprit is not None else self.item.label
             raise RunError(f"step {node.step!r} failed on {where}: {type(error).__name__}: {error}") from error
@@ -336,7 +338,7 @@ def bound(node: Node, context: Context) -> BatchFn:
         return node.operator.bind(context)
     except (RunError, RecipeError, MemoryError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RunError(f"step {node.step!r} cannot be prepared: {type(error).__name__}: {error}") from error
 
 

@@ -92,6 +92,6 @@ def culprit_of(function: BatchFn, table: pa.Table) -> str | None:
 def _fails(function: BatchFn, table: pa.Table) -> bool:
     try:
         function(table)
-    except Exception:  # Whatever an operator raises: the question is only whether it does.
+    except (Exception, SystemExit):  # Whatever an operator raises: the question is only whether it does.
         return True
     return False

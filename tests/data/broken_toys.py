@@ -40,6 +40,10 @@ class Broken(Map):
                     case "raise":
                         msg = f"cannot digest {self.at}"
                         raise ValueError(msg)
+                    case "exit":
+                        raise SystemExit(0)
+                    case "nothing":
+                        return None  # type: ignore[return-value]
                     case "rows":
                         return pa.table({"score": scores.slice(1)})
                     case "columns":

@@ -5,8 +5,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from operators.base import RecipeError
+from operators.base import BatchFn, Columns, Context, Fold, Judge, Map, Operator, RecipeError
 from pipeline.plan import Plan, RepeatStage, ShardStage, TableStage, fits, make_plan
+from pipeline.recipe import Input, Output, Recipe
 from tests.pipeline.engine import Json, Mill
 
 pytestmark = pytest.mark.usefixtures("toys")
@@ -155,3 +156,29 @@ def test_a_step_s_fingerprint_holds_what_runs_before_it(mill: Mill) -> None:
 )
 def test_types_fit_where_nothing_is_lost(have: pa.DataType, want: pa.DataType, fitting: bool) -> None:
     assert fits(have, want) == fitting
+
+
+def _unfinished() -> list[tuple[Operator, str]]:
+    class NoBind(Map):
+        def adds(self) -> Columns:
+            return {"x": pa.int64()}
+
+    class NothingAdded(Map):
+        def bind(self, context: Context) -> BatchFn:
+            return lambda rows: rows.select([])
+
+    class NoRules(Judge):
+        pass
+
+    class NoFinish(Fold):
+        def bind(self, context: Context) -> BatchFn:
+            return lambda rows: rows
+
+    return [(NoBind(), "bind"), (NothingAdded(), "adds"), (NoRules(), "rules or judge"), (NoFinish(), "finish")]
+
+
+@pytest.mark.parametrize(("step", "lacks"), _unfinished(), ids=lambda value: str(value)[:20])
+def test_an_operator_that_lacks_its_function_is_refused_before_any_data(step: Operator, lacks: str) -> None:
+    recipe = Recipe(name="r", inputs=(Input(name="i", path="x.jsonl"),), steps=(step,), outputs=Output(path="out"))
+    with pytest.raises(RecipeError, match=f"defines no {lacks}"):
+        make_plan(recipe)

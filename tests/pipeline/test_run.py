@@ -228,6 +228,11 @@ def test_a_raising_operator_ends_the_command_with_1_and_one_line(
             {"kind": "broken_toys:Broken", "how": "rows"},
             r"step 'toy' returned 2 rows with \['score'\] for shard 2 \(from b.jsonl\), but 3 rows",
         ),
+        (
+            {"kind": "broken_toys:Broken", "how": "exit"},
+            r"step 'toy' failed on document '\w+' of shard .*SystemExit: 0",
+        ),
+        ({"kind": "broken_toys:Broken", "how": "nothing"}, r"step 'toy' returned None for shard .*, but a table"),
         ({"kind": "broken_toys:Broken", "how": "columns"}, r"step 'toy' returned 3 rows with \['score', 'extra'\]"),
         (
             {"kind": "broken_toys:Broken", "how": "type"},
