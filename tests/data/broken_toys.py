@@ -43,7 +43,7 @@ class Broken(Map):
                     case "exit":
                         raise SystemExit(0)
                     case "nothing":
-                        return None  # type: ignore[return-value]
+                        return None
                     case "rows":
                         return pa.table({"score": scores.slice(1)})
                     case "columns":
