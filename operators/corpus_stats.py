@@ -18,6 +18,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.hashing import refuse_formless
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,10 @@ class CorpusStats(Fold):
     def needs(self) -> Columns:
         weight = {self.repeat: pa.int32()} if self.repeat else {}
         return {**TEXT, **dict.fromkeys(self.by, pa.null()), **weight}
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where the values of a column of `by` cannot be written into `stats.json`."""
+        refuse_formless(columns, self.by)
 
     @override
     def bind(self, context: Context) -> BatchFn:

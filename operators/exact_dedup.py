@@ -30,7 +30,7 @@ from operators.base import (
     Outputs,
     Repeat,
 )
-from operators.hashing import Normalisation, content_digests
+from operators.hashing import Normalisation, content_digests, refuse_formless
 from operators.survivors import best_first, candidate_needs, candidates, repeated
 
 
@@ -61,6 +61,10 @@ class ExactDedup(Composite):
     @override
     def needs(self) -> Columns:
         return _needs(self.column, self.priority)
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where the column's content cannot be compared."""
+        refuse_formless(columns, [self.column], allow_binary=self.normalise == "none")
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

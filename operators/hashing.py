@@ -11,7 +11,7 @@ Three hashes, each for one purpose, fixed for good (another hash is another `rev
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Literal
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from operators.base import RecipeError
+from operators.base import Columns, RecipeError
 
 Words = npt.NDArray[np.uint64]
 Normalisation = Literal["none", "whitespace_case"]
@@ -109,6 +109,46 @@ def as_labels(column: pa.ChunkedArray) -> pa.Array:
     return _joined(_as_string(column).cast(pa.string()))
 
 
+def refuse_formless(columns: Columns, names: Iterable[str], *, allow_binary: bool = False) -> None:
+    """RecipeError for a column whose values have no text: nested ones, and bytes where they would have to be text.
+
+    >>> refuse_formless({"meta": pa.list_(pa.int8())}, ["meta"])
+    Traceback (most recent call last):
+        ...
+    operators.base.RecipeError: the column 'meta' is list<item: int8>, which has no text form; expected strings, \
+numbers, booleans or dates: name another
+    """
+    for name in names:
+        kind = columns.get(name, pa.null())
+        if not has_text(kind) and not (allow_binary and _is_bytes(kind)):
+            raise RecipeError(f"the column {name!r} is {_formless(kind)}")
+
+
+def has_text(kind: pa.DataType) -> bool:
+    """Whether values of that type can be compared and shown as text.
+
+    >>> [has_text(kind) for kind in (pa.int8(), pa.date32(), pa.null(), pa.binary(), pa.struct([]))]
+    [True, True, True, False, False]
+    """
+    if _is_bytes(kind):
+        return False
+    try:
+        pc.cast(pa.nulls(0, kind), pa.large_string())
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    types = pa.types
+    tests = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+    return any(test(kind) for test in tests)
+
+
+def _formless(kind: pa.DataType) -> str:
+    return f"{kind}, which has no text form; expected strings, numbers, booleans or dates: name another"
+
+
 def _subseed(seed: int, purpose: str) -> int:
     import xxhash
 
@@ -125,10 +165,8 @@ def _as_binary(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _as_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        msg = f"a column of type {kind} has no text form; expected strings, numbers, booleans or dates: name another"
-        raise RecipeError(msg)
+    if not has_text(column.type):
+        raise RecipeError(f"the column is {_formless(column.type)}")
     return pc.cast(column, pa.large_string())
 
 

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators.base import RULE, TEXT, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Outputs, Repeat
-from operators.hashing import Words, as_labels, row_hashes
+from operators.hashing import Words, as_labels, refuse_formless, row_hashes
 
 BUCKETS: Final = 1 << 16
 LOW_BITS: Final = np.uint64(48)
@@ -65,6 +65,10 @@ class Sample(Composite):
     @override
     def needs(self) -> Columns:
         return {} if self.fraction is not None else _needs(self.by)
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where the values of `by` have no text to group by."""
+        refuse_formless(columns, [self.by] if self.by and self.fraction is None else [])
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from operators.base import DataError, RecipeError
 from pipeline.readers.base import MEGABYTE, InputFile, ReadOptions
-from pipeline.readers.columns import final_name, plain_type, plan_columns
+from pipeline.readers.columns import final_name, plain_type, plan_columns, wrong_id
 from pipeline.readers.formats import infer_format
 from pipeline.readers.schema import TypeClashError, unify, unify_types
 from pipeline.readers.storage import is_local
@@ -225,7 +225,7 @@ def _stored_schema(file: InputFile, kind: str) -> pa.Schema:
 
 
 def _jsonl_head(file: InputFile) -> pa.Schema:
-    """The keys of the first objects; a type is null where it is nested, null so far, or not always the same.
+    """The keys of the first objects; a type is null where it is null so far, not always the same, or of no one type.
 
     `id` is not nullable where every object has one.
     """
@@ -247,12 +247,21 @@ def _jsonl_head(file: InputFile) -> pa.Schema:
         if isinstance(row, dict) and row.get("id") is None:
             without_id = True
         for name, value in row.items() if isinstance(row, dict) else ():
-            known, kind = columns.get(name, pa.null()), _JSON_TYPES.get(type(value), pa.null())
             try:
-                columns[name] = unify_types(known, kind)
+                columns[name] = unify_types(columns.get(name, pa.null()), _json_type(value))
             except TypeClashError:
                 columns[name] = pa.null()
     return pa.schema([pa.field(name, kind, nullable=name != "id" or without_id) for name, kind in columns.items()])
+
+
+def _json_type(value: object) -> pa.DataType:
+    """Nested types too: a step that cannot read them is refused before the files are read."""
+    if not isinstance(value, dict | list):
+        return _JSON_TYPES.get(type(value), pa.null())
+    try:
+        return plain_type(pa.infer_type([value]))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # If it is wrong, the run says where.
+        return pa.null()
 
 
 def _head_lines(file: InputFile) -> Iterable[bytes]:
@@ -274,7 +283,7 @@ def _refuse_type(file: InputFile, name: str, new: str, kind: pa.DataType) -> Non
             f"{file.path}: the text column {name!r} is {kind}; expected strings; choose another with `columns.text`"
         )
     if new == "id" and not (is_text or pa.types.is_integer(kind)):
-        raise DataError(f"{file.path}: the id column {name!r} is {kind}; expected strings or integers")
+        raise DataError(f"{file.path}: {wrong_id(name, kind)}")
 
 
 def _refuse_labels(entry: Input, columns: Columns) -> None:

@@ -30,13 +30,20 @@ from operators.base import (
     Repeat,
 )
 from pipeline.corpus import PATH, POSITION
+from pipeline.readers.base import Documents, origin
+from pipeline.readers.formats import format_by_name
 
 DUPLICATE_ID = "duplicate_id"
 EXCLUDED_ID = "excluded_id"
 
 
 class UniqueIds(Composite):
-    """Quarantine every row whose id an earlier row has, by path and position. Runs where inputs map ids."""
+    """Quarantine every row whose id an earlier row has, by path and position. Runs where inputs map ids.
+
+    `formats` has each corpus input's name, format and `documents`: they decide how a place in a file is written.
+    """
+
+    formats: tuple[tuple[str, str, Documents], ...]
 
     @override
     def needs(self) -> Columns:
@@ -44,11 +51,13 @@ class UniqueIds(Composite):
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        return RowsById(name="ids"), RepeatedId(name="verdict", max_drop_ratio=1.0)
+        return RowsById(name="ids", formats=self.formats), RepeatedId(name="verdict", max_drop_ratio=1.0)
 
 
 class RowsById(Fold):
     """Rows by id, to `_rows`: for each later row with an id, where the first one is."""
+
+    formats: tuple[tuple[str, str, Documents], ...]
 
     key: ClassVar[str] = "id"
     partitioned: ClassVar[bool] = True
@@ -66,18 +75,25 @@ class RowsById(Fold):
         order = state.sort_by([("id", "ascending"), (PATH, "ascending"), (POSITION, "ascending")]).combine_chunks()
         ids = order["id"].combine_chunks()
         if len(ids) < 2:
-            return {ROWS: _firsts(order.slice(0, 0), order.slice(0, 0))}
+            return {ROWS: self._firsts(order.slice(0, 0), order.slice(0, 0))}
         again = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1))
         numbers = pa.array(range(len(ids)), pa.int64())
         starts = pc.if_else(pa.concat_arrays([pa.array([False]), again]), pa.scalar(None, pa.int64()), numbers)
         first = order.take(pc.fill_null_forward(starts))
         later = pa.concat_arrays([pa.array([False]), again])
-        return {ROWS: _firsts(order.filter(later), first.filter(later))}
+        return {ROWS: self._firsts(order.filter(later), first.filter(later))}
 
+    def _firsts(self, later: pa.Table, first: pa.Table) -> pa.Table:
+        rows = zip(first["id"].to_pylist(), first[PATH].to_pylist(), first[POSITION].to_pylist(), strict=True)
+        places = [self._origin(row_id, path, position) for row_id, path, position in rows]
+        return pa.table({SHARD: later[SHARD], ROW: later[ROW], "first": pa.array(places, pa.string())})
 
-def _firsts(later: pa.Table, first: pa.Table) -> pa.Table:
-    place = pc.binary_join_element_wise(first[PATH], first[POSITION].cast(pa.string()), " position ")
-    return pa.table({SHARD: later[SHARD], ROW: later[ROW], "first": place})
+    def _origin(self, row_id: str, path: str, position: int) -> str:
+        """Where there are several inputs, an id begins with the name of its own."""
+        inputs = {name: (kind, documents) for name, kind, documents in self.formats}
+        name = row_id.partition("/")[0] if len(inputs) > 1 else next(iter(inputs))
+        kind, documents = inputs[name]
+        return origin(path, format_by_name(path) if kind == "auto" else kind, position, documents)
 
 
 class RepeatedId(Judge):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import pyarrow as pa
 
 from operators.base import ROWS, DataError, Fold, Judge, RunError
+from pipeline.check import count_of
 from pipeline.corpus import HIDDEN
 from pipeline.exchange import State, state_schema
 from pipeline.folding import gather_rows, reduce_fold
@@ -95,13 +96,10 @@ class Runner:
             elif record.shards:
                 self.corpora[entry.name] = _corpus(record.shards, entry.name)
             else:
-                raise DataError(
-                    f"the reference input {entry.name!r} holds no document: {record.files} files, "
-                    f"{record.rows_read} rows, bad {dict(record.quarantined)}"
-                )
+                raise DataError(f"the reference input {entry.name!r} holds no document: {_found(record)}")
         if not shards:
-            found = [f"{r.name}: {r.files} files, {r.rows_read} rows, bad {dict(r.quarantined)}" for r in self.inputs]
-            raise DataError(f"the inputs hold no document: {'; '.join(found)}")
+            found = "; ".join(f"{record.name}: {_found(record)}" for record in self.inputs)
+            raise DataError(f"the inputs hold no document: {found}")
         corpus = _corpus(shards, "")
         self.plan = make_plan(self.recipe, {c.name: c.type for c in corpus.schema if c.name not in HIDDEN})
         for name, (kind, _) in self.plan.added().items():
@@ -247,6 +245,13 @@ def _computed_nothing(result: dict[str, Any]) -> None:
     """`rows_computed` is of this run: what an earlier run computed counts as found."""
     for node in result["nodes"]:
         node["counts"]["rows_computed"] = 0
+
+
+def _found(record: InputRecord) -> str:
+    """What an input without a good row held, for people."""
+    bad = ", ".join(f"{count:,} {rule}" for rule, count in sorted(record.quarantined.items()))
+    found = f"{count_of(record.files, 'file')}, {count_of(record.rows_read, 'row')}"
+    return f"{found}, all of them bad: {bad}" if bad else found
 
 
 def _corpus(shards: list[dict[str, Any]], name: str) -> Corpus:

@@ -136,13 +136,14 @@ def excerpt(content: str | bytes) -> str:
     return content[:EXCERPT_CHARS]
 
 
-def megabytes(size: int) -> str:
-    """A size for an error message.
+def too_large(size: int, options: ReadOptions) -> str:
+    """Why a document of so many bytes is refused: both numbers in full, as they may differ by a byte.
 
-    >>> megabytes(52_300_000)
-    '52.3 MB'
+    >>> too_large(52_300_000, ReadOptions(max_document_mb=50))
+    '52,300,000 bytes, more than the 50,000,000 that `max_document_mb: 50` allows'
     """
-    return f"{size / MEGABYTE:.1f} MB"
+    limit = f"the {options.max_bytes:,} that `max_document_mb: {options.max_document_mb:g}` allows"
+    return f"{size:,} bytes, more than {limit}"
 
 
 def only_bad(bad: Iterable[BadRow]) -> Batch:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from operators.base import DataError
-from pipeline.readers.base import BadRow, Batch, InputFile, ReadOptions, excerpt, megabytes
+from pipeline.readers.base import BadRow, Batch, InputFile, ReadOptions, excerpt, too_large
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +98,7 @@ def to_batch(rows: Rows, file: InputFile, options: ReadOptions, where: Where) ->
     text = _as_binary(columns["text"], file, options)
     if options.id:
         columns["id"] = _ids(columns["id"], file, options)
-    _refuse_text(text, options.max_bytes, refuse)
+    _refuse_text(text, options, refuse)
     for name in columns:
         if name != "text":
             _refuse_invalid(name, columns[name], text, refuse)
@@ -171,7 +171,7 @@ def _as_binary(text: pa.Array, file: InputFile, options: ReadOptions) -> pa.Arra
     return text.cast(pa.large_binary()) if not types.is_null(text.type) else pa.nulls(len(text), pa.large_binary())
 
 
-def _refuse_text(text: pa.Array, max_bytes: int, refuse: Refuse) -> None:
+def _refuse_text(text: pa.Array, options: ReadOptions, refuse: Refuse) -> None:
     """Null, too large, not UTF-8, or without a character that is no white space (as Unicode has it).
 
     A row's first reason stays, so those already refused may count as blank below.
@@ -179,8 +179,8 @@ def _refuse_text(text: pa.Array, max_bytes: int, refuse: Refuse) -> None:
     for index in _where(text.is_null()):
         refuse(index, "null_text", "")
     sizes = pc.fill_null(pc.binary_length(text), 0)
-    for index in _where(pc.greater(sizes, max_bytes)):
-        detail = f"{megabytes(sizes[index].as_py())}, more than max_document_mb"
+    for index in _where(pc.greater(sizes, options.max_bytes)):
+        detail = too_large(sizes[index].as_py(), options)
         refuse(index, "too_large", text[index].as_buffer().slice(0, _HEAD).to_pybytes(), detail)
     strings = text.view(pa.large_string())
     invalid = _invalid_rows(strings)
@@ -232,8 +232,21 @@ def _ids(ids: pa.Array, file: InputFile, options: ReadOptions) -> pa.Array:
         return ids.view(pa.string())
     if types.is_string(kind) or types.is_integer(kind) or types.is_null(kind):
         return ids.cast(pa.string())
-    message = f"{file.path}: the id column {options.id!r} is {kind}; expected strings or integers"
-    raise DataError(message)
+    raise DataError(f"{file.path}: {wrong_id(options.id, kind)}")
+
+
+def wrong_id(name: str, kind: pa.DataType) -> str:
+    """What is wrong with an id column of that type, and what to do.
+
+    >>> wrong_id("url", pa.bool_())
+    "the id column 'url' is bool; expected strings or integers: name another with `columns: {id: NAME}`"
+    """
+    advice = "name another with `columns: {id: NAME}`"
+    if name == "id":
+        advice = "make it a plain column with `columns: {rename: {id: other_id}}`; if another has ids, add `id: NAME`"
+    if types.is_floating(kind):
+        advice += " (integers become floats where some are null, or beyond 64 bits)"
+    return f"the id column {name!r} is {kind}; expected strings or integers: {advice}"
 
 
 def _refuse_ids(ids: pa.Array, text: pa.Array, refuse: Refuse) -> None:

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -140,11 +141,16 @@ def _expand(entry: str, wanted: str | None) -> list[_Found]:
         raise DataError(message) from error
     names = _chosen(entry, list(listing), wanted) if is_directory else list(listing)
     if not names:
-        message = f"{entry}: no such file, or no file matches; check the path (globs do not match hidden files)"
-        raise DataError(message)
+        raise DataError(f"{entry}: {_nothing_there(system, entry, path)}")
     root = _root(entry)
     skip = len(_storage_root(system, entry, root).rstrip("/")) + 1
     return [_Found(_url(name, entry), posixpath.join(root, name[skip:].rstrip("/")), listing[name]) for name in names]
+
+
+def _nothing_there(system: AbstractFileSystem, entry: str, path: str) -> str:
+    if _WILDCARDS.search(path) and system.exists(path):
+        return f"no file matches, but one has this very name: *, ? and [ are wildcards in a path; write {escape(entry)}"
+    return "no such file, or no file matches; check the path (globs do not match hidden files)"
 
 
 def _storage_root(system: AbstractFileSystem, entry: str, root: str) -> str:

@@ -1,7 +1,8 @@
 """Lines of JSON objects, plain or compressed -> batches.
 
 Dates stay strings; objects and arrays stay nested; an empty object counts as null (Arrow files cannot store a struct
-without fields); an integer beyond 64 bits is read as a double; NaN and infinities are no JSON.
+without fields); an integer beyond 64 bits is refused, as a number column would round it; NaN and infinities
+are no JSON.
 """
 
 from __future__ import annotations
@@ -25,16 +26,26 @@ from pipeline.readers.base import (
     Piece,
     ReadOptions,
     excerpt,
-    megabytes,
     only_bad,
     origin,
+    too_large,
 )
 from pipeline.readers.columns import Rows, final_name, to_batch
+from pipeline.readers.json_numbers import (
+    column_of,
+    integer_beyond_64_bits,
+    kind_of,
+    may_be_rounded,
+    no_json_constants,
+    settled,
+)
 from pipeline.readers.schema import TypeClashError, unify_types
 from pipeline.readers.streams import Line, TruncatedError, read_lines
 
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_COLUMNS: Final = 2_000
+_NO_TYPE: Final = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)
+"""What Arrow says of values that no type holds."""
 
 
 @dataclass
@@ -44,6 +55,7 @@ class _Open:
     objects: list[dict[str, Any]] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
     size: int = 0
 
@@ -91,13 +103,14 @@ def _add(line: Line, number: int, piece: Piece, options: ReadOptions, batch: _Op
     if not content.strip():
         return
     if line.size > options.max_bytes:
-        detail = f"a line of {megabytes(line.size)}, more than max_document_mb"
+        detail = f"a line of {too_large(line.size, options)}"
         batch.bad.append(_bad(line, number, piece, "too_large", content, detail))
         return
     try:
         row = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        batch.bad.append(_bad(line, number, piece, _json_rule(content, error), content, str(error)))
+        detail = no_json_constants(content) or str(error)
+        batch.bad.append(_bad(line, number, piece, _json_rule(content, error), content, detail))
         return
     problem = _problem(row, options)
     if problem:
@@ -106,6 +119,7 @@ def _add(line: Line, number: int, piece: Piece, options: ReadOptions, batch: _Op
     batch.objects.append(row)
     batch.positions.append(line.position)
     batch.lines.append(number)
+    batch.contents.append(content)
     batch.size += line.size
 
 
@@ -134,6 +148,8 @@ def _problem(row: object, options: ReadOptions) -> tuple[str, str] | None:
             row[options.id] = str(given)
         elif given is None or given == "":
             return "null_id", f"the id {options.id!r} is missing, null or empty"
+        elif isinstance(given, float):
+            return "not_a_string", f"the id {options.id!r} is a number with a fraction, or an integer beyond 64 bits"
         elif not isinstance(given, str):
             return "not_a_string", f"the id {options.id!r} is a JSON {_json_type(given)}"
     return None
@@ -187,24 +203,27 @@ def _column(name: str, batch: _Open, piece: Piece, options: ReadOptions) -> pa.A
     if name in (options.text, options.id):
         return pa.array(values, pa.large_string())
     try:
-        array = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        array = _unsigned(values)
-        if array is None:
-            raise _clash(name, values, batch, piece, str(error)) from error
+        array = column_of(values)
+    except _NO_TYPE as error:
+        raise _clash(name, values, batch, piece, str(error)) from error
     if _hides_bools(values, array.type):
         raise _clash(name, values, batch, piece, "a boolean among numbers")
+    if may_be_rounded(array):
+        _refuse_rounded(name, batch, piece)
     if _has_empty_struct(array.type):
         return pa.array([_without_empty(value) for value in values])
     return array
 
 
-def _unsigned(values: list[Any]) -> pa.Array | None:
-    """Integers beyond int64, where all are at least 0."""
-    try:
-        return pa.array(values, pa.uint64()) if all(type(v) in (int, type(None)) for v in values) else None
-    except (pa.ArrowInvalid, OverflowError):
-        return None
+def _refuse_rounded(name: str, batch: _Open, piece: Piece) -> None:
+    for index, content in enumerate(batch.contents):
+        literal = integer_beyond_64_bits(content, name)
+        if literal:
+            where = _where(batch.positions[index], batch.lines[index], piece)
+            raise DataError(
+                f"{where}: column {name!r} holds {literal[:80]}, an integer beyond 64 bits, which would lose digits; "
+                "write it in quotes, or leave the column out with `columns.keep`"
+            )
 
 
 def _hides_bools(values: list[Any], kind: pa.DataType) -> bool:
@@ -224,20 +243,45 @@ def _clash(name: str, values: list[Any], batch: _Open, piece: Piece, detail: str
     advice = "make the lines agree, or leave the column out with `columns.keep`"
     for index, value in enumerate(values):
         place = _where(batch.positions[index], batch.lines[index], piece)
+        kind = pa.null()
         try:
-            kind = pa.infer_type([value])
+            kind = kind_of(value)
             merged = unify_types(known, kind)
         except TypeClashError as clash:
-            first = _place(owner, batch, piece)
+            if kind == pa.null():
+                return DataError(f"{place}: column {name!r} mixes types in one value ({clash}); {advice}")
             return DataError(
-                f"{piece.file.path}: column {name!r} is {known} at {first} and {kind} at "
-                f"{_place(index, batch, piece)} ({clash}); {advice}"
+                f"{piece.file.path}: column {name!r} is {settled(known)} at {_place(owner, batch, piece)} and "
+                f"{settled(kind)} at {_place(index, batch, piece)}, where it is {_shown(value)} ({clash}); {advice}"
             )
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        except _NO_TYPE as error:
             return DataError(f"{place}: column {name!r} mixes types or is out of range: {error}; {advice}")
         if merged != known:
             known, owner = merged, index
-    return DataError(f"{piece.file.path}: column {name!r} has values that no type holds: {detail}; {advice}")
+    last = _first_without_type(values)
+    where = _where(batch.positions[last], batch.lines[last], piece)
+    return DataError(
+        f"{where}: column {name!r} is {_shown(values[last])}, and no type holds that and what came before: {detail}; "
+        f"{advice}"
+    )
+
+
+def _first_without_type(values: list[Any]) -> int:
+    """The first value with which those before it make no column; what no column holds, no longer one holds."""
+    low, high = 0, len(values) - 1
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            column_of(values[: middle + 1])
+        except _NO_TYPE:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _shown(value: object) -> str:
+    return orjson.dumps(value).decode()[:80]
 
 
 def _place(index: int, batch: _Open, piece: Piece) -> str:

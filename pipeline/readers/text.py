@@ -17,8 +17,8 @@ from pipeline.readers.base import (
     Piece,
     ReadOptions,
     excerpt,
-    megabytes,
     only_bad,
+    too_large,
 )
 from pipeline.readers.columns import Rows, to_batch
 from pipeline.readers.formats import language
@@ -68,7 +68,7 @@ def _content(piece: Piece, options: ReadOptions) -> bytes | BadRow:
             size += len(chunk)
             held.append(chunk)
             if size > options.max_bytes:
-                detail = f"at least {megabytes(max(size, piece.file.size))}, more than max_document_mb"
+                detail = f"at least {too_large(max(size, piece.file.size), options)}"
                 return BadRow(0, path, "too_large", excerpt(held[0]), detail)
     except TruncatedError as error:
         return BadRow(0, path, "truncated_file", excerpt(held[0]) if held else "", error.detail)
@@ -101,7 +101,7 @@ def _read_lines(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
         for line in read_lines(piece.file.url, options.max_bytes, piece.start, piece.stop):
             content = line.content.removeprefix(_BOM) if line.position == 0 else line.content
             if line.size > options.max_bytes:
-                detail = f"a line of {megabytes(line.size)}, more than max_document_mb"
+                detail = f"a line of {too_large(line.size, options)}"
                 bad.append(BadRow(line.position, f"{path}@{line.position}", "too_large", excerpt(content), detail))
             elif content.strip():
                 texts.append(content.removesuffix(b"\r"))

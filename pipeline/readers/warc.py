@@ -22,8 +22,8 @@ from pipeline.readers.base import (
     Piece,
     ReadOptions,
     excerpt,
-    megabytes,
     only_bad,
+    too_large,
 )
 from pipeline.readers.columns import Rows, to_batch
 from pipeline.readers.streams import TruncatedError, read_chunks
@@ -144,7 +144,7 @@ def _add(position: int, record: WarcRecord, batch: _Open) -> None:
         raise _CutRecordError
     if size > batch.options.max_bytes:
         head = record.reader.read(_EXCERPT_BYTES)
-        batch.refuse(position, "too_large", head, f"{megabytes(size)}, more than max_document_mb")
+        batch.refuse(position, "too_large", head, too_large(size, batch.options))
         return
     content = record.reader.read()
     if len(content) < size:

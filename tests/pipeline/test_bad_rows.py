@@ -105,7 +105,7 @@ def test_a_repeated_id_names_the_row_that_has_it_first(mill: Mill) -> None:
     details = {
         row["origin"]: (row["id"], row["survivor"], json.loads(row["detail"])) for row in ran.dropped.to_pylist()
     }
-    first = {"first": "a.jsonl position 0"}
+    first = {"first": "a.jsonl@0"}
     assert details == {"b.jsonl@0": ("x", "x", first), "b.jsonl@50": ("x", "x", first)}
     check_sums(ran)
 
@@ -270,13 +270,13 @@ def test_on_bad_row_fail_names_the_first(mill: Mill) -> None:
 def test_on_bad_row_fail_holds_for_repeated_ids(mill: Mill) -> None:
     write(mill, "a.jsonl", line(text="one", id="x") + line(text="two", id="x"))
     inputs = entry(on_bad_row="fail", columns={"id": "id"}, max_document_mb=50)
-    with pytest.raises(DataError, match=r"repeat an id, for instance 'x'.*a\.jsonl position 0"):
+    with pytest.raises(DataError, match=r"repeat an id, for instance 'x'.*a\.jsonl@0"):
         mill.run([], inputs=inputs)
 
 
 def test_an_input_without_a_good_row_is_refused(mill: Mill) -> None:
     write(mill, "a.jsonl", line(text=None))
-    with pytest.raises(DataError, match=r"no document.*1 files, 1 rows.*null_text"):
+    with pytest.raises(DataError, match=r"hold no document: docs: 1 file, 1 row, all of them bad: 1 null_text$"):
         mill.run([], inputs=entry())
 
 

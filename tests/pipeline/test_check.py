@@ -80,7 +80,8 @@ def test_a_saved_dataset_says_its_columns(tmp_path: Path) -> None:
 def test_json_lines_are_peeked_into(tmp_path: Path) -> None:
     rows = [{"text": "a", "n": None, "m": 1}, {"text": "b", "n": 1, "m": 0.5, "deep": {"x": 1}}]
     found = read_header(Input.model_validate(entry(write_lines(tmp_path / "a.jsonl", *rows))))
-    assert found.columns == {"text": pa.string(), "n": pa.int64(), "m": pa.float64(), "deep": pa.null()}
+    deep = pa.struct([("x", pa.int64())])
+    assert found.columns == {"text": pa.string(), "n": pa.int64(), "m": pa.float64(), "deep": deep}
     assert found.is_open
 
 
@@ -243,3 +244,54 @@ def test_ids_are_taken_by_themselves_only_where_every_object_has_one(tmp_path: P
     assert read_header(Input.model_validate(entry(full))).has_ids
     partly = write_lines(tmp_path / "b.jsonl", {"text": "a", "id": "x"}, {"text": "b"})
     assert not read_header(Input.model_validate(entry(partly))).has_ids
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"kind": "corpus_stats", "by": ["lang", "meta"]},
+        {"kind": "exact_dedup", "column": "meta"},
+        {"kind": "sample", "docs": 1, "by": "meta"},
+    ],
+)
+def test_a_step_that_cannot_read_a_nested_column_names_itself_and_the_column(
+    step: dict[str, object], suffix: str, tmp_path: Path
+) -> None:
+    rows = [{"text": "a", "lang": "en", "meta": {"x": 1}}]
+    path = write_lines(tmp_path / "a.jsonl", *rows)
+    if suffix == "parquet":
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    recipe = recipe_of(tmp_path / "out", entry(path), steps=({**step, "name": "odd"},))
+    with pytest.raises(RecipeError, match=r"^step 'odd': the column 'meta' is struct<x: int64>, .* name another$"):
+        check_recipe(recipe)
+
+
+def test_bytes_may_be_compared_but_not_be_names(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"], "raw": [b"\xff"]}), tmp_path / "a.parquet")
+    for step in ({"kind": "exact_dedup", "column": "raw"},):
+        assert check_recipe(recipe_of(tmp_path / "out", entry(tmp_path / "a.parquet"), steps=(step,)))[-1] == "ok"
+    for step in (
+        {"kind": "corpus_stats", "by": ["raw"]},
+        {"kind": "exact_dedup", "column": "raw", "normalise": "whitespace_case"},
+    ):
+        with pytest.raises(RecipeError, match="the column 'raw' is binary, which has no text form"):
+            check_recipe(recipe_of(tmp_path / "out", entry(tmp_path / "a.parquet"), steps=(step,)))
+
+
+@pytest.mark.parametrize("ids", [[10**20, 10**20 + 1], [1, 2.5]])
+def test_ids_that_are_no_ids_come_with_both_ways_out(ids: list[float], tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", *({"text": "a", "id": value, "key": "k"} for value in ids))
+    with pytest.raises(DataError, match=r"'id' is double; .*`columns: {rename: {id: other_id}}`; .* add `id: NAME`"):
+        header(path)
+    assert header(path, columns={"id": "key", "rename": {"id": "other_id"}})["id"] == pa.string()
+    assert header(path, columns={"rename": {"id": "other_id"}})["other_id"] == pa.float64()
+
+
+def test_integer_ids_with_a_gap_in_parquet_are_refused_with_the_reason(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "id": [1.0, None]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="integers become floats where some are null"):
+        header(tmp_path / "a.parquet")
+    columns = header(tmp_path / "a.parquet", columns={"rename": {"id": "other_id"}})
+    assert columns["other_id"] == pa.float64()

@@ -1,5 +1,6 @@
 """Unique ids and the block list, as operators."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,7 +34,10 @@ def test_the_first_row_with_an_id_stays_whatever_the_layout(
     ids: list[str], shards: int, partitions: int, shuffle: int
 ) -> None:
     engine = run(
-        UniqueIds(name="ingest"), deal(documents(ids), shards, shuffle), partitions=partitions, shuffle=shuffle
+        UniqueIds(name="ingest", formats=(("s", "jsonl", "file"),)),
+        deal(documents(ids), shards, shuffle),
+        partitions=partitions,
+        shuffle=shuffle,
     )
     first = {name: place for place, name in reversed(list(enumerate(ids)))}
     kept = dict(zip(engine.kept["id"].to_pylist(), engine.kept["_position"].to_pylist(), strict=True))
@@ -44,8 +48,15 @@ def test_the_first_row_with_an_id_stays_whatever_the_layout(
     for row in rows:
         place = first[row["id"]]
         assert row["rule"] == "duplicate_id"
-        assert f"position {place}" in row["detail"]
-        assert f"f{place * 2 // len(ids)}" in row["detail"]
+        assert json.loads(row["detail"]) == {"first": f"f{place * 2 // len(ids)}@{place}"}
+
+
+def test_the_first_row_is_named_as_its_own_input_s_format_has_it() -> None:
+    formats = (("rows", "parquet", "file"), ("s", "auto", "file"))
+    table = documents(["rows/a", "rows/a", "s/a", "s/a"])
+    table = table.set_column(3, "_path", pa.array(["x", "x", "y.jsonl.gz", "y.jsonl.gz"]))
+    engine = run(UniqueIds(name="ingest", formats=formats), [table])
+    assert [json.loads(row["detail"])["first"] for row in engine.dropped.to_pylist()] == ["x#0", "y.jsonl.gz@2"]
 
 
 def set_minus(ids: list[str], once: list[str]) -> list[str]:

@@ -263,3 +263,14 @@ def test_every_language_suffix_is_told() -> None:
         "rust",
         "cmake",
     ]
+
+
+@pytest.mark.parametrize("name", ["[br].txt", "what?.txt", "*.txt"])
+def test_a_file_whose_name_is_a_wildcard_is_found_as_the_message_says(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "[1]"
+    folder.mkdir()
+    (folder / name).write_text("text")
+    with pytest.raises(DataError, match="but one ") as refused:
+        list_files((str(folder / name),))
+    (found,) = list_files((str(refused.value).rpartition("write ")[2],))
+    assert Path(found.url) == folder / name

@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -150,6 +151,7 @@ def test_a_large_line_leaves_its_start_and_size_in_the_bad_row(tmp_path: Path) -
     assert [row["text"] for row in rows(batches)] == ["a", "c"]
     (row,) = bad(batches)
     assert (row.rule, row.origin, len(row.excerpt)) == ("too_large", "a.jsonl:2", 200)
+    assert row.detail == "a line of 5,011 bytes, more than the 2,000 that `max_document_mb: 0.002` allows"
 
 
 def test_columns_are_renamed_chosen_and_ids_become_strings(tmp_path: Path) -> None:
@@ -215,6 +217,67 @@ def test_an_integer_that_a_double_cannot_hold_is_refused_beside_floats(tmp_path:
     file = write(tmp_path, lines({"text": "a", "n": 2**53 + 1}, {"text": "b", "n": 0.5}))
     with pytest.raises(DataError, match=r"column 'n'.*9007199254740993"):
         read_all(file)
+
+
+@pytest.mark.parametrize("value", ["123456789012345678901", "-9223372036854775809", '{"m": [18446744073709551616]}'])
+def test_an_integer_beyond_64_bits_is_refused_rather_than_rounded(tmp_path: Path, value: str) -> None:
+    content = f'{{"text": "a", "n": null}}\n{{"text": "b", "n": {value}, "big": 1e30}}\n'.encode()
+    file = write(tmp_path, content)
+    with pytest.raises(DataError, match=r"a\.jsonl:2: column 'n' holds -?\d{19,}, .* in quotes, .*`columns\.keep`"):
+        read_all(file)
+    assert rows(read_all(file, ReadOptions(keep=("big",)))) == [{"text": "a", "big": None}, {"text": "b", "big": 1e30}]
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-(2**70), 2**70), st.sampled_from([2**63, 2**64 - 1, -1])), max_size=5)
+)
+@settings(deadline=None)
+def test_integers_come_back_whole_or_not_at_all(
+    tmp_path_factory: pytest.TempPathFactory, values: list[int | None]
+) -> None:
+    content = "".join(json.dumps({"text": "a", "n": value}) + "\n" for value in values)
+    file = write(tmp_path_factory.mktemp("numbers"), content.encode())
+    given_numbers = [value for value in values if value is not None]
+    low, high = min(given_numbers, default=0), max(given_numbers, default=0)
+    if (low >= -(2**63) and high < 2**63) or (low >= 0 and high < 2**64):
+        assert [row["n"] for row in rows(read_all(file))] == values
+    else:
+        with pytest.raises(DataError, match=r"column 'n'"):
+            read_all(file)
+
+
+def test_nested_integers_beyond_int64_stay_whole_beside_small_ones(tmp_path: Path) -> None:
+    deep = [{"a": [1, 2**63], "b": 1}, {"a": [], "b": -1}]
+    file = write(tmp_path, lines(*({"text": "a", "deep": value} for value in deep)))
+    assert [row["deep"] for row in rows(read_all(file))] == deep
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([-1, 2**63], "column 'n' is int64 at line 1 and uint64 at line 2, where it is 9223372036854775808 "),
+        ([2**63, 0, -1], "column 'n' is uint64 at line 1 and int64 at line 3, where it is -1 "),
+        ([0.5, 1, 2**53 + 1, 2], "a.jsonl:3: column 'n' is 9007199254740993, and no type holds that and what"),
+    ],
+)
+def test_numbers_that_no_column_holds_name_the_line_and_the_value(
+    tmp_path: Path, values: list[float], message: str
+) -> None:
+    file = write(tmp_path, lines(*({"text": "a", "n": value} for value in values)))
+    with pytest.raises(DataError, match=re.escape(message)) as refused:
+        read_all(file)
+    assert "C long" not in str(refused.value)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_line_with_nan_or_an_infinity_says_that_json_has_none(tmp_path: Path, constant: str) -> None:
+    content = f'{{"text": "a", "score": {constant}}}\n{{"text": "NaN"}}\n{{"text": "NaN}}\n'
+    batches = read_all(write(tmp_path, content.encode()))
+    assert [row["text"] for row in rows(batches)] == ["NaN"]
+    first, second = bad(batches)
+    assert (first.rule, second.rule) == ("broken_json", "broken_json")
+    assert first.detail.startswith(f"{constant} is no JSON; write null")
+    assert "is no JSON" not in second.detail
 
 
 def test_integers_beyond_int64_stay_whole(tmp_path: Path) -> None:
