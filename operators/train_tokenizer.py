@@ -120,10 +120,12 @@ class BpeTraining(Fold):
         learned = train(pretokens, totals, num_tokens, self.min_frequency, self.max_token_length)
         merges: Merges = [(left, right) for left, right in learned.tolist()]
         files = {f"tokenizer-{size}.json": self._tokenizer(merges, size) for size in self.vocab_sizes}
+        summary = self._summary(state, len(merges))
         return {
             **files,
             "tokenizer.json": files[f"tokenizer-{self.vocab_sizes[-1]}.json"],
-            "training.json": _json(self._summary(state, len(merges))),
+            "training.json": _json(summary),
+            **_warnings(summary),
         }
 
     def _num_merges(self, vocab_size: int) -> int:
@@ -237,6 +239,19 @@ class TrainTokenizer(Composite):
             max_token_length=self.max_token_length,
         )
         return PretokenCounts(name="counts", **how), training
+
+
+def _warnings(summary: dict[str, Any]) -> dict[str, bytes]:
+    """The file in which the engine finds what to warn of; none where every size was reached."""
+    missed = [entry for entry in summary["tokenizers"] if entry["reached"] < entry["asked"]]
+    if not missed:
+        return {}
+    sizes = ", ".join(f"{entry['asked']:,}" for entry in missed)
+    line = (
+        f"{summary['corpus']['bytes']:,} bytes of text are too little for vocab_sizes {sizes}: no pair was left to "
+        f"merge at {missed[0]['reached']:,} tokens; give it more text, or ask for fewer tokens"
+    )
+    return {"_warnings.json": json.dumps([line]).encode()}
 
 
 def _counts(pretokens: pa.Array, totals: pa.Array) -> pa.Table:

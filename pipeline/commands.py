@@ -30,6 +30,9 @@ def run(options: argparse.Namespace) -> int:
     finally:
         executor.close()
     _tell(_json(result) if options.json else _closing(result))
+    if not options.json:
+        for warning in result.get("warnings", ()):
+            print(f"warning: {warning}", file=sys.stderr)
     return 0
 
 

@@ -131,15 +131,17 @@ class ExcludeIds(Judge):
     name: str = "exclude_ids"
     path: str
     digest: str
+    num_listed: int = 0
     max_drop_ratio: float = Field(default=1.0, gt=0, le=1)
 
-    inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio", "path"})
+    inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio", "path", "num_listed"})
     shows_text: ClassVar[bool] = False
 
     @classmethod
     def from_file(cls, path: str) -> Self:
-        """Read the list once, for its digest; RecipeError if it cannot be read."""
-        return cls(path=path, digest=hashlib.sha256(_read(path)).hexdigest())
+        """Read the list once, for its digest and its length; RecipeError if it cannot be read."""
+        content = _read(path)
+        return cls(path=path, digest=hashlib.sha256(content).hexdigest(), num_listed=len(_ids(content)))
 
     @override
     def needs(self) -> Columns:
@@ -169,5 +171,8 @@ def _listed(path: str, digest: str) -> pa.Array:
     content = _read(path)
     if hashlib.sha256(content).hexdigest() != digest:
         raise RecipeError(f"exclude_ids: {path!r} changed while the run read it; run again")
-    ids = (line.strip() for line in content.decode("utf-8", "replace").splitlines())
-    return pa.array(sorted({line for line in ids if line}), pa.string())
+    return pa.array(sorted(_ids(content)), pa.string())
+
+
+def _ids(content: bytes) -> set[str]:
+    return {line.strip() for line in content.decode("utf-8", "replace").splitlines()} - {""}

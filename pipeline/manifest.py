@@ -13,6 +13,7 @@ from operators.base import Composite, Judge, Operator
 from pipeline.ledger import NodeCounts
 from pipeline.plan import INGEST, Node, ShardStage
 from pipeline.publish import artifact_parts
+from pipeline.run_warnings import warnings_of
 
 if TYPE_CHECKING:
     from pipeline.intake import InputRecord
@@ -51,6 +52,7 @@ def make_manifest(
         "versions": versions(),
         "inputs": [_input_entry(record) for record in runner.inputs],
         "rows": rows_summary(runner),
+        "warnings": warnings_of(runner),
         "steps": steps,
         "stages": [vars(record) for record in runner.records],
         "files": {entry["name"]: {"path": f"{directory}/{entry['name']}", **_plain(entry)} for entry in files},
@@ -137,6 +139,7 @@ def summary(manifest: dict[str, Any], out: str) -> dict[str, Any]:
         "report": f"{out}/report.html",
         "steps": manifest["steps"],
         "rows": manifest["rows"],
+        "warnings": manifest["warnings"],
         "artifacts": {step["name"]: step["artifacts"] for step in manifest["steps"] if step["artifacts"]},
         "stages": manifest["stages"],
         "seconds": manifest["seconds"],

@@ -26,7 +26,7 @@ def headline(run: Facts) -> str:
         f'<span class="left"><span class="arrow" aria-hidden="true">\u2192</span>'
         f"<b>{short(rows['kept'])}</b> kept</span> "
         f'<span class="part">{share(rows["kept"], rows["read"])}</span></p>'
-        f"{_whereabouts(run)}{facts(_facts(run))}<p class='made'>{made}{host}.</p></header>"
+        f"{_whereabouts(run)}{facts(_facts(run))}{_warnings(run)}<p class='made'>{made}{host}.</p></header>"
     )
 
 
@@ -70,6 +70,11 @@ def _whereabouts(run: Facts) -> str:
     )
     picture = bar(segments, rows["read"], "") if rows["read"] else ""
     return f'<div class="whereabouts">{picture}<ul class="legend">{legend}</ul></div>'
+
+
+def _warnings(run: Facts) -> str:
+    lines = "".join(f"<li>{text(line)}</li>" for line in run.manifest.get("warnings", ()))
+    return f'<ul class="warning">{lines}</ul>' if lines else ""
 
 
 def _facts(run: Facts) -> list[tuple[str, str]]:

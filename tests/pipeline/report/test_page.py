@@ -259,3 +259,11 @@ def test_the_report_of_a_real_run_tells_what_happened(tmp_path: Path) -> None:
     assert "too_few_words" in words
     assert "Too short." in words
     assert shown == render(ran.manifest, lambda name: (ran.version / name).read_bytes())
+
+
+def test_the_runs_warnings_stand_near_the_top_and_are_escaped() -> None:
+    quiet, read = small()
+    page = render({**quiet, "warnings": ["step 'tok': <b>too little</b> text"]}, read)
+    assert text("step 'tok': <b>too little</b> text") in page[: page.index("</header>")]
+    assert "<b>too little" not in page
+    assert '<ul class="warning">' not in render(quiet, read).partition("</header>")[0]

@@ -1,0 +1,66 @@
+"""What a person should know of a run that succeeded, for the terminal, `--json`, the manifest and the report.
+
+A fold warns of its own result by one more output, a file `_warnings.json`: a JSON list of sentences, which is not
+published and is absent where there is nothing to say. It lies with the result, so a run that finds that result done
+warns again. A partitioned fold cannot warn: its parts would give the file more than once.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from operators.base import Judge, RunError
+from pipeline.corpus import read_parquet
+from pipeline.identities import ExcludeIds
+
+if TYPE_CHECKING:
+    from pipeline.plan import Node
+    from pipeline.run import Runner
+
+FILE: Final = "_warnings.json"
+
+
+def warnings_of(runner: Runner) -> list[str]:
+    """The warnings of a finished run: the block list's, the corpus's, then the steps' in recipe order."""
+    nodes = [node for node in runner.plan.nodes.values() if node.name in runner.counts]
+    found = [line for node in nodes for line in _about_unmatched(runner, node)]
+    if not any(view.num_rows for view in runner.corpus.views):
+        found.append(_about_nothing(runner, nodes))
+    return found + [f"step {node.step!r}: {line}" for node in nodes for line in _said(runner, node)]
+
+
+def _about_unmatched(runner: Runner, node: Node) -> list[str]:
+    """Ids are unique, so each that is listed leaves out one document at most."""
+    listed = node.operator
+    if not isinstance(listed, ExcludeIds):
+        return []
+    absent = listed.num_listed - sum(runner.counts[node.name].dropped.values())
+    if absent <= 0:
+        return []
+    corpora = [entry for entry in runner.recipe.inputs if entry.role == "corpus"]
+    several = len(corpora) > 1 and any(entry.columns.id for entry in corpora)
+    why = "with several inputs ids are stored as <input>/<id>" if several else "ids are compared whole"
+    some = read_parquet(runner.store, runner.corpus.views[0].shard, ["id"])["id"][0].as_py()
+    return [
+        f"exclude_ids: {absent:,} of {listed.num_listed:,} ids in {listed.path!r} matched no document; "
+        f"{why}; the first of this run is {some!r}"
+    ]
+
+
+def _about_nothing(runner: Runner, nodes: list[Node]) -> str:
+    dropping = [
+        node.step for node in nodes if isinstance(node.operator, Judge) and runner.counts[node.name].dropped.total()
+    ]
+    return f"no document is left, so the corpus is empty: step {dropping[-1]!r} dropped the last ones"
+
+
+def _said(runner: Runner, node: Node) -> list[str]:
+    """What a node's fold wrote; the rounds of a Repeat leave one result."""
+    outputs = runner.outputs.get(node.leaves)
+    if outputs is None or FILE not in outputs.files:
+        return []
+    said = json.loads(runner.store.read(outputs.files[FILE]))
+    if not isinstance(said, list) or not all(isinstance(line, str) for line in said):
+        raise RunError(f"step {node.step!r} left a {FILE} that is no JSON list of strings: {said!r}")
+    return said

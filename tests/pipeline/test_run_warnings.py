@@ -1,0 +1,96 @@
+"""A run that succeeded says what a person should know: on the terminal, in the summary, the manifest and the report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from operators.base import RunError
+from pipeline import run_warnings
+from pipeline.cli import main
+from tests.pipeline.engine import Json, Mill
+
+TRAIN: Json = {"kind": "train_tokenizer", "name": "tok", "pretokenizer": "gpt2"}
+
+
+@pytest.fixture
+def letters(mill: Mill) -> Mill:
+    """Two inputs of three documents; only the first names them."""
+    mill.jsonl("a", ({"id": f"{place}", "text": f"abc abc number {place}"} for place in range(3)), folder="a")
+    mill.jsonl("b", ({"text": f"xyz xyz number {place}"} for place in range(3)), folder="b")
+    mill.inputs = [{"name": "a", "path": "{home}/a/*.jsonl"}]
+    return mill
+
+
+def block(mill: Mill, *ids: str) -> str:
+    path = mill.home / "block.txt"
+    path.write_text("\n".join(["", *ids, ids[0]]) + "\n")
+    return str(path)
+
+
+def test_a_run_without_anything_odd_warns_of_nothing(letters: Mill) -> None:
+    ran = letters.run([{**TRAIN, "vocab_sizes": [258]}], exclude_ids=block(letters, "1", "2"))
+    assert ran.summary["rows"]["kept"] == 1
+    assert ran.summary["warnings"] == ran.manifest["warnings"] == []
+
+
+def test_listed_ids_that_match_nothing_are_counted_and_their_form_is_shown(letters: Mill) -> None:
+    one = letters.run([], exclude_ids=block(letters, "1", "nobody", "7"))
+    assert one.summary["rows"]["dropped"] == 1
+    (line,) = one.summary["warnings"]
+    assert "exclude_ids: 2 of 3 ids in" in line
+    assert "the first of this run is '0'" in line
+
+
+def test_a_second_input_that_changes_the_ids_is_named_as_the_reason(letters: Mill) -> None:
+    letters.inputs = [*letters.inputs, {"name": "b", "path": "{home}/b/*.jsonl"}]
+    (line,) = letters.run([], exclude_ids=block(letters, "1", "2")).summary["warnings"]
+    assert "2 of 2 ids" in line
+    assert "<input>/<id>" in line
+    assert "'a/0'" in line
+    assert letters.run([], exclude_ids=block(letters, "a/1", "a/2"), out="good").summary["warnings"] == []
+
+
+def test_a_vocabulary_that_is_not_reached_is_told_also_by_a_run_that_computes_nothing(letters: Mill) -> None:
+    steps = [{**TRAIN, "vocab_sizes": [257, 5000, 6000]}]
+    first = letters.run(steps)
+    reached = json.loads((first.version / "artifacts/tok/training.json").read_text())["tokenizers"][-1]["reached"]
+    (line,) = first.summary["warnings"]
+    assert line.startswith("step 'tok': ")
+    assert "vocab_sizes 5,000, 6,000" in line
+    assert f"{reached:,} tokens" in line
+    again = letters.run(steps)
+    assert again.computed.keys() <= {"publish"}
+    assert again.summary["warnings"] == [line]
+    assert not list(first.version.rglob("_warnings.json"))
+    assert "vocab_sizes 5,000, 6,000" in (first.version / "report.html").read_text()
+
+
+def test_a_corpus_that_ends_empty_is_told_with_the_step_that_emptied_it(letters: Mill) -> None:
+    nobody = {"kind": "gopher_quality", "name": "strict", "min_words": 1000, "max_drop_ratio": 1}
+    ran = letters.run([nobody, {**TRAIN, "vocab_sizes": [300]}])
+    assert ran.summary["rows"]["kept"] == 0
+    empty, small = ran.summary["warnings"]
+    assert "corpus is empty" in empty
+    assert "'strict'" in empty
+    assert "0 bytes of text" in small
+
+
+def test_warnings_that_are_no_list_of_sentences_name_their_step(letters: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_warnings, "FILE", "training.json")
+    with pytest.raises(RunError, match=r"'tok' left a training.json"):
+        letters.run([{**TRAIN, "vocab_sizes": [258]}])
+
+
+def test_the_terminal_shows_them_after_the_summary_and_json_holds_them(
+    letters: Mill, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(letters.home)
+    recipe = letters.recipe([{**TRAIN, "vocab_sizes": [9000]}]).model_dump(mode="json")
+    Path("r.yaml").write_text(json.dumps(recipe))
+    assert main(["run", "r.yaml", "--workers", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1].startswith("warning: step 'tok': ")
+    assert main(["run", "r.yaml", "--workers", "1", "--json"]) == 0
+    said = capsys.readouterr()
+    assert (len(json.loads(said.out)["warnings"]), said.err) == (1, "")
