@@ -1,52 +1,93 @@
 """The command line: a library function under every command, errors in one message, exit statuses people can script.
 
 0 done; 1 the run failed, a gate refused, a lock is held, a disk is full; 2 the recipe, the command, an input or a model
-is wrong; 130 interrupted. A traceback only with --debug. Nothing heavy is imported before the arguments are right, so
-`--help` answers in a tenth of a second.
+is wrong; 129 hung up, 130 interrupted, 143 terminated: each a clean stop. A traceback only with --debug. Nothing heavy
+is imported before the arguments are right, so `--help` answers in a tenth of a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
-import os
+import signal
 import sys
-from typing import TYPE_CHECKING
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from pipeline.terminal import drain, open_closed, say, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
 
 _EPILOG = """\
 A first run:  vocabmill check recipes/quickstart.yaml && vocabmill run recipes/quickstart.yaml
 Exit status:  0 done; 1 the run failed, a gate refused, a lock is held or a disk is full;
-              2 the recipe, the command, an input or a model is wrong; 130 interrupted.
+              2 the recipe, the command, an input or a model is wrong;
+              129 hung up, 130 interrupted, 143 terminated: run the same command to go on.
 """
+_ENDINGS: Final = {signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 _SET = "change a value of the recipe: steps.NAME.FIELD=VALUE, seed=7, outputs.shard_mb=16; may be repeated"
+
+
+class Ended(KeyboardInterrupt):
+    """The process was asked to end, as by `kill`, `docker stop` or a lost connection: it stops as for Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(_ENDINGS[signal.Signals(number)])
+        self.status = 128 + number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    top = parser()
-    options = top.parse_args(arguments)
-    if options.command is None:
-        top.print_help(sys.stderr)
-        return 2
+    open_closed()
     try:
-        status = _command(options.command)(options)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        _say("interrupted; finished work is kept, run the same command to go on")
-        return 130
-    except BrokenPipeError:  # The reader of our output has gone, as in `vocabmill operators | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        top = parser()
+        options = top.parse_args(arguments)
+        if options.command is None:
+            top.print_help(sys.stderr)
+            return 2
+        return _run(options)
+    finally:
+        drain()
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        with _ending():
+            return _command(options.command)(options)
+    except KeyboardInterrupt as stop:
+        what, status = (str(stop), stop.status) if isinstance(stop, Ended) else ("interrupted", 130)
+        say(f"{what}; finished work is kept, run the same command to go on")
+        return status
     except Exception as error:  # The one place where any error becomes a message and an exit status.
         if options.debug:
             import traceback
 
-            traceback.print_exc()
+            say(traceback.format_exc().rstrip())
         return _fail(error)
-    return status
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Turn the signals that ask a process to end into `Ended`. One that is ignored, as under `nohup`, stays so."""
+    is_main = threading.current_thread() is threading.main_thread()
+    mine = [number for number in _ENDINGS if is_main and signal.getsignal(number) is signal.SIG_DFL]
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        del frame
+        for each in mine:  # A second one must not cut the clean stop short.
+            signal.signal(each, signal.SIG_IGN)
+        raise Ended(number)
+
+    for number in mine:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:
@@ -59,7 +100,7 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
 def _fail(error: Exception) -> int:
     from operators.base import RecipeError
 
-    _say(f"vocabmill: {_message(error)}")
+    say(f"vocabmill: {_message(error)}")
     return 2 if isinstance(error, RecipeError) else 1
 
 
@@ -80,10 +121,6 @@ def _message(error: Exception) -> str:
     return f"{error.strerror or error}{place}"
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
-
-
 class _Version(argparse.Action):
     """Looks the version up only when it is asked for."""
 
@@ -94,7 +131,7 @@ class _Version(argparse.Action):
             found = version("vocabmill")
         except PackageNotFoundError:
             found = "(not installed)"
-        print(f"vocabmill {found}")
+        tell(f"vocabmill {found}")
         parser.exit()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from operators.base import RecipeError
+from pipeline.terminal import say, tell
 
 if TYPE_CHECKING:
     import argparse
@@ -29,10 +29,10 @@ def run(options: argparse.Namespace) -> int:
         )
     finally:
         executor.close()
-    _tell(_json(result) if options.json else _closing(result))
+    tell(_json(result) if options.json else _closing(result))
     if not options.json:
         for warning in result.get("warnings", ()):
-            print(f"warning: {warning}", file=sys.stderr)
+            say(f"warning: {warning}")
     return 0
 
 
@@ -40,7 +40,7 @@ def check(options: argparse.Namespace) -> int:
     """`vocabmill check`."""
     from pipeline.check import check_recipe
 
-    _tell("\n".join(check_recipe(_recipe(options), options.out, options.work_dir)))
+    tell("\n".join(check_recipe(_recipe(options), options.out, options.work_dir)))
     return 0
 
 
@@ -51,7 +51,7 @@ def plan(options: argparse.Namespace) -> int:
 
     recipe = _recipe(options)
     out, work_dir = places(recipe, options.out, options.work_dir)
-    _tell(explain(recipe, work_dir, out))
+    tell(explain(recipe, work_dir, out))
     return 0
 
 
@@ -65,7 +65,7 @@ def dry_run(options: argparse.Namespace) -> int:
         projection = project(recipe, executor, options.docs, quiet=options.json)
     finally:
         executor.close()
-    _tell(_json(projection.to_json()) if options.json else projection.to_text())
+    tell(_json(projection.to_json()) if options.json else projection.to_text())
     return 0
 
 
@@ -74,7 +74,7 @@ def status(options: argparse.Namespace) -> int:
     from pipeline.status import read_status
 
     found = read_status(*_place(options))
-    _tell(_json(found.to_json()) if options.json else found.to_text())
+    tell(_json(found.to_json()) if options.json else found.to_text())
     return 0
 
 
@@ -83,7 +83,7 @@ def report(options: argparse.Namespace) -> int:
     from pipeline.session import rebuild_report
 
     out, _ = _place(options)
-    _tell(rebuild_report(out))
+    tell(rebuild_report(out))
     return 0
 
 
@@ -92,9 +92,9 @@ def operators(options: argparse.Namespace) -> int:
     from pipeline.catalogue import describe, markdown_table, text_table
 
     if options.markdown:
-        _tell(markdown_table())
+        tell(markdown_table())
     else:
-        _tell(describe(options.kind) if options.kind else text_table())
+        tell(describe(options.kind) if options.kind else text_table())
     return 0
 
 
@@ -152,7 +152,3 @@ def _closing(result: dict[str, Any]) -> str:
 
 def _json(content: object) -> str:
     return json.dumps(content, ensure_ascii=False)
-
-
-def _tell(text: str) -> None:
-    sys.stdout.write(f"{text}\n")

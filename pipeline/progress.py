@@ -11,10 +11,12 @@ import socket
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
+
+from pipeline.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,10 +79,11 @@ class Stage:
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):  # The terminal may be gone.
+                self._bar.stop()
         if not self.owner.quiet and error[0] is None:
             again = f" ({self.reused} of {self.total} found done)" if self.reused else ""
-            _tell(f"{self.label}: {self.total} tasks in {time.monotonic() - self.begin:.1f} s{self._rate()}{again}")
+            say(f"{self.label}: {self.total} tasks in {time.monotonic() - self.begin:.1f} s{self._rate()}{again}")
 
     def advance(self, num_bytes: int = 0) -> None:
         """One task is done; it read `num_bytes` of text."""
@@ -91,7 +94,7 @@ class Stage:
             self._bar.update(self._bar.task_ids[0], completed=self.done, rate=self._rate())
         elif not self.owner.quiet and time.monotonic() - self.shown > PLAIN_SECONDS and self.done < self.total:
             self.shown = time.monotonic()
-            _tell(f"{self.label}: {self.done} of {self.total} tasks{self._rate()}{self._left()}")
+            say(f"{self.label}: {self.done} of {self.total} tasks{self._rate()}{self._left()}")
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self.begin
@@ -102,11 +105,6 @@ class Stage:
         if not fresh:
             return ""
         return f", about {(time.monotonic() - self.begin) / fresh * (self.total - self.done):.0f} s left"
-
-
-def _tell(message: str) -> None:
-    sys.stderr.write(f"{message}\n")
-    sys.stderr.flush()
 
 
 def _bar(label: str, total: int, done: int) -> Bar:

@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
@@ -96,17 +97,25 @@ class LocalExecutor:
                 todo.extend(lost)
 
     def _submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:
-        """Send a task; this starts a worker where one is missing.
-
-        Ctrl-C is held back meanwhile, and so it is in what is started here, from its first instruction on.
-        """
+        """Send a task; this starts a worker where one is missing."""
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+            with _signals_held_back():
+                self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
+        with _signals_held_back():  # Again: Python unblocks Ctrl-C when it starts its tracker of semaphores.
             return self._pool.submit(task, item)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Hold back what a terminal sends to all its processes; in those started here for good: the driver ends them.
+
+    It holds from their first instruction on, before they could ignore anything.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(parent: int) -> None:

@@ -3,15 +3,17 @@ import errno
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from operators.base import DataError, RecipeError, RunError
-from pipeline import cli, commands
+from pipeline import commands, terminal
 from pipeline.cli import main, parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,6 +191,91 @@ def test_a_check_as_a_program_is_quick(folder: Path) -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 
 
-def test_messages_go_to_standard_error_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._say("a message")
-    assert capsys.readouterr() == ("", "a message\n")
+def start(shell: str, cwd: Path) -> subprocess.Popen[str]:
+    """A shell command as a process group of its own; `MILL` in it is the program."""
+    command = shell.replace("MILL", f"{sys.executable} -m pipeline")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, shell=True, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.parametrize(
+    "shell",
+    [
+        "MILL run r.yaml --workers 1 2>&1 | head -n 1; exit ${PIPESTATUS[0]}",
+        "MILL run r.yaml --workers 1 | true; exit ${PIPESTATUS[0]}",
+        "MILL run r.yaml --workers 1 >&- 2>&-",
+        "MILL run r.yaml --workers 2 2>&-",
+        "MILL operators | true; exit ${PIPESTATUS[0]}",
+        "MILL --help | true; exit ${PIPESTATUS[0]}",
+        "MILL --version >&-",
+    ],
+)
+def test_work_that_is_done_ends_with_0_whether_or_not_anybody_reads_what_is_printed(folder: Path, shell: str) -> None:
+    bash = subprocess.list2cmdline(["bash", "-c", shell.replace("$", "\\$")])
+    process = start(bash, folder)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0
+    assert "Error" not in said
+    assert "Exception" not in said
+    assert (folder / "out" / "manifest.json").exists() == (" run " in shell)
+
+
+def test_a_full_disk_under_the_output_is_an_error(folder: Path) -> None:
+    process = start("MILL operators > /dev/full", folder)
+    assert "the disk is full" in process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+
+
+SLEEPER = """\
+import os, sys, time
+import pipeline.session
+from pipeline.cli import main
+from pipeline.executors.local import LocalExecutor
+
+def work(recipe, executor, **options):
+    list(executor.map(abs, [1, 2], None, "warm"))
+    print("ready", flush=True)
+    list(executor.map(time.sleep, [60, 60], None, "sleep"))
+
+pipeline.session.run_recipe = work
+if __name__ == "__main__":
+    sys.exit(main(["run", "r.yaml", "--workers", "2"]))
+"""
+
+
+@pytest.mark.parametrize("to_group", [False, True])
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "terminated"), (signal.SIGHUP, "hung up")])
+def test_a_signal_to_end_stops_the_workers_and_says_so_in_one_line(
+    folder: Path, number: signal.Signals, word: str, to_group: bool
+) -> None:
+    (folder / "sleeper.py").write_text(SLEEPER)
+    process = start(f"exec {sys.executable} sleeper.py", folder)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    workers = psutil.Process(process.pid).children(recursive=True)
+    (os.killpg if to_group else os.kill)(process.pid, number)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 128 + number
+    assert said == f"{word}; finished work is kept, run the same command to go on\n"
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(folder: Path) -> None:
+    (folder / "sleeper.py").write_text(SLEEPER.replace("60, 60", "0.5, 0.5"))
+    process = start(f"trap '' HUP; exec {sys.executable} sleeper.py", folder)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.kill(process.pid, signal.SIGHUP)
+    said = process.communicate(timeout=30)[1]
+    assert "hung up" not in said
+    assert process.returncode == 1  # The stand-in for a run has no summary.
+
+
+def test_messages_go_to_standard_error_and_results_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.say("a message")
+    terminal.tell("a result")
+    assert capsys.readouterr() == ("a result\n", "a message\n")
