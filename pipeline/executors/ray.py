@@ -16,7 +16,9 @@ import itertools
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 import uuid
 from collections import Counter, deque
@@ -138,17 +140,27 @@ class RayExecutor:
 # --- starting and joining ---
 
 
+@contextlib.contextmanager
+def _own_ending() -> Iterator[None]:
+    """Keep the program's own way to end on SIGTERM, where it has one: Ray puts another in its place."""
+    mine = signal.getsignal(signal.SIGTERM)
+    yield
+    if callable(mine) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, mine)
+
+
 def _start(cpus: int) -> None:
     """Ray on this machine alone, whatever the environment says of other clusters."""
     path = os.pathsep.join(entry for entry in sys.path if entry and not entry.startswith(sys.prefix))
-    context = ray.init(
-        address="local",
-        num_cpus=cpus,
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=importlib.util.find_spec("aiohttp_cors") is not None,
-        runtime_env={"env_vars": {**environment(), "PYTHONPATH": path}},
-        **QUIET,
-    )
+    with _own_ending():
+        context = ray.init(
+            address="local",
+            num_cpus=cpus,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=importlib.util.find_spec("aiohttp_cors") is not None,
+            runtime_env={"env_vars": {**environment(), "PYTHONPATH": path}},
+            **QUIET,
+        )
     if context.dashboard_url:
         log.info("Ray's dashboard: http://%s", context.dashboard_url)
 
@@ -169,7 +181,8 @@ def _join(address: str, packages: Sequence[str]) -> None:
         runtime_env["py_modules"] = [module_path(name) for name in (*OURS, *packages)]
         runtime_env["excludes"] = ["__pycache__"]
     try:
-        ray.init(address=address, runtime_env=runtime_env, **QUIET)
+        with _own_ending():
+            ray.init(address=address, runtime_env=runtime_env, **QUIET)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise RecipeError(
             f"--address {address}: cannot join a Ray cluster there: {error}; it must be reachable from here, and run "

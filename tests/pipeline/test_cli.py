@@ -264,6 +264,21 @@ def test_a_signal_to_end_stops_the_workers_and_says_so_in_one_line(
     assert not psutil.wait_procs(workers, timeout=10)[1]
 
 
+@pytest.mark.ray
+def test_a_run_on_ray_ends_on_a_signal_as_another_does(folder: Path) -> None:
+    sleeper = SLEEPER.replace('"2"])', '"2", "--executor", "ray"])').replace("None", "Resources()")
+    (folder / "sleeper.py").write_text(f"from operators.base import Resources\n{sleeper}")
+    process = start(f"exec {sys.executable} sleeper.py", folder)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGTERM)
+    assert "terminated; finished work is kept" in process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert started
+    assert not psutil.wait_procs(started, timeout=20)[1]
+
+
 def test_a_hangup_that_is_ignored_stays_ignored(folder: Path) -> None:
     (folder / "sleeper.py").write_text(SLEEPER.replace("60, 60", "0.5, 0.5"))
     process = start(f"trap '' HUP; exec {sys.executable} sleeper.py", folder)
