@@ -15,14 +15,7 @@ from operators.sample import Sample
 from operators.train_tokenizer import TrainTokenizer
 
 AnyOperator = Annotated[
-    CorpusStats
-    | ExactDedup
-    | GopherQuality
-    | GopherRepetition
-    | LanguageId
-    | MinhashDedup
-    | Sample
-    | TrainTokenizer,
+    CorpusStats | ExactDedup | GopherQuality | GopherRepetition | LanguageId | MinhashDedup | Sample | TrainTokenizer,
     Field(discriminator="kind"),
 ]
 

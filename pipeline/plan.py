@@ -204,7 +204,9 @@ def _refuse_unfinished(step: Operator, part: Map | Fold) -> None:
             computes = bool(part.adds() or type(part).rewrites)
             lacks = "bind" if type(part).bind is Map.bind else "" if computes else "adds"
     if lacks:
-        raise RecipeError(f"step {step.label!r}: {type(part).__name__} defines no {lacks}; see docs/writing-operators.md")
+        raise RecipeError(
+            f"step {step.label!r}: {type(part).__name__} defines no {lacks}; see docs/writing-operators.md"
+        )
 
 
 def _table_stage(

@@ -270,12 +270,13 @@ def test_a_step_that_cannot_read_a_nested_column_names_itself_and_the_column(
 
 def test_bytes_may_be_compared_but_not_be_names(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a"], "raw": [b"\xff"]}), tmp_path / "a.parquet")
-    for step in ({"kind": "exact_dedup", "column": "raw"},):
-        assert check_recipe(recipe_of(tmp_path / "out", entry(tmp_path / "a.parquet"), steps=(step,)))[-1] == "ok"
-    for step in (
+    compared = {"kind": "exact_dedup", "column": "raw"}
+    assert check_recipe(recipe_of(tmp_path / "out", entry(tmp_path / "a.parquet"), steps=(compared,)))[-1] == "ok"
+    named: tuple[dict[str, object], ...] = (
         {"kind": "corpus_stats", "by": ["raw"]},
-        {"kind": "exact_dedup", "column": "raw", "normalise": "whitespace_case"},
-    ):
+        {**compared, "normalise": "whitespace_case"},
+    )
+    for step in named:
         with pytest.raises(RecipeError, match="the column 'raw' is binary, which has no text form"):
             check_recipe(recipe_of(tmp_path / "out", entry(tmp_path / "a.parquet"), steps=(step,)))
 
