@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from operators.base import fingerprint
+from operators.base import RunError, fingerprint
 from pipeline.readers.base import MEGABYTE, InputFile, Piece, ReadOptions
 from pipeline.vault import Vault
 
@@ -27,12 +27,13 @@ CLOCK_TICK_NS: Final = 20_000_000
 
 @dataclass(frozen=True)
 class Inspected:
-    """A file's digest and how it is cut."""
+    """A file's digest and how it is cut; `stamp` is what changes when the file does (none: only its content tells)."""
 
     file: InputFile
     digest: str
     bytes: int
     pieces: tuple[Piece, ...]
+    stamp: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class InspectTask:
 
     def name_of(self, files: tuple[InputFile, ...]) -> str:
         """Where the descriptor lies; "" where only the content could tell whether a file has changed."""
-        stamps = [_stamp(file) for file in files]
+        stamps = [stamp_of(file) for file in files]
         if None in stamps:
             return ""
         known = [[file.url, file.size, stamp] for file, stamp in zip(files, stamps, strict=True)]
@@ -54,7 +55,7 @@ class InspectTask:
         return f"inspected/{fingerprint([known, how])[:40]}.json"
 
     def __call__(self, files: tuple[InputFile, ...]) -> dict[str, Any]:
-        """Returns {"files": [{"digest", "format", "bytes", "cuts"}, ...]} in order."""
+        """Returns {"files": [{"digest", "format", "bytes", "cuts", "stamp"}, ...]} in order."""
         _settle(files)
         name = self.name_of(files)
         result = {"files": [self._inspect(file) for file in files]}
@@ -67,16 +68,17 @@ class InspectTask:
         from pipeline.readers.formats import infer_format
         from pipeline.readers.pieces import plan_pieces
 
+        stamp = stamp_of(file)
         kind = infer_format(file) if self.format == "auto" else self.format
         layout = plan_pieces(file, kind, self.piece_bytes / MEGABYTE, self.options)
         cuts = [[piece.start, piece.stop] for piece in layout.pieces]
-        return {"digest": digest(file), "format": kind, "bytes": layout.bytes, "cuts": cuts}
+        return {"digest": digest(file), "format": kind, "bytes": layout.bytes, "cuts": cuts, "stamp": stamp or []}
 
 
 def inspected(file: InputFile, content: dict[str, Any]) -> Inspected:
     """A file with what `InspectTask` found."""
     pieces = tuple(Piece(file, content["format"], start, stop) for start, stop in content["cuts"])
-    return Inspected(file, content["digest"], content["bytes"], pieces)
+    return Inspected(file, content["digest"], content["bytes"], pieces, tuple(content["stamp"]))
 
 
 def bundles(files: Sequence[InputFile], size: int) -> list[tuple[InputFile, ...]]:
@@ -91,13 +93,13 @@ def bundles(files: Sequence[InputFile], size: int) -> list[tuple[InputFile, ...]
 
 def _settle(files: Sequence[InputFile]) -> None:
     """Wait until whatever changes a file from now on also changes its stamp: the clock of a disk ticks in steps."""
-    changed = max((stamp[2] for file in files if (stamp := _stamp(file))), default=0)
+    changed = max((stamp[2] for file in files if (stamp := stamp_of(file))), default=0)
     age = time.time_ns() - changed
     if 0 <= age < CLOCK_TICK_NS:
         time.sleep((CLOCK_TICK_NS - age) / 1e9)
 
 
-def _stamp(file: InputFile) -> list[int] | None:
+def stamp_of(file: InputFile) -> list[int] | None:
     """What changes when a local file does; None where only its content can tell."""
     if "::" in file.url or ("://" in file.url and not file.url.startswith("file://")):
         return None
@@ -115,6 +117,17 @@ class IngestItem:
 
     pieces: tuple[tuple[Piece, str], ...]
     bytes: int
+    stamps: tuple[tuple[InputFile, tuple[int, ...]], ...] = ()
+
+    def refuse_changes(self) -> None:
+        """After reading: what was read must be what was looked at, or it would lie under another content's key.
+
+        Raises:
+            RunError: a file has changed since.
+        """
+        for file, stamp in self.stamps:
+            if stamp and tuple(stamp_of(file) or ()) != stamp:
+                raise RunError(f"{file.path} changed while it was read; run the same command again once it is at rest")
 
     @property
     def label(self) -> str:
@@ -130,16 +143,19 @@ def group_files(files: Sequence[Inspected], shard_bytes: int) -> list[IngestItem
     """
     large = [f for f in files if len(f.pieces) > 1 or f.bytes > shard_bytes]
     small = [f for f in files if not (len(f.pieces) > 1 or f.bytes > shard_bytes)]
-    groups: list[tuple[str, tuple[tuple[tuple[Piece, str], ...], int]]] = []
+    groups: list[tuple[str, IngestItem]] = []
     for kind in sorted({f.pieces[0].format for f in small}):
         keyed = [(hashlib.sha256(f.file.path.encode()).hexdigest(), f) for f in small if f.pieces[0].format == kind]
         for key, group in _trie(sorted(keyed, key=lambda item: item[0]), shard_bytes, 0):
-            groups.append((key, (tuple((f.pieces[0], f.digest) for f in group), sum(f.bytes for f in group))))
+            pieces = tuple((f.pieces[0], f.digest) for f in group)
+            stamps = tuple((f.file, f.stamp) for f in group)
+            groups.append((key, IngestItem(pieces, sum(f.bytes for f in group), stamps)))
     for file in large:
         key = hashlib.sha256(file.file.path.encode()).hexdigest()
         share = file.bytes // max(1, len(file.pieces))
-        groups.extend((key, (((piece, file.digest),), share)) for piece in file.pieces)
-    return [IngestItem(pieces, size) for _, (pieces, size) in sorted(groups, key=lambda group: group[0])]
+        stamps = ((file.file, file.stamp),)
+        groups.extend((key, IngestItem(((piece, file.digest),), share, stamps)) for piece in file.pieces)
+    return [item for _, item in sorted(groups, key=lambda group: group[0])]
 
 
 def _trie(keyed: list[tuple[str, Inspected]], limit: int, depth: int) -> Iterable[tuple[str, list[Inspected]]]:

@@ -105,6 +105,7 @@ class IngestTask:
             if batch.table.num_rows:
                 paths = [pieces[owner].file.path for owner in owners.tolist()]
                 writer.add(paths[0], document_table(self.spec, batch.table, paths, batch.positions))
+        item.refuse_changes()
         result: dict[str, Any] = {"shards": writer.finish(), "bad": "", "num_bad": {}, "rows_read": rows_read}
         if bad:
             table = pa.concat_tables(bad)

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.base import RecipeError
+from operators.base import RecipeError, RunError
 from pipeline.grouping import CLOCK_TICK_NS, Inspected, InspectTask, bundles, group_files
-from pipeline.ingest import corpus_schema, document_ids
+from pipeline.grouping import inspected as as_inspected
+from pipeline.ingest import IngestTask, Spec, corpus_schema, document_ids
 from pipeline.readers.base import InputFile, Piece, ReadOptions
+from pipeline.vault import Vault
 from tests.pipeline.engine import Json, Mill, check_sums
 
 LIMIT = 1000
@@ -170,6 +172,20 @@ def test_a_file_is_looked_at_only_once_its_stamp_is_older_than_a_step_of_the_clo
         path.touch()
         task((InputFile(str(path), "a.jsonl", path.stat().st_size),))
         assert time.time_ns() - path.stat().st_ctime_ns >= CLOCK_TICK_NS
+
+
+def test_a_file_that_changes_between_the_look_and_the_reading_is_refused(tmp_path: Path) -> None:
+    """Else its new content would lie under the key of the old one, and answer for it some day."""
+    path, work = tmp_path / "a.jsonl", str(tmp_path / "work")
+    path.write_bytes(b'{"text": "0000"}\n')
+    file = InputFile(str(path), "a.jsonl", path.stat().st_size)
+    found = InspectTask(work, "jsonl", 1000, ReadOptions())((file,))["files"][0]
+    (item,) = group_files([as_inspected(file, found)], LIMIT)
+    task = IngestTask(work, Spec("docs", "jsonl", ReadOptions(), (), False, LIMIT))
+    path.write_bytes(b'{"text": "1111"}\n')
+    with pytest.raises(RunError, match=r"a\.jsonl changed while it was read"):
+        task(item)
+    assert not Vault(work).exists(task.name_of(item))
 
 
 def test_integers_and_floats_of_one_column_unify_only_without_loss() -> None:
