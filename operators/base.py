@@ -44,6 +44,9 @@ SHARD: Final = "_shard"
 ROWS: Final = "_rows"
 """The name of a fold's output table that returns to the rows: `_shard`, `_row` and any further columns."""
 
+WARNINGS: Final = "_warnings.json"
+"""A fold's output that the run tells people: a JSON list of sentences. Not for a partitioned fold."""
+
 RULE: Final = "rule"
 """string: a verdict's column: null where the document is kept, else the rule that rejects it."""
 
@@ -137,6 +140,12 @@ class Operator(BaseModel):
     def models(self) -> Mapping[str, str]:
         """Model files that decide the result: name -> sha256. Raises RecipeError where one is missing."""
         return {}
+
+    def check(self) -> None:
+        """Refuse, before any data is read, what no field's bounds can say. Raises RecipeError."""
+
+    def refuse(self, columns: Columns) -> None:
+        """Refuse columns whose types the operator cannot read; `columns` are all that reach it. Raises RecipeError."""
 
     def identity(self, leave_out: frozenset[str] = frozenset()) -> dict[str, object]:
         """What decides the result, as plain JSON: class, revision, parameters with defaults, model digests."""

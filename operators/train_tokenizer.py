@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Composite, Context, Fold, Map, Outputs, Repeat
+from operators.base import TEXT, WARNINGS, BatchFn, Columns, Composite, Context, Fold, Map, Outputs, Repeat
 from operators.pretokenizers import Choice, Digits, cutting
 from operators.tokenizer_files import Merges, tokenizer_json
 
@@ -251,7 +251,7 @@ def _warnings(summary: dict[str, Any]) -> dict[str, bytes]:
         f"{summary['corpus']['bytes']:,} bytes of text are too little for vocab_sizes {sizes}: no pair was left to "
         f"merge at {missed[0]['reached']:,} tokens; give it more text, or ask for fewer tokens"
     )
-    return {"_warnings.json": json.dumps([line]).encode()}
+    return {WARNINGS: json.dumps([line]).encode()}
 
 
 def _counts(pretokens: pa.Array, totals: pa.Array) -> pa.Table:

@@ -38,7 +38,7 @@ def describe(recipe: Recipe, headers: list[Header], out: str = "", work_dir: str
     """As `check_recipe`, for a recipe that was looked at."""
     for step in recipe.steps:
         with _about(f"step {step.label!r}"):
-            getattr(step, "check", lambda: None)()
+            step.check()
             step.models()
     plan = plan_of(recipe, headers)
     out = out or recipe.outputs.path

@@ -138,9 +138,7 @@ def make_plan(recipe: Recipe, schema: Mapping[str, pa.DataType] | None = None, *
     stages: list[Stage] = []
     columns = {**BASE_COLUMNS, **(schema or {})}
     for operator in (*_ingest_steps(recipe), *recipe.steps):
-        check = getattr(operator, "check", None)
-        if check is not None:
-            check()
+        operator.check()
         operator.models()
         parts = operator.stages() if isinstance(operator, Composite) else (operator,)
         for part in parts:
@@ -261,11 +259,8 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
 
 def _check_types(step: Operator, columns: Mapping[str, pa.DataType]) -> None:
     """Ask a step that has a say on types which `needs` cannot express: its method `refuse`."""
-    refuse = getattr(step, "refuse", None)
-    if refuse is None:
-        return
     try:
-        refuse(dict(columns))
+        step.refuse(dict(columns))
     except RecipeError as error:
         raise RecipeError(f"step {step.label!r}: {error}") from error
 

@@ -8,17 +8,15 @@ warns again. A partitioned fold cannot warn: its parts would give the file more 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from operators.base import Judge, RunError
+from operators.base import WARNINGS, Judge, RunError
 from pipeline.corpus import read_parquet
 from pipeline.identities import ExcludeIds
 
 if TYPE_CHECKING:
     from pipeline.plan import Node
     from pipeline.run import Runner
-
-FILE: Final = "_warnings.json"
 
 
 def warnings_of(runner: Runner) -> list[str]:
@@ -58,9 +56,9 @@ def _about_nothing(runner: Runner, nodes: list[Node]) -> str:
 def _said(runner: Runner, node: Node) -> list[str]:
     """What a node's fold wrote; the rounds of a Repeat leave one result."""
     outputs = runner.outputs.get(node.leaves)
-    if outputs is None or FILE not in outputs.files:
+    if outputs is None or WARNINGS not in outputs.files:
         return []
-    said = json.loads(runner.store.read(outputs.files[FILE]))
+    said = json.loads(runner.store.read(outputs.files[WARNINGS]))
     if not isinstance(said, list) or not all(isinstance(line, str) for line in said):
-        raise RunError(f"step {node.step!r} left a {FILE} that is no JSON list of strings: {said!r}")
+        raise RunError(f"step {node.step!r} left a {WARNINGS} that is no JSON list of strings: {said!r}")
     return said

@@ -77,7 +77,7 @@ def test_a_corpus_that_ends_empty_is_told_with_the_step_that_emptied_it(letters:
 
 
 def test_warnings_that_are_no_list_of_sentences_name_their_step(letters: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_warnings, "FILE", "training.json")
+    monkeypatch.setattr(run_warnings, "WARNINGS", "training.json")
     with pytest.raises(RunError, match=r"'tok' left a training.json"):
         letters.run([{**TRAIN, "vocab_sizes": [258]}])
 
