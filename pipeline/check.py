@@ -17,6 +17,7 @@ from pipeline.headers import Header, read_header
 from pipeline.plan import BASE_COLUMNS, Plan, make_plan
 from pipeline.readers.schema import unify
 from pipeline.storage import filesystem, is_local
+from pipeline.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,15 +86,6 @@ def columns_text(plan: Plan, headers: list[Header]) -> str:
     names = dict.fromkeys([*BASE_COLUMNS, *inputs, *added])
     more = ", and what else the inputs hold" if any(h.is_open for h in _corpora(plan.recipe, headers)) else ""
     return f"{', '.join(names)}{more}"
-
-
-def count_of(number: int, noun: str) -> str:
-    """A count for people.
-
-    >>> count_of(1, "step"), count_of(1200, "file")
-    ('1 step', '1,200 files')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def check_directories(headers: list[Header], out: str, work_dir: str) -> None:

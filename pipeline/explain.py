@@ -11,7 +11,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final, TypeVar, assert_never
 
 from operators.base import DataError, Fold, Judge, RunError
-from pipeline.check import columns_text, count_of, look_at, num_stages, plan_of
+from pipeline.check import columns_text, look_at, num_stages, plan_of
 from pipeline.executors.local import LocalExecutor
 from pipeline.grouping import InspectTask
 from pipeline.ingest import IngestTask
@@ -22,6 +22,7 @@ from pipeline.publish import VERSIONS, published, run_id
 from pipeline.run import Runner
 from pipeline.storage import Store
 from pipeline.vault import Vault
+from pipeline.wording import count_of
 from pipeline.work import Work
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from operators.base import DataError, RecipeError
-from pipeline.readers.base import MEGABYTE, InputFile, ReadOptions
+from pipeline.readers.base import InputFile, ReadOptions
 from pipeline.readers.columns import final_name, plain_type, plan_columns, wrong_id
 from pipeline.readers.formats import infer_format
 from pipeline.readers.schema import TypeClashError, unify, unify_types
 from pipeline.readers.storage import is_local
+from pipeline.wording import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -62,18 +63,6 @@ class Header:
         """For people."""
         files = "1 file" if self.files == 1 else f"{self.files:,} files"
         return f"{self.name}: {files}, {size_text(self.bytes)}, {' and '.join(self.formats)}"
-
-
-def size_text(num_bytes: int) -> str:
-    """A size with three digits or so.
-
-    >>> size_text(10_534_000), size_text(3_400), size_text(12)
-    ('10.5 MB', '3.4 kB', '12 bytes')
-    """
-    for unit, size in (("GB", 1_000 * MEGABYTE), ("MB", MEGABYTE), ("kB", 1_000)):
-        if num_bytes >= size:
-            return f"{num_bytes / size:.1f} {unit}"
-    return f"{num_bytes} bytes"
 
 
 def read_header(entry: Input) -> Header:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, assert_never
 import pyarrow as pa
 
 from operators.base import ROWS, DataError, Fold, Judge, RunError
-from pipeline.check import count_of
 from pipeline.corpus import HIDDEN
 from pipeline.exchange import State, state_schema
 from pipeline.folding import gather_rows, reduce_fold
@@ -23,6 +22,7 @@ from pipeline.ledger import NodeCounts
 from pipeline.plan import INGEST, Node, Plan, RepeatStage, ShardStage, Stage, TableStage, make_plan
 from pipeline.reduce import TableTask, join_parts
 from pipeline.shard_task import ShardItem, ShardTask, view_after
+from pipeline.wording import count_of
 from pipeline.work import Work
 
 if TYPE_CHECKING:

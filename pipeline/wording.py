@@ -1,0 +1,24 @@
+"""Counts and sizes as people read them in lines of text."""
+
+from pipeline.readers.base import MEGABYTE
+
+
+def count_of(number: int, noun: str) -> str:
+    """A count for people.
+
+    >>> count_of(1, "step"), count_of(1200, "file")
+    ('1 step', '1,200 files')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size_text(num_bytes: int) -> str:
+    """A size with three digits or so.
+
+    >>> size_text(10_534_000), size_text(3_400), size_text(12)
+    ('10.5 MB', '3.4 kB', '12 bytes')
+    """
+    for unit, size in (("GB", 1_000 * MEGABYTE), ("MB", MEGABYTE), ("kB", 1_000)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes} bytes"
