@@ -13,6 +13,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& { echo "$$python"; break; }; done)
 
+SLOW ?= slow or ray or browser
+
 .DEFAULT_GOAL := help
 .PHONY: help install models demo test slow check fix bench lock clean
 
@@ -32,7 +34,7 @@ test: install ## the default tests and all doctests
 	@$(BIN)/python -m pytest -q
 
 slow: install ## the slow proofs: tests marked slow, ray or browser
-	@$(BIN)/python -m pytest -q -m "(slow or ray or browser) and not network"
+	@$(BIN)/python -m pytest -q -m "($(SLOW)) and not network"
 
 check: $(STAMP) ## lint, format and types; changes nothing
 	@status=0; \
