@@ -129,6 +129,10 @@ class Operator(BaseModel):
         """Columns that the operator reads, with their Arrow types (`null` type: any type will do)."""
         return TEXT
 
+    def takes(self) -> Columns:
+        """Columns that it reads where the rows have them, with their Arrow types; it does without them elsewhere."""
+        return {}
+
     def adds(self) -> Columns:
         """Columns that it adds, unprefixed, with their Arrow types. Only its own judge sees a name like "_name"."""
         return {}

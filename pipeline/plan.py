@@ -269,21 +269,10 @@ def _check_columns(
     step: Operator, parts: Iterable[Operator | Repeat], columns: dict[str, pa.DataType], *, open_schema: bool
 ) -> None:
     """Refuse a step that reads what is not there or adds what already is; then add its columns."""
-    hidden = {"_path": pa.string(), "_position": pa.int64()}
     for part in parts:
         if isinstance(part, Repeat) or (isinstance(part, Fold) and part.source()):
             continue
-        for name, kind in part.needs().items():
-            have = columns.get(name) or hidden.get(name)
-            if have is None and open_schema:
-                continue
-            if have is None:
-                raise RecipeError(
-                    f"step {step.label!r} reads the column {name!r}, which neither the inputs nor an earlier step "
-                    f"have; there are {', '.join(columns)}"
-                )
-            if have is not None and not fits(have, kind):
-                raise RecipeError(f"step {step.label!r} reads the column {name!r} as {kind}, but it is {have}")
+        _check_reads(step, part, columns, open_schema=open_schema)
         added = {public_name(step.label, part, name): kind for name, kind in part.adds().items()}
         if isinstance(part, Judge) and part.audit:
             added[f"{step.label}_verdict"] = pa.string()
@@ -294,6 +283,20 @@ def _check_columns(
                     f"(inputs: columns: rename: {{{name}: other_{name}}}) or give the step another `name`"
                 )
             columns[name] = kind
+
+
+def _check_reads(step: Operator, part: Operator, columns: Mapping[str, pa.DataType], *, open_schema: bool) -> None:
+    """Refuse a column that is not there, or that is of another type than it is read as."""
+    there = {"_path": pa.string(), "_position": pa.int64(), **columns}
+    missing = [name for name in part.needs() if name not in there]
+    if missing and not open_schema:
+        raise RecipeError(
+            f"step {step.label!r} reads the column {missing[0]!r}, which neither the inputs nor an earlier step "
+            f"have; there are {', '.join(columns)}"
+        )
+    for name, kind in {**part.needs(), **part.takes()}.items():
+        if name in there and not fits(there[name], kind):
+            raise RecipeError(f"step {step.label!r} reads the column {name!r} as {kind}, but it is {there[name]}")
 
 
 def public_name(step: str, operator: Operator, name: str) -> str:

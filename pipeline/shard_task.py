@@ -78,7 +78,7 @@ class ShardTask:
 
     def needed(self, node: Node) -> dict[str, str]:
         """The columns that a node reads from the rows, with their types as text."""
-        names = [name for name in node.operator.needs() if name in self.schema.names]
+        names = [name for name in read_columns(node.operator) if name in self.schema.names]
         return {name: str(self.schema.field(name).type) for name in names}
 
     def __call__(self, item: ShardItem) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class _ShardRun:
     def _rows_table(self, node: Node) -> pa.Table:
         """What an operator sees: `id`, the columns it needs, and the columns of the fold that it joins."""
         table = self.frame.table(dict.fromkeys(["id", *self.task.needed(node)]))
-        for name, kind in node.operator.needs().items():
+        for name, kind in read_columns(node.operator).items():
             if name in table.column_names and not pa.types.is_null(kind):
                 table = table.set_column(table.column_names.index(name), name, as_type(table[name], kind))
         if node.joins:
@@ -340,6 +340,11 @@ def bound(node: Node, context: Context) -> BatchFn:
         raise
     except (Exception, SystemExit) as error:
         raise RunError(f"step {node.step!r} cannot be prepared: {type(error).__name__}: {error}") from error
+
+
+def read_columns(operator: Map | Fold) -> dict[str, pa.DataType]:
+    """The columns that an operator reads, those included that it reads only where they are."""
+    return {**operator.needs(), **operator.takes()}
 
 
 def result_name(key: str) -> str:

@@ -87,8 +87,10 @@ class Engine:
 
     def _view(self, operator: Map | Fold, number: int, table: pa.Table, *extra: str) -> pa.Table:
         """What the operator may see: `id`, its needed columns, and those joined by position."""
-        view = table.select(list(dict.fromkeys(["id", *extra, *operator.needs()])))
-        for name, kind in operator.needs().items():
+        taken = {name: kind for name, kind in operator.takes().items() if name in table.column_names}
+        read = {**operator.needs(), **taken}
+        view = table.select(list(dict.fromkeys(["id", *extra, *read])))
+        for name, kind in read.items():
             assert kind == pa.null() or view.schema.field(name).type == kind, (name, kind)
         if not operator.joins():
             return view

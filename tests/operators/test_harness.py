@@ -72,6 +72,20 @@ def test_a_column_must_be_declared() -> None:
         run(Greedy(), [corpus(["a"])])
 
 
+def test_an_operator_takes_a_column_only_where_it_is() -> None:
+    class Modest(Exact):
+        def takes(self) -> Columns:
+            return {"lang": pa.string()}
+
+        def bind(self, context: Context) -> BatchFn:
+            return lambda rows: pa.table(
+                {"more": pa.array([str("lang" in rows.column_names)] * len(rows), pa.large_string())}
+            )
+
+    assert run(Modest(), [corpus(["a"])]).kept["more"].to_pylist() == ["False"]
+    assert run(Modest(), [corpus(["a"], lang=["en"])]).kept["more"].to_pylist() == ["True"]
+
+
 def test_an_operator_sees_only_what_it_needs() -> None:
     class Curious(Exact):
         def needs(self) -> Columns:
