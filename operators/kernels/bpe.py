@@ -84,13 +84,23 @@ class _Pool(NamedTuple):
     size: Ints  # int64[1]
 
 
+class Learned(NamedTuple):
+    """Merges in order."""
+
+    merges: NDArray[np.int32]
+    """(merges, 2): left and right id; merge number n makes id 256 + n."""
+    counts: NDArray[np.int64]
+    """(merges,): how often the pair stood in the text when it was merged, counted by places."""
+
+
 def train(
     words: pa.LargeBinaryArray,
     counts: Ints,
     num_tokens: int,
     min_frequency: int = 0,
     max_token_length: int = 2**31 - 1,
-) -> NDArray[np.int32]:
+    alphabet: bytes = bytes(range(256)),
+) -> Learned:
     """Learn merges until there are `num_tokens` tokens (the 256 bytes included) or no pair is left.
 
     Args:
@@ -99,12 +109,14 @@ def train(
         num_tokens: at least 256.
         min_frequency: a pair that occurs less often is not merged; learning stops there.
         max_token_length: longest token in bytes, inclusive, at least 2. In `tokenizers` the same limit is one more.
+        alphabet: the bytes that are merged; any other ends a word here. (`tokenizers` takes such bytes out of the
+            word, so that strangers become neighbours.)
 
     Returns:
-        int32 (merges, 2): left and right id of every merge in order. Ids of bytes are those of `byte_alphabet`; merge
-        number n makes id 256 + n. To stop at fewer tokens is to cut the list, so smaller vocabularies are prefixes.
+        The merges; ids of bytes are those of `byte_alphabet`. To stop at fewer tokens is to cut the list, so smaller
+        vocabularies are prefixes.
 
-    >>> train(pa.array([b"aab", b"ab"], pa.large_binary()), np.array([1, 5]), 258).tolist()
+    >>> train(pa.array([b"aab", b"ab"], pa.large_binary()), np.array([1, 5]), 258).merges.tolist()
     [[64, 65], [64, 256]]
     """
     _check(words, counts, num_tokens, max_token_length)
@@ -112,12 +124,35 @@ def train(
     # Each merge takes a symbol away, so there are never more merges than bytes.
     limit = int(min(num_tokens - 256, data.size))
     if limit == 0:
-        return np.empty((0, 2), np.int32)
+        return Learned(np.empty((0, 2), np.int32), np.empty(0, np.int64))
     place = np.int32 if data.size + kept.size < 2**31 - 2 else np.int64
-    merges: NDArray[np.int32] = _learn(
-        data, offsets, kept, byte_ids(), np.empty(0, place), limit, max(1, min_frequency), max_token_length
+    ids = np.full(256, SEPARATOR, np.int32)
+    merged = np.frombuffer(alphabet, np.uint8)
+    ids[merged] = byte_ids()[merged]
+    return Learned(
+        *_learn(data, offsets, kept, ids, np.empty(0, place), limit, max(1, min_frequency), max_token_length)
     )
-    return merges
+
+
+def most_frequent_bytes(words: pa.LargeBinaryArray, counts: Ints, limit: int) -> bytes:
+    """The bytes that occur most often in the words, of equal ones those with the smaller ids; as many as `limit`.
+
+    >>> most_frequent_bytes(pa.array([b"ab", b"c"], pa.large_binary()), np.array([1, 2]), 2)
+    b'ca'
+    """
+    data, offsets, kept = _present(words, np.asarray(counts, np.int64), shortest=1)
+    totals = _byte_totals(data, offsets, kept)
+    order = sorted(range(256), key=lambda byte: (-int(totals[byte]), int(byte_ids()[byte])))
+    return bytes(byte for byte in order[:limit] if totals[byte])
+
+
+@njit(cache=True, nogil=True)
+def _byte_totals(data, offsets, counts):
+    totals = np.zeros(256, np.int64)
+    for w in range(counts.size):
+        for i in range(offsets[w], offsets[w + 1]):
+            totals[data[i]] += counts[w]
+    return totals
 
 
 def _check(words: pa.LargeBinaryArray, counts: Ints, num_tokens: int, max_token_length: int) -> None:
@@ -133,10 +168,10 @@ def _check(words: pa.LargeBinaryArray, counts: Ints, num_tokens: int, max_token_
         raise ValueError(msg)
 
 
-def _present(words: pa.LargeBinaryArray, counts: Ints) -> tuple[Ints, Ints, Ints]:
-    """Bytes, offsets and counts of the words that count at all and can hold a pair."""
+def _present(words: pa.LargeBinaryArray, counts: Ints, shortest: int = 2) -> tuple[Ints, Ints, Ints]:
+    """Bytes, offsets and counts of the words that count at all and are long enough to hold a pair."""
     words = words.cast(pa.large_binary())
-    counted = (counts > 0) & (pc.binary_length(words).to_numpy(zero_copy_only=False) > 1)
+    counted = (counts > 0) & (pc.binary_length(words).to_numpy(zero_copy_only=False) >= shortest)
     if not counted.all():
         words = words.filter(pa.array(counted))
     _, offset_buffer, data_buffer = words.buffers()
@@ -152,7 +187,7 @@ def _learn(data, offsets, counts, ids, like, limit, min_frequency, max_length):
     words = _lay_out(data, offsets, counts, ids, like)
     pool, queue, pairs = _first_pairs(words)
     tally, length = _new_tally(256 + limit), np.ones(256 + limit, np.int64)
-    merges, num_merges = np.empty((limit, 2), np.int32), 0
+    merges, counted, num_merges = np.empty((limit, 2), np.int32), np.empty(limit, np.int64), 0
     while num_merges < limit and queue.size[0] > 0:
         count, key, start, number = _pop(queue)
         total = pairs.totals[_find(pairs, key)]
@@ -172,8 +207,9 @@ def _learn(data, offsets, counts, ids, like, limit, min_frequency, max_length):
         marks, log = _merge(words, length, tally, places, a, b, new, max_length)
         _settle(tally, pairs, queue, pool, marks, log, a, b, new)
         merges[num_merges, 0], merges[num_merges, 1] = a, b
+        counted[num_merges] = count
         num_merges += 1
-    return merges[:num_merges].copy()
+    return merges[:num_merges].copy(), counted[:num_merges].copy()
 
 
 @njit(cache=True, nogil=True)

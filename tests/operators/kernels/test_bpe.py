@@ -33,7 +33,7 @@ def learn(
 ) -> list[tuple[int, int]]:
     array = pa.array([word for word, _ in words], pa.large_binary())
     counts = np.array([count for _, count in words], np.int64)
-    return [(a, b) for a, b in bpe.train(array, counts, num_tokens, min_frequency, max_token_length).tolist()]
+    return [(a, b) for a, b in bpe.train(array, counts, num_tokens, min_frequency, max_token_length).merges.tolist()]
 
 
 def learn_by_tokenizers(
@@ -110,7 +110,7 @@ def test_fewer_tokens_are_a_prefix(words: Words, num_tokens: int) -> None:
 def real_text_equals_tokenizers(num_bytes: int, num_tokens: int, pretokenizer: Pretokenizer) -> None:
     texts = library_sources(num_bytes)
     words, counts = count(pa.array(texts, pa.large_string()), np.ones(len(texts), np.int64), pretokenizer)
-    merges = bpe.train(words, counts, num_tokens)
+    merges = bpe.train(words, counts, num_tokens).merges
     assert len(merges) == num_tokens - 256
     assert [(a, b) for a, b in merges.tolist()] == learn_by_tokenizers(
         texts,
@@ -193,4 +193,18 @@ def test_wrong_arguments_are_named(words: list[bytes], counts: list[int], num_to
 
 def test_a_slice_of_words_is_the_words_in_it() -> None:
     words = pa.array([b"zz", b"aab", b"ab", b"zz"], pa.large_binary()).slice(1, 2)
-    assert bpe.train(words, np.array([1, 5]), 258).tolist() == [[64, 65], [64, 256]]
+    assert bpe.train(words, np.array([1, 5]), 258).merges.tolist() == [[64, 65], [64, 256]]
+
+
+@given(words=st.dictionaries(st.text("abc", max_size=8).map(str.encode), st.integers(0, 9), max_size=8))
+def test_a_byte_outside_the_alphabet_ends_a_word(words: dict[bytes, int]) -> None:
+    table, counts = pa.array(list(words), pa.large_binary()), np.array(list(words.values()), np.int64)
+    parts = [(part, count) for word, count in words.items() for part in word.split(b"c")]
+    assert bpe.train(table, counts, 300, alphabet=b"ab").merges.tolist() == [
+        list(pair) for pair in bpe_reference.train(parts, 300)
+    ]
+
+
+def test_the_count_of_a_merge_is_its_pairs_when_it_was_merged() -> None:
+    words = pa.array([b"aab", b"ab"], pa.large_binary())
+    assert bpe.train(words, np.array([1, 5]), 258).counts.tolist() == [6, 1]
