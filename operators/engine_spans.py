@@ -39,6 +39,15 @@ def check_pattern(pattern: str) -> None:
     _splitter((pattern,))
 
 
+def pieces(text: str, patterns: tuple[str, ...]) -> list[str]:
+    """The pre-tokens of one text.
+
+    >>> pieces("to be", (" +",))
+    ['to', ' ', 'be']
+    """
+    return [piece for piece, _ in _splitter(patterns).pre_tokenize_str(text)]
+
+
 @lru_cache(maxsize=16)
 def _splitter(patterns: tuple[str, ...]) -> "pre_tokenizers.PreTokenizer":
     from tokenizers import Regex, pre_tokenizers

@@ -17,7 +17,7 @@ SCHEMA: Final = pa.schema({"left": pa.binary(), "right": pa.binary(), "count": p
 _VERSION: Final = "#version"
 
 
-def merges_table(merges: Sequence[Merge], counts: Iterable[int] | None = None) -> pa.Table:
+def merges_table(merges: Sequence[Merge], counts: Iterable[int | None] | None = None) -> pa.Table:
     """The merges in order, with their counts if they are known.
 
     >>> merges_table([(b"a", b"b")], [7]).to_pylist()

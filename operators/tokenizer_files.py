@@ -24,18 +24,20 @@ Merges = list[tuple[int, int]]
 _FLAGS: Final = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
-def artifact_files(vocabulary: Vocabulary, counts: Iterable[int] | None = None) -> dict[str, bytes | pa.Table]:
-    """All files of one tokenizer; `ranks.tiktoken` only where it encodes every text alike (else see `objection`).
+def artifact_files(vocabulary: Vocabulary, counts: Iterable[int | None] | None = None) -> dict[str, bytes | pa.Table]:
+    """All outputs of one tokenizer, the table `merges` among them.
+
+    `ranks.tiktoken` is there only where it encodes every text alike (else see `objection`).
 
     Args:
         vocabulary: the tokenizer.
-        counts: of the merges in the training text; None if unknown.
+        counts: of the merges in the training text; None where unknown.
     """
     ranks = {} if objection(vocabulary) else {"ranks.tiktoken": rank_lines(vocabulary.ids)}
     return {
         "tokenizer.json": to_tokenizer_json(vocabulary),
         "tokenizer_config.json": tokenizer_config(),
-        "merges.parquet": merges_table(vocabulary.merges, counts),
+        "merges": merges_table(vocabulary.merges, counts),
         **ranks,
     }
 

@@ -1,164 +1,32 @@
-"""Train byte-level BPE tokenizers on the corpus: count pre-tokens per shard, add up, learn merges from the counts.
+"""Train tokenizers on the corpus: count pre-tokens per shard, add up, learn the vocabulary from the counts.
 
 Stage `counts` is exact: nothing is pruned, so its table grows with the corpus like n^0.6 and is exchanged by
-pre-token. Stage `train` runs in one place: it needs the whole table and about 25 bytes of memory per byte of it.
-The merges are those of `tokenizers`' `BpeTrainer` on the same text, with pair counts in 64 bits (theirs wrap at 2^31).
-All vocabulary sizes come from one training: a smaller one is a prefix of the largest. Prices are in
+pre-token. Training runs in one place: it needs the whole table and some 30 bytes of memory per byte of it. The merges
+are those of `tokenizers`' `BpeTrainer` on the same text, with pair counts in 64 bits (theirs wrap at 2^31). All
+vocabulary sizes come from one training: a smaller one is a prefix of the largest. Prices are in
 `kernels/pretokenize.py` and `kernels/bpe.py`.
 
 Text is cut by a published pattern or by one of your own, and further at `boundaries`. The `tokenizer.json` carries the
-pattern that was counted by, so it encodes as counted. Which code points are letters is asked of the installed
-`tokenizers`; a digest of the answer is part of the counts' identity.
+pattern that was counted by, so it encodes as counted. A column `repeat` (int32) says how often a document counts.
 
 It does not look for special tokens in the text: what is written there is counted as text.
 """
 
-import json
-import logging
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, WARNINGS, BatchFn, Columns, Composite, Context, Fold, Map, Outputs, Repeat
-from operators.pretokenizers import Choice, Digits, cutting
-from operators.tokenizer_files import Merges, tokenizer_json
-
-NUM_BYTES = 256
-REPEAT = "repeat"
-"""int32: how often a document counts; without the column every document counts once."""
-
-_CUTTING = {"pretokenizer", "digits", "pattern", "boundaries"}
-_log = logging.getLogger(__name__)
+from operators.base import Composite, Fold, Map, RecipeError, Repeat
+from operators.pretoken_counts import PretokenCounts
+from operators.pretokenizers import Choice, Cutting, Digits, cutting
+from operators.training_corpus import TrainingCorpus
+from operators.vocabulary_training import NUM_BYTES, BpeTraining, VocabularyTraining
 
 VocabSize = Annotated[int, Field(ge=NUM_BYTES, le=2**24)]
 
-
-class PretokenCounts(Fold):
-    """How often each pre-token occurs: `pretoken: large_binary`, `count: int64`, sorted within a partition."""
-
-    pretokenizer: Choice
-    digits: Digits = "pattern"
-    pattern: str = ""
-    boundaries: str = ""
-
-    key: ClassVar[str] = "pretoken"
-    partitioned: ClassVar[bool] = True
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, self.boundaries: pa.null()} if self.boundaries else TEXT
-
-    @override
-    def models(self) -> Mapping[str, str]:
-        from operators.unicode_classes import class_table_digest
-
-        return {"unicode classes": class_table_digest()}
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        import numpy as np
-
-        from operators.boundaries import cut_places
-        from operators.kernels.pretokenize import count, is_scanned
-
-        how = cutting(self.pretokenizer, self.digits, self.pattern)
-        if not is_scanned(how):
-            _log.warning("pattern %r is beyond our scanner: the regex engine cuts 4 MB/s a core, a 25th", self.pattern)
-
-        def apply(rows: pa.Table) -> pa.Table:
-            texts = rows["text"].cast(pa.large_string()).combine_chunks()
-            weights = np.ones(len(texts), np.int64)
-            if REPEAT in rows.column_names:
-                weights = rows[REPEAT].cast(pa.int64()).to_numpy()
-            cuts = cut_places(texts, rows[self.boundaries], rows["id"]) if self.boundaries else None
-            pretokens, totals = count(texts, weights, how, cuts)
-            return _counts(pretokens, pa.array(totals, pa.int64()))
-
-        return apply
-
-    @override
-    def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("pretoken", use_threads=False).aggregate([("count", "sum")])
-        return _counts(summed["pretoken"], summed["count_sum"])
-
-    @override
-    def finish(self, state: pa.Table, context: Context) -> Outputs:
-        return {"counts": self.merge(state).sort_by("pretoken")}
-
-
-class BpeTraining(Fold):
-    """Learn merges from the counts of stage `counts` and write the tokenizers."""
-
-    pretokenizer: Choice
-    digits: Digits = "pattern"
-    pattern: str = ""
-    boundaries: str = ""
-    vocab_sizes: tuple[int, ...]
-    special_tokens: tuple[str, ...]
-    min_frequency: int
-    max_token_length: int
-
-    @override
-    def source(self) -> str:
-        return "stage:counts/counts"
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda counts: counts
-
-    @override
-    def finish(self, state: pa.Table, context: Context) -> Outputs:
-        from operators.kernels.bpe import train
-
-        pretokens = state["pretoken"].cast(pa.large_binary()).combine_chunks()
-        totals = state["count"].to_numpy()
-        num_tokens = self.vocab_sizes[-1] - len(self.special_tokens)
-        learned = train(pretokens, totals, num_tokens, self.min_frequency, self.max_token_length)
-        merges: Merges = [(left, right) for left, right in learned.tolist()]
-        files = {f"tokenizer-{size}.json": self._tokenizer(merges, size) for size in self.vocab_sizes}
-        summary = self._summary(state, len(merges))
-        return {
-            **files,
-            "tokenizer.json": files[f"tokenizer-{self.vocab_sizes[-1]}.json"],
-            "training.json": _json(summary),
-            **_warnings(summary),
-        }
-
-    def _num_merges(self, vocab_size: int) -> int:
-        return vocab_size - NUM_BYTES - len(self.special_tokens)
-
-    def _tokenizer(self, merges: Merges, vocab_size: int) -> bytes:
-        kept = merges[: self._num_merges(vocab_size)]
-        return tokenizer_json(kept, self._patterns(), self.special_tokens)
-
-    def _patterns(self) -> tuple[str, ...]:
-        return cutting(self.pretokenizer, self.digits, self.pattern).patterns
-
-    def _summary(self, state: pa.Table, num_merges: int) -> dict[str, Any]:
-        """The corpus, the settings, and the sizes: `reached` is less than `asked` where there was too little text."""
-        tokenizers = []
-        for size in self.vocab_sizes:
-            merges = min(num_merges, self._num_merges(size))
-            reached = size - self._num_merges(size) + merges
-            tokenizers.append({"file": f"tokenizer-{size}.json", "asked": size, "reached": reached, "merges": merges})
-        lengths = pc.cast(pc.binary_length(state["pretoken"]), pa.int64())
-        return {
-            "settings": {"algorithm": "bpe", "patterns": self._patterns(), **self._settings()},
-            "corpus": {
-                "bytes": _total(pc.multiply(lengths, state["count"])),
-                "pretokens": _total(state["count"]),
-                "distinct_pretokens": state.num_rows,
-                "distinct_bytes": _total(lengths),
-            },
-            "tokenizers": tokenizers,
-        }
-
-    def _settings(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"name", "vocab_sizes"})
+_CUTTING = {"pretokenizer", "digits", "pattern", "boundaries"}
+_COUNTING = {*_CUTTING, "group_by"}
 
 
 class TrainTokenizer(Composite):
@@ -168,7 +36,7 @@ class TrainTokenizer(Composite):
     the text is too small for is written as far as it goes; `training.json` says so.
 
     >>> [stage.label for stage in TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,)).stages()]
-    ['counts', 'train']
+    ['corpus', 'counts', 'train']
     """
 
     kind: Literal["train_tokenizer"] = "train_tokenizer"
@@ -183,7 +51,11 @@ class TrainTokenizer(Composite):
         min_length=1, description="vocabularies to write, rising; each counts bytes, merges and special tokens"
     )
     special_tokens: tuple[str, ...] = Field(
-        default=(), description="tokens that are never cut; they get the last ids, in this order"
+        default=(), description="tokens that are never cut; they get ids after the vocabulary, in this order"
+    )
+    reserved: int = Field(default=0, ge=0, le=2**20, description="special tokens without a meaning yet, at the end")
+    required_tokens: tuple[str, ...] = Field(
+        default=(), description="terms, as they stand in text, that are always one token; made by merges of their own"
     )
     min_frequency: int = Field(
         default=1, ge=1, description="pairs that occur less often are not merged (0 and 1 in tokenizers)"
@@ -191,13 +63,21 @@ class TrainTokenizer(Composite):
     max_token_length: int = Field(
         default=65536, ge=2, le=2**31 - 1, description="longest token in bytes, inclusive (tokenizers: one more)"
     )
+    limit_alphabet: int = Field(
+        default=NUM_BYTES, ge=1, le=NUM_BYTES, description="only the most frequent bytes are merged; all keep their ids"
+    )
+    min_count: int = Field(
+        default=1, ge=1, description="rarer pre-tokens are not trained on, but in scripts without spaces"
+    )
+    max_pretoken_bytes: int = Field(default=0, ge=0, description="longer pre-tokens are not trained on; 0: no limit")
+    group_by: str = Field(default="", description="column to count apart by, as `lang`; its totals are in the counts")
 
-    @field_validator("special_tokens")
+    @field_validator("special_tokens", "required_tokens")
     @classmethod
     def _distinct(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [token for place, token in enumerate(tokens) if not token or token in tokens[:place]]
         if wrong:
-            msg = f"special token {wrong[0]!r} is empty or given twice: every special token needs a name of its own"
+            msg = f"token {wrong[0]!r} is empty or given twice: expected every token once"
             raise ValueError(msg)
         return tokens
 
@@ -211,56 +91,36 @@ class TrainTokenizer(Composite):
         if list(self.vocab_sizes) != sorted(set(self.vocab_sizes)):
             msg = f"vocab_sizes {list(self.vocab_sizes)} must rise: write {sorted(set(self.vocab_sizes))}"
             raise ValueError(msg)
-        least = NUM_BYTES + len(self.special_tokens)
+        least = NUM_BYTES + len(self.special_tokens) + self.reserved
         if self.vocab_sizes[0] < least:
             msg = (
-                f"vocab_sizes holds {self.vocab_sizes[0]}, but {NUM_BYTES} bytes and {len(self.special_tokens)} "
-                f"special tokens need at least {least}"
+                f"vocab_sizes holds {self.vocab_sizes[0]}, but {NUM_BYTES} bytes, {len(self.special_tokens)} special "
+                f"and {self.reserved} reserved tokens need at least {least}"
             )
             raise ValueError(msg)
         return self
 
     def check(self) -> None:
-        """RecipeError where `tokenizers` cannot read the pattern."""
-        from operators.engine_spans import check_pattern
+        """RecipeError where `tokenizers` cannot read the pattern, or it cuts a required token."""
+        from operators.engine_spans import check_pattern, pieces
 
         if self.pattern:
             check_pattern(self.pattern)
+        for token in self.required_tokens:
+            cut = pieces(token, self._cutting().patterns)
+            if len(cut) > 1:
+                msg = f"required token {token!r}: the pattern cuts it into {cut}, and no merge joins pre-tokens"
+                raise RecipeError(msg)
+
+    def _cutting(self) -> Cutting:
+        return cutting(self.pretokenizer, self.digits, self.pattern)
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        how = self.model_dump(include=_CUTTING)
-        training = BpeTraining(
-            name="train",
-            **how,
-            vocab_sizes=self.vocab_sizes,
-            special_tokens=self.special_tokens,
-            min_frequency=self.min_frequency,
-            max_token_length=self.max_token_length,
-        )
-        return PretokenCounts(name="counts", **how), training
+        counts = PretokenCounts(name="counts", **self.model_dump(include=_COUNTING))
+        return TrainingCorpus(name="corpus"), counts, BpeTraining(name="train", **self._learning())
 
-
-def _warnings(summary: dict[str, Any]) -> dict[str, bytes]:
-    """The file in which the engine finds what to warn of; none where every size was reached."""
-    missed = [entry for entry in summary["tokenizers"] if entry["reached"] < entry["asked"]]
-    if not missed:
-        return {}
-    sizes = ", ".join(f"{entry['asked']:,}" for entry in missed)
-    line = (
-        f"{summary['corpus']['bytes']:,} bytes of text are too little for vocab_sizes {sizes}: no pair was left to "
-        f"merge at {missed[0]['reached']:,} tokens; give it more text, or ask for fewer tokens"
-    )
-    return {WARNINGS: json.dumps([line]).encode()}
-
-
-def _counts(pretokens: pa.Array, totals: pa.Array) -> pa.Table:
-    return pa.table({"pretoken": pretokens, "count": totals})
-
-
-def _total(numbers: pa.ChunkedArray) -> int:
-    return int(pc.sum(numbers).as_py() or 0)
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, indent=1, sort_keys=True).encode() + b"\n"
+    def _learning(self) -> dict[str, Any]:
+        """The parameters that decide what is made of the counts."""
+        fields = VocabularyTraining.model_fields.keys() - {"name"}
+        return self.model_dump(include=fields & type(self).model_fields.keys())

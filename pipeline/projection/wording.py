@@ -42,8 +42,9 @@ def judge_certainty(
     if type(operator) not in OPERATORS and isinstance(operator, Composite | Fold):
         return "guess", f"not one of our operators, looks across rows: scaled in proportion, {spread}"
     powers = [power for name, power in times.powers.items() if name.partition("/")[0] == rule.name]
-    if powers and min(powers) < NEARLY_ALL:
-        return level, f"keeps every row; its counts grow with the corpus^{min(powers):.2f}"
+    slower = [power for power in powers if power < NEARLY_ALL]
+    if slower:
+        return level, f"keeps every row; its counts grow with the corpus^{max(slower):.2f}"
     return level, "keeps every row"
 
 

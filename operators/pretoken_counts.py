@@ -1,0 +1,130 @@
+"""Count the pre-tokens of a corpus: one integer for each distinct piece of text, exact, in 64 bits.
+
+The table is all that training reads of the corpus, and other steps can read it too: a step that counts in the same way
+over the same rows finds it under its key and counts nothing. Nothing is pruned here, so it grows with the corpus like
+n^0.6 and is exchanged by pre-token. Documents are never cut. Price: `kernels/pretokenize.py`.
+
+Text is cut by a published pattern or by one of your own, and further at `boundaries`. Which code points are letters is
+asked of the installed `tokenizers`; a digest of the answer is part of the counts' identity.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from typing_extensions import override
+
+from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.hashing import as_labels, refuse_formless
+from operators.pretokenizers import Choice, Cutting, Digits, cutting
+
+REPEAT = "repeat"
+"""int32: how often a document counts; without the column every document counts once."""
+GROUP = "group"
+"""string: the group that a count belongs to, where there are groups; "" for rows without one."""
+
+_log = logging.getLogger(__name__)
+
+
+class PretokenCounts(Fold):
+    """How often each pre-token occurs: `pretoken: large_binary`, `count: int64`, sorted within a partition.
+
+    With `group_by` a third column `group: string`, and a row for every pre-token and group.
+    """
+
+    pretokenizer: Choice
+    digits: Digits = "pattern"
+    pattern: str = ""
+    boundaries: str = ""
+    group_by: str = ""
+    reference: str = ""
+    """The reference input to count instead of the rows."""
+
+    key: ClassVar[str] = "pretoken"
+    partitioned: ClassVar[bool] = True
+
+    @override
+    def needs(self) -> Columns:
+        return {**TEXT, **{name: pa.null() for name in (self.boundaries, self.group_by) if name}}
+
+    @override
+    def takes(self) -> Columns:
+        return {REPEAT: pa.int32()}
+
+    @override
+    def source(self) -> str:
+        return f"input:{self.reference}" if self.reference else ""
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where the values of `group_by` have no text to group by."""
+        refuse_formless(columns, [self.group_by] if self.group_by else [])
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        from operators.unicode_classes import class_table_digest
+
+        return {"unicode classes": class_table_digest()}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        from operators.kernels.pretokenize import is_scanned
+
+        how = cutting(self.pretokenizer, self.digits, self.pattern)
+        if not is_scanned(how):
+            _log.warning("pattern %r is beyond our scanner: the regex engine cuts 4 MB/s a core, a 25th", self.pattern)
+
+        def apply(rows: pa.Table) -> pa.Table:
+            if not self.group_by:
+                return _count(rows, how, self.boundaries)
+            labels = pc.fill_null(as_labels(rows[self.group_by]), "")
+            groups = pc.unique(labels).sort().to_pylist() or [""]
+            return pa.concat_tables(
+                _in_group(_count(rows.filter(pc.equal(labels, group)), how, self.boundaries), group) for group in groups
+            )
+
+        return apply
+
+    @override
+    def merge(self, state: pa.Table) -> pa.Table:
+        keys = [name for name in ("pretoken", GROUP) if name in state.column_names]
+        summed = state.group_by(keys, use_threads=False).aggregate([("count", "sum")])
+        columns = {"pretoken": summed["pretoken"], "count": summed["count_sum"]}
+        return pa.table({**columns, **{name: summed[name] for name in keys[1:]}})
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        merged = self.merge(state)
+        keys = [(name, "ascending") for name in ("pretoken", GROUP) if name in merged.column_names]
+        return {"counts": merged.sort_by(keys)}
+
+
+def total_counts(counts: pa.Table) -> pa.Table:
+    """The counts of each pre-token over all groups, in any order.
+
+    >>> total_counts(pa.table({"pretoken": [b"a", b"a"], "count": [1, 2], "group": ["x", "y"]})).to_pylist()
+    [{'pretoken': b'a', 'count': 3}]
+    """
+    if GROUP not in counts.column_names:
+        return counts
+    summed = counts.group_by("pretoken", use_threads=False).aggregate([("count", "sum")])
+    return pa.table({"pretoken": summed["pretoken"], "count": summed["count_sum"]})
+
+
+def _count(rows: pa.Table, how: Cutting, boundaries: str) -> pa.Table:
+    from operators.boundaries import cut_places
+    from operators.kernels.pretokenize import count
+
+    texts = rows["text"].cast(pa.large_string()).combine_chunks()
+    weights = np.ones(len(texts), np.int64)
+    if REPEAT in rows.column_names:
+        weights = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0).to_numpy()
+    cuts = cut_places(texts, rows[boundaries], rows["id"]) if boundaries else None
+    pretokens, totals = count(texts, weights, how, cuts)
+    return pa.table({"pretoken": pretokens, "count": pa.array(totals, pa.int64())})
+
+
+def _in_group(counts: pa.Table, group: str) -> pa.Table:
+    return counts.append_column(GROUP, pa.repeat(pa.scalar(group, pa.string()), counts.num_rows))
