@@ -22,6 +22,7 @@ from pipeline.session import run_recipe
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "writing-operators.md").read_text(encoding="utf-8")
 ON_STORAGE = (ROOT / "docs" / "work-directory.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -168,6 +169,13 @@ def listed() -> list[str]:
 def test_the_page_lists_all_that_lies_in_the_work_directory(home: Path) -> None:
     run_page()
     assert {path.name for path in (home / "out/.vocabmill").iterdir()} == {*listed(), "status.json", "lock", ".tmp"}
+
+
+def test_the_library_example_of_training_runs() -> None:
+    names: dict[str, Any] = {}
+    exec(blocks("python", TRAINING)[0], names)
+    assert names["learned"].merges.tolist()
+    assert {"tokenizer.json", "ranks.tiktoken"} <= names["files"].keys()
 
 
 @pytest.mark.parametrize("directory", listed())

@@ -258,3 +258,13 @@ def test_old_snapshots_stay_and_the_newest_is_public(flawed: Mill) -> None:
     assert back.manifest["version"] == version
     assert back.computed == {}
     assert rows_of(back.corpus) == rows_of(first.corpus)
+
+
+def test_two_trainings_that_cut_alike_count_once(flawed: Mill) -> None:
+    train = {"kind": "train_tokenizer", "pretokenizer": "gpt2"}
+    first = flawed.run([{**train, "name": "small", "vocab_sizes": [300]}])
+    second = flawed.run([{**train, "name": "large", "vocab_sizes": [400], "min_count": 2, "special_tokens": ["<end>"]}])
+    assert first.steps["small"]["rows_computed"] > 0
+    assert second.steps["large"]["rows_computed"] == 0
+    counts = [{n: d for n, d in ran.bytes.items() if "/counts/" in n} for ran in (first, second)]
+    assert list(counts[0].values()) == list(counts[1].values())
