@@ -12,12 +12,13 @@ pattern that was counted by, so it encodes as counted. A column `repeat` (int32)
 It does not look for special tokens in the text: what is written there is counted as text.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from operators.base import Composite, Fold, Map, RecipeError, Repeat
+from operators.piece_training import PieceTraining
 from operators.pretoken_counts import PretokenCounts
 from operators.pretokenizers import Choice, Cutting, Digits, cutting
 from operators.training_corpus import TrainingCorpus
@@ -29,10 +30,21 @@ _CUTTING = {"pretokenizer", "digits", "pattern", "boundaries"}
 _COUNTING = {*_CUTTING, "group_by"}
 
 
-class TrainTokenizer(Composite):
-    """Train byte-level BPE on the documents that reach this step; publishes `tokenizer.json` and the counts.
+Algorithm = Literal["bpe", "unigram", "wordpiece"]
 
-    Reference: Sennrich et al. 2016 (arXiv:1508.07909); over bytes as in Radford et al. 2019 (GPT-2). A vocabulary that
+_UNUSED: dict[Algorithm, tuple[str, ...]] = {
+    "bpe": (),
+    "unigram": ("required_tokens", "limit_alphabet", "min_frequency"),
+    "wordpiece": ("required_tokens", "limit_alphabet"),
+}
+"""Parameters that an algorithm would not heed."""
+
+
+class TrainTokenizer(Composite):
+    """Train a byte-level tokenizer on the documents that reach this step; publishes all its files and the counts.
+
+    Algorithms: `bpe` (Sennrich et al. 2016, arXiv:1508.07909; over bytes as in Radford et al. 2019), `unigram` (Kudo
+    2018, arXiv:1804.10959) and `wordpiece` (Schuster and Nakajima 2012), both docs/other-models.md. A vocabulary that
     the text is too small for is written as far as it goes; `training.json` says so.
 
     >>> [stage.label for stage in TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,)).stages()]
@@ -40,7 +52,7 @@ class TrainTokenizer(Composite):
     """
 
     kind: Literal["train_tokenizer"] = "train_tokenizer"
-    algorithm: Literal["bpe"] = Field(default="bpe", description="how the vocabulary is learned")
+    algorithm: Algorithm = Field(default="bpe", description="how the vocabulary is learned")
     pretokenizer: Choice = Field(description="the published pattern that cuts text before merging, or custom")
     digits: Digits = Field(default="pattern", description="numerals: as published, one by one, or threes from an end")
     pattern: str = Field(default="", description="with pretokenizer custom: a regex as tokenizers reads it")
@@ -87,14 +99,23 @@ class TrainTokenizer(Composite):
         return self
 
     @model_validator(mode="after")
+    def _heeded(self) -> "TrainTokenizer":
+        unused = [name for name in _UNUSED[self.algorithm] if getattr(self, name) != _default(name)]
+        if unused:
+            msg = f"{unused[0]} means nothing to algorithm {self.algorithm!r}: leave it out"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _sizes(self) -> "TrainTokenizer":
         if list(self.vocab_sizes) != sorted(set(self.vocab_sizes)):
             msg = f"vocab_sizes {list(self.vocab_sizes)} must rise: write {sorted(set(self.vocab_sizes))}"
             raise ValueError(msg)
-        least = NUM_BYTES + len(self.special_tokens) + self.reserved
+        num_bytes = 2 * NUM_BYTES if self.algorithm == "wordpiece" else NUM_BYTES  # at a word's start, and inside
+        least = num_bytes + len(self.special_tokens) + self.reserved
         if self.vocab_sizes[0] < least:
             msg = (
-                f"vocab_sizes holds {self.vocab_sizes[0]}, but {NUM_BYTES} bytes, {len(self.special_tokens)} special "
+                f"vocab_sizes holds {self.vocab_sizes[0]}, but {num_bytes} bytes, {len(self.special_tokens)} special "
                 f"and {self.reserved} reserved tokens need at least {least}"
             )
             raise ValueError(msg)
@@ -117,10 +138,24 @@ class TrainTokenizer(Composite):
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        counts = PretokenCounts(name="counts", **self.model_dump(include=_COUNTING))
-        return TrainingCorpus(name="corpus"), counts, BpeTraining(name="train", **self._learning())
+        counting = (
+            TrainingCorpus(name="corpus"),
+            PretokenCounts(name="counts", **self.model_dump(include=_COUNTING)),
+        )
+        learning = self._learning()
+        match self.algorithm:
+            case "bpe":
+                return *counting, BpeTraining(name="train", **learning)
+            case "unigram" | "wordpiece":
+                return *counting, PieceTraining(name="train", **learning)
+            case _:
+                assert_never(self.algorithm)
 
     def _learning(self) -> dict[str, Any]:
         """The parameters that decide what is made of the counts."""
         fields = VocabularyTraining.model_fields.keys() - {"name"}
         return self.model_dump(include=fields & type(self).model_fields.keys())
+
+
+def _default(name: str) -> object:
+    return TrainTokenizer.model_fields[name].default

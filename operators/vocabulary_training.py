@@ -88,19 +88,27 @@ class VocabularyTraining(Fold):
         """All files of all sizes, and `training.json`."""
         vocabularies = [self._vocabulary(learned, size) for size in self.vocab_sizes]
         sized = list(zip(self.vocab_sizes, vocabularies, strict=True))
-        summary = {
-            **account,
-            "settings": {"patterns": self.patterns, **self.model_dump(mode="json", exclude={"name", "vocab_sizes"})},
-            "training": learned.details,
-            "tokenizers": [_entry(size, vocabulary) for size, vocabulary in sized],
-            "ranks.tiktoken": objection(vocabularies[-1]) or "encodes every text as tokenizer.json does",
-        }
+        ranks = objection(vocabularies[-1]) or "encodes every text as tokenizer.json does"
         return {
             **{f"tokenizer-{size}.json": to_tokenizer_json(vocabulary) for size, vocabulary in sized},
             **artifact_files(vocabularies[-1], _merge_counts(learned, vocabularies[-1])),
-            "training.json": (json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(),
-            **_warnings(summary),
+            **self.summary(account, [_entry(*pair) for pair in sized], learned.details, ranks),
         }
+
+    def summary(
+        self, account: dict[str, Any], tokenizers: list[dict[str, Any]], details: dict[str, Any], ranks: str
+    ) -> dict[str, bytes]:
+        """`training.json`, and the warnings."""
+        settings = self.model_dump(mode="json", exclude={"name", "vocab_sizes"})
+        content = {
+            **account,
+            "settings": {"patterns": self.patterns, **settings},
+            "training": details,
+            "tokenizers": tokenizers,
+            "ranks.tiktoken": ranks,
+        }
+        text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        return {"training.json": text.encode(), **_warnings(content)}
 
     @property
     def num_learned(self) -> int:

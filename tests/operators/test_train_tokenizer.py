@@ -226,7 +226,8 @@ def test_a_special_token_that_the_text_also_makes_is_refused() -> None:
         ({"pretokenizer": "gpt5"}, "gpt2"),
         ({"pretokenizer": "custom"}, "expected pretokenizer: custom and a pattern"),
         ({"pretokenizer": "custom", "pattern": "a", "digits": "single"}, "into the pattern instead"),
-        ({"algorithm": "unigram"}, "bpe"),
+        ({"algorithm": "magic"}, "bpe"),
+        ({"algorithm": "unigram", "min_frequency": 2}, "means nothing"),
         ({"max_token_length": 1}, "greater than or equal to 2"),
     ],
 )

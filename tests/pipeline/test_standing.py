@@ -21,7 +21,11 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
     "minhash_dedup": ({"threshold": 0.7},),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
-    "train_tokenizer": ({"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},),
+    "train_tokenizer": (
+        {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
+        {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},
+        {"algorithm": "wordpiece", "pretokenizer": "cl100k", "vocab_sizes": [560, 600], "group_by": "source"},
+    ),
 }
 """Kind -> parameters under which a judging operator drops something and keeps something of the flawed texts."""
 

@@ -105,7 +105,14 @@ def tokenizer_files() -> Files:
     """What a training step leaves, made by the operator's own writer."""
     content = tokenizer_json([(64, 65), (220, 83), (256, 220)], "pattern", ("<|end|>",))
     training = {
-        "corpus": {"bytes": 86_000, "pretokens": 20_000, "distinct_pretokens": 1_500, "distinct_bytes": 9_000},
+        "corpus": {
+            "bytes": 86_000,
+            "pretokens": 20_000,
+            "distinct_pretokens": 1_500,
+            "distinct_bytes": 9_000,
+            "by": [{"source": f"web{n}", "lang": "de", "documents": n, "bytes": 1000 * n} for n in range(30)],
+        },
+        "left_out": [{"reason": "min_count", "script": "Latin", "distinct": 3, "pretokens": 4, "bytes": 860}],
         "settings": {"algorithm": "bpe", "pretokenizer": "cl100k", "special_tokens": ["<|end|>"]},
         "tokenizers": [
             {"file": "tokenizer-258.json", "asked": 258, "reached": 258, "merges": 1},

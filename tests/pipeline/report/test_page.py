@@ -168,6 +168,14 @@ def test_the_tokenizers_table_shows_sizes_specials_and_readable_tokens() -> None
     assert "The text was too small" in words
 
 
+def test_the_page_says_what_a_tokenizer_was_trained_on_and_what_was_left_out() -> None:
+    content, read = small()
+    words = page_of(content, read).text
+    assert "web29de29" in words
+    assert "6 more" in words
+    assert "min_countLatin34860 B1.0 %" in words
+
+
 @pytest.mark.parametrize("broken", [b"", b"[]", b"{}", b'{"tokenizers": []}', b"\xff"])
 def test_a_training_file_that_says_nothing_leaves_the_page_whole(broken: bytes) -> None:
     content, _ = small()

@@ -1,0 +1,61 @@
+"""What a tokenizer was trained on and what was left out of it: two tables from `training.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pipeline.report.markup import Column, code, fold, table
+from pipeline.report.wording import number, share, size, text
+
+MOST: Final = 24
+"""Rows of what went in; the rest is added up in one."""
+
+
+def trained_on(training: Mapping[str, Any]) -> str:
+    """Documents and bytes by source and language, the largest first; empty where the file does not say."""
+    corpus = training.get("corpus")
+    rows = corpus.get("by") if isinstance(corpus, dict) else None
+    if not isinstance(rows, list) or not rows:
+        return ""
+    ranked = sorted(rows, key=lambda row: (-row["bytes"], str(row["source"]), str(row["lang"])))
+    rest = ranked[MOST:]
+    if rest:
+        sums = {name: sum(row[name] for row in rest) for name in ("documents", "bytes")}
+        ranked = [*ranked[:MOST], {"source": f"{len(rest)} more", "lang": "", **sums}]
+    total = sum(row["bytes"] for row in ranked) or 1
+    cells = [
+        [
+            text(row["source"]),
+            text(row["lang"] or ""),
+            number(row["documents"]),
+            size(row["bytes"]),
+            share(row["bytes"], total),
+        ]
+        for row in ranked
+    ]
+    heads = [Column("source"), Column("language")]
+    heads += [Column(name, True) for name in ("documents", "text", "of all text")]
+    return fold("What it was trained on, by source and language", table("Trained on", heads, cells))
+
+
+def left_out(training: Mapping[str, Any]) -> str:
+    """Pre-tokens that pruning kept out of training, by rule and script, with their share of the text."""
+    rows, corpus = training.get("left_out"), training.get("corpus")
+    if not isinstance(rows, list) or not rows or not isinstance(corpus, dict):
+        return ""
+    total = corpus.get("bytes") or 1
+    cells = [
+        [
+            code(row["reason"]),
+            text(row["script"]),
+            number(row["distinct"]),
+            number(row["pretokens"]),
+            size(row["bytes"]),
+            share(row["bytes"], total),
+        ]
+        for row in rows
+    ]
+    heads = [Column("rule"), Column("script")]
+    heads += [Column(name, True) for name in ("distinct", "pre-tokens", "text", "of all text")]
+    return table("Counted, but not trained on", heads, cells)
