@@ -1,8 +1,8 @@
 """Frequent substrings of counted words: the candidates that a Unigram vocabulary is chosen from.
 
-They are those that `sentencepiece` finds in the text itself, where it repeats every word as often as it is counted and
-takes the inner nodes of the suffix tree: here from distinct words with 64-bit counts, whatever the size of the text.
-Price on one core, 2.7 MB of distinct words: see `docs/other-models.md`.
+They are the inner nodes of the suffix tree of the text that the counts stand for, words being apart, and are found from
+the distinct words: by sorting all places by what follows them. 2.0 MB of distinct words take 1.9 s on one core and 140
+bytes of memory a byte.
 """
 
 from typing import Any, Final

@@ -1,15 +1,18 @@
 """Unigram vocabularies (Kudo 2018, arXiv:1804.10959) from counted pre-tokens, learned by `sentencepiece`.
 
 Words go to its trainer in the byte alphabet, where none holds a space, a tab or a line break, as lines "word, count".
-What is exact: the counts, in 64 bits; the candidates to choose from, which are those that `sentencepiece` finds in the
-text itself (`substrings.py`); and the result is the same bytes for the same counts. What is not: the choice is
-`sentencepiece`'s (expectation maximization in 32-bit floats, a loss that is approximate, and the last tenth cut by
-score), bytes that make less than one in 10^7 of the text take no part, and words of more than `LONGEST_WORD` bytes are
-cut into words.
+What is exact: the counts and the candidates to choose from, in 64 bits (`substrings.py`); and the result is the same
+bytes for the same counts, with one version of `sentencepiece`. What is not: the choice, which is `sentencepiece`'s
+(expectation maximization in 32-bit floats, a loss that is approximate, the last tenth cut by score). Bytes that make
+less than one in 10^7 of the text may take no part in it, and words of more than `LONGEST_WORD` bytes are cut into
+words.
 
-The candidates are ours for a reason: `sentencepiece` finds its own by writing every word as often as it is counted,
-500 MB at a time and at 13 times that memory, so that its price is that of the text. (Before 0.2.3 it took every
-distinct word once, and short words that are very frequent did not become tokens: google/sentencepiece, issue 967.)
+The candidates are ours for two reasons. Up to 0.2.2 `sentencepiece` looked at every distinct word of a list of counts
+alike, as `tokenizers` does for any text, so that short words that are very frequent did not become tokens
+(google/sentencepiece, issue 967). Now it writes every word as often as it is counted, 500 MB at a time and at 13 times
+that memory, so that its price is that of the text; and a word that stands in front of another with the same first
+letter is still no candidate, nor is what is followed by characters of which only the second byte differs, as those of
+a space and a line break in the byte alphabet.
 
 A smaller vocabulary is not a prefix of a larger one: each size is a training of its own. Prices are in
 `docs/other-models.md`.

@@ -69,6 +69,15 @@ def test_short_words_with_huge_counts_are_one_token() -> None:
         assert tokenizer.encode(word).tokens == [word]
 
 
+def test_frequent_words_with_one_first_letter_are_one_token_each() -> None:
+    """With candidates of its own, `sentencepiece` 0.2.3 has no `monday` here, but a token for `lo`."""
+    tokenizer = Tokenizer.from_str(
+        train(Counter({b"monday": 500, b"mellow": 400, b"mxylo": 300}), 290)["tokenizer.json"].decode()
+    )
+    for word in ("monday", "mellow", "mxylo"):
+        assert tokenizer.encode(word).tokens == [word]
+
+
 def test_rows_in_another_order_and_spread_counts_give_the_same_bytes(files: dict[str, bytes]) -> None:
     rows = [(word, count - 1) for word, count in reversed(COUNTS.items())] + [(word, 1) for word in sorted(COUNTS)]
     words = pa.array([word for word, _ in rows], pa.large_binary())
