@@ -7,90 +7,52 @@ pair (a, a) three times. `tokenizers` adds up pairs in 32 bits and goes wrong be
 The result depends on the words and their counts as a multiset and not on their order: within a word the merges are
 determined, and between words only sums of integers are taken.
 
-Every merge makes a string that is no token yet, so ids count up and nothing is looked up by bytes (`tokenizers` re-uses
-the id of an equal string, which needs an alphabet of more than single bytes). Proof: where a string stands between
-symbol borders, no earlier merge crossed them, so its inside went through the merges exactly as the string alone would;
-also for runs of one symbol, as a pairing from the left that is out of step would cross a border. Once the string alone
-has become one token, it is that token wherever it stands, and never again two symbols. Hence also: a pair gains places
-only in the step that makes the newer of its two symbols, so it is queued once.
+One string has one id. A merge that makes the string of a token gives that token's id, is listed, and adds none to the
+vocabulary, as in `tokenizers`. A pair that is listed and stands in the text again is merged at once, pairs of lower
+rank first, as an encoder does, and is not listed again (`tokenizers` lists it twice, and its reader takes the later
+rank). Initial merges are pairs that are listed from the start. Over single bytes, learning alone never comes to that.
+Proof: where a string stands between symbol borders, no earlier merge crossed them, so its inside went through the
+merges exactly as the string alone would; also for runs of one symbol, as a pairing from the left that is out of step
+would cross a border. Once the string alone has become one token, it is that token wherever it stands, and never again
+two symbols. It can happen with initial merges that do not reach one of their own strings, and in sequences.
 
-How: words lie in one array with separators; a symbol's id stands at its first and at its last place, so that both
-neighbours are found without links. Every queue entry owns the places of its pair, in rising order. One merge touches
-its places only and adds up changes by neighbour, so that a hash table is asked once per neighbour and not once per
-place. Price on one core: 64 k merges of 0.27 M words (2.7 MB) take 0.8 s, and 5 to 11 s to compile, once per machine.
-Memory: 8 bytes per byte of distinct words, 4 per place of a live pair, and about 100 per live pair; words of more than
-2 GB in all take twice as much per place. The slow reference is `bpe_reference.py`.
+The compiled half is `bpe_merging.py`, the slow reference `bpe_reference.py`.
 """
 
-# Compiled functions get their types from their arguments. They stay in one file: numba's cache looks at the file of
-# the caller only, and would not see that a function elsewhere has changed.
-# ruff: noqa: ANN001, ANN202
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
-
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from numpy.typing import NDArray
 
-from operators.byte_alphabet import byte_ids
+from operators.byte_alphabet import byte_ids, bytes_in_id_order
+from operators.kernels import bpe_merging
+from operators.kernels.bpe_merging import SEPARATOR
 
 Ints = NDArray[Any]
 
-SEPARATOR: Final = -1
-INSIDE: Final = -2
-_FREE: Final = -1
-
-
-class _Words(NamedTuple):
-    """The words, laid out: `symbol` and `word` have a separator before every word and one at the end."""
-
-    symbol: Ints  # int32: id at the first and the last place of a symbol, SEPARATOR, or INSIDE
-    word: Ints  # which word a place belongs to
-    counts: Ints  # int64 by word
-
-
-class _Tally(NamedTuple):
-    """Changes that one merge makes, by neighbour: index 2 * id for a left neighbour, 2 * id + 1 for a right one."""
-
-    lost: Ints  # int64: count taken from the old pair
-    gained: Ints  # int64: count given to the new pair
-    number: Ints  # int64: places of the new pair; then where the next place goes
-    touched: Ints  # int64: the indices in use
-    size: Ints  # int64[1]
-
-
-class _Pairs(NamedTuple):
-    """Counts of pairs: open addressing by key (left id << 32 | right id)."""
-
-    keys: Ints  # int64, _FREE where empty
-    totals: Ints  # int64
-    size: Ints  # int64[1]
-
-
-class _Queue(NamedTuple):
-    """A binary heap of rows (count, key, start, number); start and number say which places of the pool it owns."""
-
-    rows: Ints  # int64 (capacity, 4)
-    size: Ints  # int64[1]
-
-
-class _Pool(NamedTuple):
-    """Places owned by queue entries."""
-
-    places: Ints
-    size: Ints  # int64[1]
+_UNLIMITED: Final = 2**31 - 1
+_ALL_BYTES: Final = bytes(range(256))
 
 
 class Learned(NamedTuple):
-    """Merges in order."""
+    """Merges in order, the initial ones first."""
 
     merges: NDArray[np.int32]
-    """(merges, 2): left and right id; merge number n makes id 256 + n."""
+    """(merges, 2): left and right id. A merge makes the next id, or that of the token with the same string."""
     counts: NDArray[np.int64]
-    """(merges,): how often the pair stood in the text when it was merged, counted by places."""
+    """(merges,): how often the pair stood in the text when it was first merged, by places; 0 if it never was."""
+
+
+class Veto(NamedTuple):
+    """Pairs that are never merged, whatever their count, by the string that they make (as in SuperBPE's trainer)."""
+
+    max_words: int = 0
+    """Words, that is, non-empty parts between spaces (byte 0x20), that a token may hold; 0: no limit."""
+    forbidden: tuple[bytes, ...] = ()
+    """Substrings that no token may hold, as `b": "`."""
 
 
 def train(
@@ -98,40 +60,105 @@ def train(
     counts: Ints,
     num_tokens: int,
     min_frequency: int = 0,
-    max_token_length: int = 2**31 - 1,
-    alphabet: bytes = bytes(range(256)),
+    max_token_length: int = _UNLIMITED,
+    alphabet: bytes = _ALL_BYTES,
+    initial_merges: Ints | None = None,
+    veto: Veto = Veto(),  # noqa: B008
 ) -> Learned:
     """Learn merges until there are `num_tokens` tokens (the 256 bytes included) or no pair is left.
 
     Args:
         words: distinct pre-tokens; a repeated word counts as the sum of its counts.
         counts: how often each word occurs, int64, at least 0.
-        num_tokens: at least 256.
+        num_tokens: at least 256, and at least the tokens that the initial merges make.
         min_frequency: a pair that occurs less often is not merged; learning stops there.
         max_token_length: longest token in bytes, inclusive, at least 2. In `tokenizers` the same limit is one more.
         alphabet: the bytes that are merged; any other ends a word here. (`tokenizers` takes such bytes out of the
             word, so that strangers become neighbours.)
+        initial_merges: int32 (m, 2), merges of a tokenizer to go on from; they keep their ids even where the text
+            has no such pair. The other rules do not hold for them.
+        veto: what may not be learned.
 
     Returns:
         The merges; ids of bytes are those of `byte_alphabet`. To stop at fewer tokens is to cut the list, so smaller
-        vocabularies are prefixes.
+        vocabularies are prefixes. Going on from the first merges of a training gives that training.
+
+    Raises:
+        ValueError: an argument is out of bounds, or an initial merge is of ids not made yet or there twice.
 
     >>> train(pa.array([b"aab", b"ab"], pa.large_binary()), np.array([1, 5]), 258).merges.tolist()
     [[64, 65], [64, 256]]
     """
-    _check(words, counts, num_tokens, max_token_length)
+    _check_words(words, counts, num_tokens)
     data, offsets, kept = _present(words, np.asarray(counts, np.int64))
-    # Each merge takes a symbol away, so there are never more merges than bytes.
-    limit = int(min(num_tokens - 256, data.size))
-    if limit == 0:
-        return Learned(np.empty((0, 2), np.int32), np.empty(0, np.int64))
-    place = np.int32 if data.size + kept.size < 2**31 - 2 else np.int64
     ids = np.full(256, SEPARATOR, np.int32)
     merged = np.frombuffer(alphabet, np.uint8)
     ids[merged] = byte_ids()[merged]
-    return Learned(
-        *_learn(data, offsets, kept, ids, np.empty(0, place), limit, max(1, min_frequency), max_token_length)
-    )
+    initial = np.asarray(np.empty((0, 2)) if initial_merges is None else initial_merges, np.int32).reshape(-1, 2)
+    tokens = products(initial.tolist(), [bytes([byte]) for byte in bytes_in_id_order()])
+    laid_out = bpe_merging.lay_out(data, offsets, kept, ids, _places(data.size + kept.size))
+    # Each merge takes a symbol away, so there are never more new tokens than bytes.
+    room = min(num_tokens - len(tokens), data.size)
+    return _learn(laid_out, tokens, initial, room, min_frequency, max_token_length, veto)
+
+
+def train_sequences(
+    ids: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    tokens: Sequence[bytes],
+    num_merges: int,
+    min_frequency: int = 0,
+    max_token_length: int = _UNLIMITED,
+    veto: Veto = Veto(),  # noqa: B008
+) -> Learned:
+    """Learn merges over counted sequences of tokens, as SuperBPE's second stage does.
+
+    Args:
+        ids: int32, the tokens of all sequences, one after the other.
+        offsets: int64 (sequences + 1), where each sequence begins in `ids`, and the end.
+        counts: int64 (sequences), how often each occurs, at least 0.
+        tokens: the string of every id, 0 to `len(tokens) - 1`: distinct, none empty.
+        num_merges: merges that make a new token, at most; new ids go on from `len(tokens)`. Merges that give an
+            id again come on top.
+        min_frequency: as in `train`; it saves memory to set it, as rarer pairs then hold no places.
+        max_token_length: longest new token in bytes, inclusive.
+        veto: what may not be learned.
+
+    Raises:
+        ValueError: an argument is out of bounds, or the arrays do not fit each other.
+
+    >>> arrays = np.array([0, 1, 0, 1], np.int32), np.array([0, 2, 4]), np.array([3, 4])
+    >>> train_sequences(*arrays, tokens=[b" of", b" the"], num_merges=9)
+    Learned(merges=array([[0, 1]], dtype=int32), counts=array([7]))
+    """
+    _check_sequences(ids, offsets, counts, tokens, num_merges)
+    same = np.arange(len(tokens), dtype=np.int32)
+    places = _places(ids.size + counts.size)
+    laid_out = bpe_merging.lay_out(ids, np.asarray(offsets, np.int64), np.asarray(counts, np.int64), same, places)
+    none = np.empty((0, 2), np.int32)
+    return _learn(laid_out, tokens, none, min(num_merges, ids.size), min_frequency, max_token_length, veto)
+
+
+def products(merges: Iterable[Sequence[int]], tokens: Sequence[bytes]) -> list[bytes]:
+    """The strings of all ids: the given tokens, and those that the merges make of them, each once.
+
+    >>> products([(0, 1), (1, 2), (2, 2), (0, 3)], [b"a", b"b", b"bb"])
+    [b'a', b'b', b'bb', b'ab', b'bbb', b'bbbb', b'aab']
+    """
+    strings, known = list(tokens), set(tokens)
+    seen: set[tuple[int, int]] = set()
+    for number, (left, right) in enumerate(merges):
+        if not (0 <= left < len(strings) and 0 <= right < len(strings)) or (left, right) in seen:
+            made = f"two of the {len(strings)} made by then, and no pair twice"
+            msg = f"merge {number} is of ids {left} and {right}: expected {made}"
+            raise ValueError(msg)
+        seen.add((left, right))
+        joined = strings[left] + strings[right]
+        if joined not in known:
+            known.add(joined)
+            strings.append(joined)
+    return strings
 
 
 def most_frequent_bytes(words: pa.LargeBinaryArray, counts: Ints, limit: int) -> bytes:
@@ -141,30 +168,68 @@ def most_frequent_bytes(words: pa.LargeBinaryArray, counts: Ints, limit: int) ->
     b'ca'
     """
     data, offsets, kept = _present(words, np.asarray(counts, np.int64), shortest=1)
-    totals = _byte_totals(data, offsets, kept)
+    totals = bpe_merging.byte_totals(data, offsets, kept)
     order = sorted(range(256), key=lambda byte: (-int(totals[byte]), int(byte_ids()[byte])))
     return bytes(byte for byte in order[:limit] if totals[byte])
 
 
-@njit(cache=True, nogil=True)
-def _byte_totals(data, offsets, counts):
-    totals = np.zeros(256, np.int64)
-    for w in range(counts.size):
-        for i in range(offsets[w], offsets[w + 1]):
-            totals[data[i]] += counts[w]
-    return totals
+def _learn(
+    laid_out: bpe_merging.Words,
+    tokens: Sequence[bytes],
+    initial: Ints,
+    room: int,
+    min_frequency: int,
+    max_token_length: int,
+    veto: Veto,
+) -> Learned:
+    if max_token_length < 2 or veto.max_words < 0 or b"" in veto.forbidden or room < 0:
+        msg = (
+            f"expected max_token_length >= 2, a veto with max_words >= 0 and no empty substring, and room for "
+            f"{len(tokens)} tokens, not {max_token_length}, {veto} and {len(tokens) + room}"
+        )
+        raise ValueError(msg)
+    rules = bpe_merging.Rules(max(1, min_frequency), max_token_length, veto.max_words, *_joined(veto.forbidden))
+    return Learned(*bpe_merging.learn(laid_out, *_joined(tokens), initial, room, rules))
 
 
-def _check(words: pa.LargeBinaryArray, counts: Ints, num_tokens: int, max_token_length: int) -> None:
+def _joined(strings: Sequence[bytes]) -> tuple[Ints, Ints]:
+    """All bytes (uint8), and where each string begins, and the end (int64)."""
+    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+    return np.array(bytearray(b"".join(strings)), np.uint8), np.concatenate(([0], np.cumsum(lengths)))
+
+
+def _places(size: int) -> Ints:
+    """An array whose dtype can count the places of a text of this size."""
+    return np.empty(0, np.int32 if size < 2**31 - 2 else np.int64)
+
+
+def _check_words(words: pa.LargeBinaryArray, counts: Ints, num_tokens: int) -> None:
     if len(words) != len(counts) or words.null_count:
         found = f"{len(words)} words, {words.null_count} null, {len(counts)} counts"
         msg = f"expected as many counts as words and no null word: {found}"
         raise ValueError(msg)
+    _check_counts(counts)
+    if num_tokens < 256:
+        msg = f"expected num_tokens >= 256, not {num_tokens}"
+        raise ValueError(msg)
+
+
+def _check_counts(counts: Ints) -> None:
     if len(counts) and int(np.min(counts)) < 0:
         msg = f"counts must be at least 0, the smallest is {int(np.min(counts))}"
         raise ValueError(msg)
-    if num_tokens < 256 or max_token_length < 2:
-        msg = f"expected num_tokens >= 256 and max_token_length >= 2, not {num_tokens} and {max_token_length}"
+
+
+def _check_sequences(ids: Ints, offsets: Ints, counts: Ints, tokens: Sequence[bytes], num_merges: int) -> None:
+    _check_counts(counts)
+    if len(offsets) != len(counts) + 1 or offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+        msg = f"offsets must rise from 0 to {len(ids)} ids over {len(counts)} counts: {len(offsets)} were given"
+        raise ValueError(msg)
+    if len(ids) and not (int(ids.min()) >= 0 and int(ids.max()) < len(tokens)):
+        msg = f"ids must be below {len(tokens)}, the tokens given: found {int(ids.min())} to {int(ids.max())}"
+        raise ValueError(msg)
+    if len(set(tokens)) != len(tokens) or b"" in tokens or num_merges < 0:
+        msg = f"expected distinct tokens, none empty, and num_merges >= 0: {len(tokens)} tokens, {num_merges}"
         raise ValueError(msg)
 
 
@@ -180,261 +245,3 @@ def _present(words: pa.LargeBinaryArray, counts: Ints, shortest: int = 2) -> tup
     offsets = np.frombuffer(offset_buffer, np.int64)[words.offset : words.offset + len(words) + 1]
     data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
     return data, offsets - offsets[0], counts[counted]
-
-
-@njit(cache=True, nogil=True)
-def _learn(data, offsets, counts, ids, like, limit, min_frequency, max_length):
-    words = _lay_out(data, offsets, counts, ids, like)
-    pool, queue, pairs = _first_pairs(words)
-    tally, length = _new_tally(256 + limit), np.ones(256 + limit, np.int64)
-    merges, counted, num_merges = np.empty((limit, 2), np.int32), np.empty(limit, np.int64), 0
-    while num_merges < limit and queue.size[0] > 0:
-        count, key, start, number = _pop(queue)
-        total = pairs.totals[_find(pairs, key)]
-        if count != total:
-            if total > 0:
-                _push(queue, total, key, start, number)
-            continue
-        if count < min_frequency:
-            break
-        new = np.int32(256 + num_merges)
-        a, b = np.int32(key >> 32), np.int32(key & 0x7FFFFFFF)
-        length[new] = length[a] + length[b]
-        places = pool.places[start : start + number].copy()
-        pairs = _with_room_for_pairs(pairs, 4 * min(number, np.int64(new)))
-        queue = _with_room_in_queue(queue, 2 * min(number, np.int64(new)))
-        pool = _with_room_in_pool(pool, queue, 2 * number)
-        marks, log = _merge(words, length, tally, places, a, b, new, max_length)
-        _settle(tally, pairs, queue, pool, marks, log, a, b, new)
-        merges[num_merges, 0], merges[num_merges, 1] = a, b
-        counted[num_merges] = count
-        num_merges += 1
-    return merges[:num_merges].copy(), counted[:num_merges].copy()
-
-
-@njit(cache=True, nogil=True)
-def _lay_out(data, offsets, counts, ids, like):
-    size = data.size + counts.size + 1
-    words = _Words(np.empty(size, np.int32), np.empty(size, like.dtype), counts)
-    words.symbol[0], words.word[0] = SEPARATOR, 0
-    for w in range(counts.size):
-        for i in range(offsets[w], offsets[w + 1]):
-            words.symbol[i + w + 1], words.word[i + w + 1] = ids[data[i]], w
-        end = offsets[w + 1] + w + 1
-        words.symbol[end], words.word[end] = SEPARATOR, w
-    return words
-
-
-@njit(cache=True, nogil=True)
-def _first_pairs(words):
-    """Count the pairs of bytes in a dense table, then give every pair its places by a counting sort."""
-    symbol = words.symbol
-    totals, cursor = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64)
-    for i in range(1, symbol.size - 1):
-        if symbol[i] >= 0 and symbol[i + 1] >= 0:
-            pair = symbol[i] << 8 | symbol[i + 1]
-            totals[pair] += words.counts[words.word[i]]
-            cursor[pair] += 1
-    pool = _Pool(np.empty(cursor.sum() + cursor.sum() // 4 + 16, words.word.dtype), np.zeros(1, np.int64))
-    queue = _Queue(np.empty((1 << 16, 4), np.int64), np.zeros(1, np.int64))
-    pairs = _Pairs(np.full(1 << 17, np.int64(_FREE)), np.zeros(1 << 17, np.int64), np.zeros(1, np.int64))
-    for pair in range(1 << 16):
-        number, start = cursor[pair], pool.size[0]
-        cursor[pair] = start
-        pool.size[0] += number
-        if number > 0:
-            key = np.int64(pair >> 8) << 32 | np.int64(pair & 255)
-            _add(pairs, key, totals[pair])
-            _push(queue, totals[pair], key, start, number)
-    for i in range(1, symbol.size - 1):
-        if symbol[i] >= 0 and symbol[i + 1] >= 0:
-            pair = symbol[i] << 8 | symbol[i + 1]
-            pool.places[cursor[pair]] = i
-            cursor[pair] += 1
-    return pool, queue, pairs
-
-
-@njit(cache=True, nogil=True)
-def _new_tally(limit):
-    zeros = np.zeros((4, 2 * limit), np.int64)
-    return _Tally(zeros[0], zeros[1], zeros[2], zeros[3], np.zeros(1, np.int64))
-
-
-@njit(cache=True, nogil=True)
-def _merge(words, length, tally, places, a, b, new, max_length):
-    """Merge the pair at its places from left to right, and add up what that changes.
-
-    Returns the places of new pairs and, for each, its index in the tally. A place that no longer holds the pair is
-    passed over: the id at a place differs once its symbol has become part of another.
-    """
-    symbol = words.symbol
-    marks, log, size = np.empty(2 * places.size, np.int64), np.empty(2 * places.size, places.dtype), 0
-    for i in places:
-        j = i + length[a]
-        if symbol[i] != a or symbol[j] != b:
-            continue
-        end, weight = j + length[b], words.counts[words.word[i]]
-        left, right = symbol[i - 1], symbol[end]
-        symbol[j] = INSIDE
-        symbol[i] = symbol[end - 1] = new
-        if left >= 0:
-            _lose(tally, 2 * left, weight)
-            if length[left] + length[new] <= max_length:
-                _gain(tally, 2 * left, weight)
-                marks[size], log[size] = 2 * left, i - length[left]
-                size += 1
-        if right >= 0:
-            _lose(tally, 2 * right + 1, weight)
-            if length[right] + length[new] <= max_length:
-                _gain(tally, 2 * right + 1, weight)
-                marks[size], log[size] = 2 * right + 1, i
-                size += 1
-    return marks[:size], log[:size]
-
-
-@njit(cache=True, nogil=True)
-def _lose(tally, mark, weight):
-    if tally.lost[mark] == 0:
-        tally.touched[tally.size[0]] = mark
-        tally.size[0] += 1
-    tally.lost[mark] += weight
-
-
-@njit(cache=True, nogil=True)
-def _gain(tally, mark, weight):
-    tally.gained[mark] += weight
-    tally.number[mark] += 1
-
-
-@njit(cache=True, nogil=True)
-def _settle(tally, pairs, queue, pool, marks, log, a, b, new):
-    """Apply the tally to the pair counts, then queue the pairs that gained places."""
-    for t in range(tally.size[0]):
-        mark = tally.touched[t]
-        neighbour = np.int64(mark >> 1)
-        _add(pairs, _key(neighbour, a) if mark & 1 == 0 else _key(b, neighbour), -tally.lost[mark])
-        if tally.gained[mark] > 0:
-            _add(pairs, _key(neighbour, new) if mark & 1 == 0 else _key(new, neighbour), tally.gained[mark])
-    for t in range(tally.size[0]):
-        mark = tally.touched[t]
-        number = tally.number[mark]
-        tally.lost[mark] = tally.gained[mark] = 0
-        if number > 0:
-            key = _key(mark >> 1, new) if mark & 1 == 0 else _key(new, mark >> 1)
-            total = pairs.totals[_find(pairs, key)]
-            tally.number[mark] = -1
-            if total > 0:
-                _push(queue, total, key, pool.size[0], number)
-                tally.number[mark] = pool.size[0]
-                pool.size[0] += number
-    for t in range(marks.size):
-        mark = marks[t]
-        if tally.number[mark] >= 0:
-            pool.places[tally.number[mark]] = log[t]
-            tally.number[mark] += 1
-    for t in range(tally.size[0]):
-        tally.number[tally.touched[t]] = 0
-    tally.size[0] = 0
-
-
-@njit(cache=True, nogil=True)
-def _key(left, right):
-    return np.int64(left) << np.int64(32) | np.int64(right)
-
-
-@njit(cache=True, nogil=True)
-def _find(pairs, key):
-    """The pair's slot, or the free slot where it belongs."""
-    mask = np.int64(pairs.keys.size - 1)
-    mixed = (np.uint64(key) ^ (np.uint64(key) >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    slot = np.int64(mixed >> np.uint64(24)) & mask
-    while pairs.keys[slot] != _FREE and pairs.keys[slot] != key:
-        slot = (slot + 1) & mask
-    return slot
-
-
-@njit(cache=True, nogil=True)
-def _add(pairs, key, amount):
-    slot = _find(pairs, key)
-    if pairs.keys[slot] == _FREE:
-        pairs.keys[slot] = key
-        pairs.size[0] += 1
-    pairs.totals[slot] += amount
-
-
-@njit(cache=True, nogil=True)
-def _with_room_for_pairs(pairs, room):
-    """The same counts with space for `room` more; pairs that count nothing are left out, as absent means 0."""
-    if 2 * (pairs.size[0] + room) <= pairs.keys.size:
-        return pairs
-    alive = 0
-    for slot in range(pairs.keys.size):
-        alive += pairs.totals[slot] != 0
-    capacity = pairs.keys.size
-    while capacity < 3 * (alive + room):
-        capacity *= 2
-    grown = _Pairs(np.full(capacity, np.int64(_FREE)), np.zeros(capacity, np.int64), np.zeros(1, np.int64))
-    for slot in range(pairs.keys.size):
-        if pairs.totals[slot] != 0:
-            _add(grown, pairs.keys[slot], pairs.totals[slot])
-    return grown
-
-
-@njit(cache=True, nogil=True)
-def _with_room_in_queue(queue, room):
-    if queue.size[0] + room <= queue.rows.shape[0]:
-        return queue
-    rows = np.empty((2 * (queue.size[0] + room), 4), np.int64)
-    rows[: queue.size[0]] = queue.rows[: queue.size[0]]
-    return _Queue(rows, queue.size)
-
-
-@njit(cache=True, nogil=True)
-def _with_room_in_pool(pool, queue, room):
-    """A pool with space for `room` more places; places that no entry owns any more are dropped."""
-    if pool.size[0] + room <= pool.places.size:
-        return pool
-    owned = queue.rows[: queue.size[0], 3].sum()
-    moved = _Pool(np.empty(owned + owned // 4 + room + 1024, pool.places.dtype), np.zeros(1, np.int64))
-    for entry in range(queue.size[0]):
-        start, number, target = queue.rows[entry, 2], queue.rows[entry, 3], moved.size[0]
-        moved.places[target : target + number] = pool.places[start : start + number]
-        queue.rows[entry, 2] = target
-        moved.size[0] += number
-    return moved
-
-
-@njit(cache=True, nogil=True)
-def _before(one, other):
-    """Larger count first, then smaller left id, then smaller right id; no two entries are of one pair."""
-    return one[0] > other[0] or (one[0] == other[0] and one[1] < other[1])
-
-
-@njit(cache=True, nogil=True)
-def _push(queue, count, key, start, number):
-    entry, child = (count, key, start, number), queue.size[0]
-    queue.size[0] += 1
-    while child > 0 and _before(entry, queue.rows[(child - 1) >> 1]):
-        queue.rows[child] = queue.rows[(child - 1) >> 1]
-        child = (child - 1) >> 1
-    for field in range(4):
-        queue.rows[child, field] = entry[field]
-
-
-@njit(cache=True, nogil=True)
-def _pop(queue):
-    rows, parent, child = queue.rows, 0, 1
-    top = (rows[0, 0], rows[0, 1], rows[0, 2], rows[0, 3])
-    queue.size[0] -= 1
-    size = queue.size[0]
-    last = (rows[size, 0], rows[size, 1], rows[size, 2], rows[size, 3])
-    while child < size:
-        if child + 1 < size and _before(rows[child + 1], rows[child]):
-            child += 1
-        if not _before(rows[child], last):
-            break
-        rows[parent] = rows[child]
-        parent, child = child, 2 * child + 1
-    for field in range(4):
-        rows[parent, field] = last[field]
-    return top

