@@ -23,6 +23,7 @@ from pipeline.projection.sampled_run import SampledRunner
 from pipeline.projection.sampling import draw_sample
 from pipeline.publish import publish
 from pipeline.storage import Store
+from pipeline.terminal import say
 from pipeline.vault import Vault
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def project(recipe: Recipe, executor: Executor, docs: int, *, quiet: bool = Fals
 
 
 def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool) -> Projection:
+    if not quiet:
+        names = ", ".join(spec.name for spec in recipe.inputs)
+        say(f"drawing a sample of about {docs:,} documents from {names}")
     with WorkerStart() as start:
         sample = draw_sample(recipe, docs)
         start_seconds, started_bytes = start.result()
