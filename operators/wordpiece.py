@@ -21,13 +21,14 @@ A smaller vocabulary has the first merges of a larger one, so all sizes come fro
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from operators.byte_alphabet import byte_ids, bytes_in_id_order, to_characters
 from operators.counted_words import CountedWords, counted_words
 from operators.model_files import model_json, named_files
-from operators.symbol_merges import learn_merges
 
 Ints = NDArray[Any]
 
@@ -35,7 +36,6 @@ PREFIX: Final = "\uff03\uff03"
 NUM_SYMBOLS: Final = 512
 LONGEST_WORD: Final = 100
 """Bytes, as `max_input_chars_per_word` of BERT."""
-_IDS: Final = byte_ids().tolist()
 
 
 def train_wordpiece(
@@ -79,22 +79,31 @@ def train_wordpiece(
     return named_files({size: _file(kept, patterns, special_tokens) for size, kept in sizes.items()})
 
 
-def symbols(word: bytes) -> list[int]:
-    """The symbols of a word: ids of bytes as in `byte_alphabet`, 256 more for those that are not the first.
+def symbols(words: pa.LargeBinaryArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The symbols of all words in one array, and where each word begins in it, the end included.
 
-    >>> symbols(b"!!")
-    [0, 256]
+    Symbols are ids of bytes as in `byte_alphabet`, and 256 more for those that are not the first of a word.
+
+    >>> [values.tolist() for values in symbols(pa.array([b"!!", b"!"], pa.large_binary()))]
+    [[0, 256, 0], [0, 2, 3]]
     """
-    return [_IDS[byte] + 256 * (place > 0) for place, byte in enumerate(word)]
+    offsets = np.concatenate([[0], np.cumsum(pc.binary_length(words).to_numpy(zero_copy_only=False))]).astype(np.int64)
+    ids = byte_ids()[np.frombuffer(b"".join(words.to_pylist()), np.uint8)] + np.int32(256)
+    ids[offsets[:-1]] -= np.int32(256)
+    return ids, offsets
 
 
 def _learn(counted: CountedWords, num_merges: int, min_frequency: int, max_token_length: int) -> list[str]:
     """The symbols as the vocabulary writes them, then the tokens that merges make, in order."""
+    from operators.kernels.bpe import train_sequences
+
     starts = [to_characters(bytes([byte])) for byte in bytes_in_id_order()]
     tokens = [*starts, *(PREFIX + character for character in starts)]
-    words = [symbols(word) for word in counted.words.to_pylist()]
-    numbers = counted.counts.tolist()
-    for left, right in learn_merges(words, numbers, NUM_SYMBOLS, num_merges, min_frequency, max_token_length):
+    # Two bytes a symbol: strings must differ where symbols do, and have lengths in proportion.
+    codes = [bytes([inside, byte]) for inside in (0, 1) for byte in bytes_in_id_order()]
+    longest = 2 * min(max_token_length, LONGEST_WORD)
+    learned = train_sequences(*symbols(counted.words), counted.counts, codes, num_merges, min_frequency, longest)
+    for left, right in learned.merges.tolist():
         tokens.append(tokens[left] + tokens[right].removeprefix(PREFIX))
     return tokens
 

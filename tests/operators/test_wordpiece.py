@@ -15,9 +15,8 @@ from tokenizers.trainers import WordPieceTrainer
 
 from operators.base import RecipeError
 from operators.byte_alphabet import bytes_in_id_order, to_bytes, to_characters
-from operators.kernels import bpe_reference
+from operators.kernels.bpe import train_sequences
 from operators.pretokenizers import PATTERNS
-from operators.symbol_merges import learn_merges
 from operators.wordpiece import LONGEST_WORD, NUM_SYMBOLS, PREFIX, train_wordpiece
 
 SPECIAL = ("[UNK]", "<|end|>")
@@ -26,8 +25,6 @@ TEXT = (
     "what a cat thinks of a dog is what a dog thinks of a cat, and nobody knows what the others are thinking of it. "
 )
 COUNTS = Counter(word.encode() for word in re.findall(r" ?\w+|[^\w\s]", TEXT))
-
-counted = st.dictionaries(st.text("abc", min_size=1, max_size=9).map(str.encode), st.integers(1, 2**40), max_size=8)
 
 
 def train(
@@ -84,8 +81,11 @@ def test_the_longest_token_is_taken(tokenizer: Tokenizer) -> None:
 def tokens_in_order(counts: Counter[str], order: int) -> list[str]:
     """What merges make, with symbols numbered from the front (1) or the back (-1), so that ties go the other way."""
     names = sorted({PREFIX * (place > 0) + letter for word in counts for place, letter in enumerate(word)})[::order]
-    words = [[names.index(PREFIX * (place > 0) + letter) for place, letter in enumerate(word)] for word in counts]
-    for left, right in learn_merges(words, list(counts.values()), len(names), 99, 0, 99):
+    ids = [names.index(PREFIX * (place > 0) + letter) for word in counts for place, letter in enumerate(word)]
+    offsets = np.cumsum([0, *map(len, counts)])
+    codes = [bytes([symbol]) for symbol in range(len(names))]
+    learned = train_sequences(np.array(ids, np.int32), offsets, np.array(list(counts.values())), codes, 99)
+    for left, right in learned.merges.tolist():
         names.append(names[left] + names[right].removeprefix(PREFIX))
     return names[-99:]
 
@@ -106,14 +106,6 @@ def test_up_to_the_first_tie_the_vocabulary_is_that_of_tokenizers(seed: int) -> 
     theirs.train_from_iterator([" ".join(counts.elements())], trainer)
     ours = train(Counter({word.encode(): count for word, count in counts.items()}), 512 + num_merges, special=())
     assert learned(ours["tokenizer.json"]) == set(theirs.get_vocab()) - symbols - set("abcd")
-
-
-@given(counted)
-def test_merges_are_those_of_the_byte_reference(counts: dict[bytes, int]) -> None:
-    order = bytes_in_id_order()
-    words = [[order.index(byte) for byte in word] for word in counts]
-    found = learn_merges(words, list(counts.values()), 256, 20, 3, 5)
-    assert found == bpe_reference.train(counts.items(), 276, 3, 5)
 
 
 def test_a_pair_beyond_32_bits_is_merged_first() -> None:
