@@ -2,6 +2,7 @@ import json
 import random
 import re
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +107,38 @@ def test_up_to_the_first_tie_the_vocabulary_is_that_of_tokenizers(seed: int) -> 
     theirs.train_from_iterator([" ".join(counts.elements())], trainer)
     ours = train(Counter({word.encode(): count for word, count in counts.items()}), 512 + num_merges, special=())
     assert learned(ours["tokenizer.json"]) == set(theirs.get_vocab()) - symbols - set("abcd")
+
+
+def recounted(counts: dict[bytes, int], num_merges: int) -> list[str]:
+    """The rule, word for word: count all pairs anew for every merge."""
+    starts = [to_characters(bytes([byte])) for byte in bytes_in_id_order()]
+    names = [*starts, *(PREFIX + letter for letter in starts)]
+    words = [
+        ([names.index(PREFIX * (place > 0) + letter) for place, letter in enumerate(to_characters(word))], count)
+        for word, count in counts.items()
+    ]
+    for new in range(512, 512 + num_merges):
+        totals: Counter[tuple[int, int]] = Counter()
+        for word, count in words:
+            for pair in pairwise(word):
+                totals[pair] += count
+        if not totals:
+            break
+        best = min(totals, key=lambda pair: (-totals[pair], pair))
+        names.append(names[best[0]] + names[best[1]].removeprefix(PREFIX))
+        for word, _ in words:
+            place = 0
+            while place + 1 < len(word):
+                if (word[place], word[place + 1]) == best:
+                    word[place : place + 2] = [new]
+                place += 1
+    return names
+
+
+@given(st.dictionaries(st.text("ab\0", min_size=1, max_size=9).map(str.encode), st.integers(1, 4), max_size=8))
+def test_with_ties_the_vocabulary_is_that_of_the_rule(counts: dict[bytes, int]) -> None:
+    files = train(Counter(counts), 532, special=())
+    assert list(json.loads(files["tokenizer.json"])["model"]["vocab"]) == recounted(counts, 20)
 
 
 def test_a_pair_beyond_32_bits_is_merged_first() -> None:
