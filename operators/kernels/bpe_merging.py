@@ -76,7 +76,6 @@ class _Tally(NamedTuple):
     gained: Ints  # int64: count given to the new pair
     number: Ints  # int64: places of the new pair; then where the next place goes
     touched: Ints  # int64: the indices in use
-    is_touched: Ints  # bool
     size: Ints  # int64[1]
 
 
@@ -113,12 +112,14 @@ def byte_totals(data, offsets, counts):
 
 @njit(cache=True, nogil=True)
 def lay_out(data, offsets, counts, ids, like):
+    """Words that count nothing hold separators only: whatever is tallied is then more than 0."""
     size = data.size + counts.size + 1
     words = Words(np.empty(size, np.int32), np.empty(size, like.dtype), counts)
     words.symbol[0], words.word[0] = SEPARATOR, 0
     for w in range(counts.size):
         for i in range(offsets[w], offsets[w + 1]):
-            words.symbol[i + w + 1], words.word[i + w + 1] = ids[data[i]], w
+            words.symbol[i + w + 1] = ids[data[i]] if counts[w] > 0 else SEPARATOR
+            words.word[i + w + 1] = w
         end = offsets[w + 1] + w + 1
         words.symbol[end], words.word[end] = SEPARATOR, w
     return words
@@ -257,8 +258,7 @@ def _number_pairs(words):
 @njit(cache=True, nogil=True)
 def _new_tally(capacity):
     zeros = np.zeros((4, 2 * capacity), np.int64)
-    touched = np.zeros(2 * capacity, np.bool_)
-    return _Tally(zeros[0], zeros[1], zeros[2], zeros[3], touched, np.zeros(1, np.int64))
+    return _Tally(zeros[0], zeros[1], zeros[2], zeros[3], np.zeros(1, np.int64))
 
 
 @njit(cache=True, nogil=True)
@@ -289,7 +289,10 @@ def _merge(words, tally, places, a, b, new):
             size += 1
         if right != SEPARATOR:
             _lose(tally, 2 * right + 1, weight)
-            mark = 2 * right + (right != new)
+            mark = 2 * right + 1
+            if right == new:
+                mark = 2 * right
+                _touch(tally, mark)
             _gain(tally, mark, weight)
             marks[size], log[size] = mark, i
             size += 1
@@ -304,8 +307,7 @@ def _after(symbol, i):
 
 @njit(cache=True, nogil=True)
 def _touch(tally, mark):
-    if not tally.is_touched[mark]:
-        tally.is_touched[mark] = True
+    if tally.lost[mark] == 0 and tally.gained[mark] == 0:
         tally.touched[tally.size[0]] = mark
         tally.size[0] += 1
 
@@ -318,7 +320,6 @@ def _lose(tally, mark, weight):
 
 @njit(cache=True, nogil=True)
 def _gain(tally, mark, weight):
-    _touch(tally, mark)
     tally.gained[mark] += weight
     tally.number[mark] += 1
 
@@ -371,6 +372,8 @@ def _settle(tally, pairs, queue, pool, a, b, new, strings, listed, is_new, rules
 
     An absent pair that loses is one that may not be merged: a pair that may gains before it loses.
     """
+    # A call with many arrays costs more than the test of the length.
+    length, has_veto = strings.length, rules.max_words > 0 or rules.offsets.size > 1
     for t in range(tally.size[0]):
         mark = tally.touched[t]
         neighbour = np.int64(mark >> 1)
@@ -380,7 +383,10 @@ def _settle(tally, pairs, queue, pool, a, b, new, strings, listed, is_new, rules
         if tally.number[mark] > 0 or tally.gained[mark] > 0:
             left, right = (neighbour, np.int64(new)) if mark & 1 == 0 else (np.int64(new), neighbour)
             key = _key(left, right)
-            if _may_join(strings, left, right, rules) or (not is_new and _number_of(listed, key) > 0):
+            legal = length[left] + length[right] <= rules.max_length
+            if has_veto:
+                legal = _may_join(strings, left, right, rules)
+            if legal or (not is_new and _number_of(listed, key) > 0):
                 _add(pairs, key, tally.gained[mark])
             else:
                 tally.number[mark] = 0
@@ -411,7 +417,6 @@ def _hand_out(tally, pool, marks, log):
     for t in range(tally.size[0]):
         mark = tally.touched[t]
         tally.lost[mark] = tally.gained[mark] = tally.number[mark] = 0
-        tally.is_touched[mark] = False
     tally.size[0] = 0
 
 
