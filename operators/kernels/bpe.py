@@ -17,6 +17,13 @@ would cross a border. Once the string alone has become one token, it is that tok
 two symbols. It can happen with initial merges that do not reach one of their own strings, and in sequences.
 
 The compiled half is `bpe_merging.py`, the slow reference `bpe_reference.py`.
+
+Price on one core: 65,280 merges of 400,164 distinct words (4.2 MB, cl100k) take 0.9 s, and some 20 s to compile, once
+per machine.
+Memory at the peak, all in: 41 bytes per byte of distinct words there, 57 at 1 MB, where tables by id weigh more. 4
+million symbols in sequences, with 2.6 million distinct pairs, take 80 bytes per symbol and 3.7 s for 20,000 merges, or
+42 bytes and 3.0 s with a `min_frequency` of 30, as a pair below it holds no places. Words of more than 2 GB in all
+take twice as much per place.
 """
 
 from collections.abc import Iterable, Sequence
