@@ -73,7 +73,10 @@ class TrainTokenizer(Composite):
         default=1, ge=1, description="pairs that occur less often are not merged (0 and 1 in tokenizers)"
     )
     max_token_length: int = Field(
-        default=65536, ge=2, le=2**31 - 1, description="longest token in bytes, inclusive (tokenizers: one more)"
+        default=65536,
+        ge=2,
+        le=2**31 - 1,
+        description="longest token in bytes (in tokenizers: one more); at most 24 by unigram, 100 by wordpiece",
     )
     limit_alphabet: int = Field(
         default=NUM_BYTES, ge=1, le=NUM_BYTES, description="only the most frequent bytes are merged; all keep their ids"
