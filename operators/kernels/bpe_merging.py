@@ -661,20 +661,16 @@ def _with_room_in_pool(pool, queue, room):
 
 
 @njit(cache=True, nogil=True)
-def _before(one, other):
-    """Larger count first, then smaller left id, then smaller right id."""
-    return one[0] > other[0] or (one[0] == other[0] and one[1] < other[1])
-
-
-@njit(cache=True, nogil=True)
 def _push(queue, count, key, start, number):
-    entry, child = (count, key, start, number), queue.size[0]
+    rows, child = queue.rows, queue.size[0]
     queue.size[0] += 1
-    while child > 0 and _before(entry, queue.rows[(child - 1) >> 1]):
-        queue.rows[child] = queue.rows[(child - 1) >> 1]
-        child = (child - 1) >> 1
-    for field in range(4):
-        queue.rows[child, field] = entry[field]
+    while child > 0:
+        parent = (child - 1) >> 1
+        if not _before(count, key, rows[parent, 0], rows[parent, 1]):
+            break
+        _move(rows, child, parent)
+        child = parent
+    rows[child, 0], rows[child, 1], rows[child, 2], rows[child, 3] = count, key, start, number
 
 
 @njit(cache=True, nogil=True)
@@ -682,15 +678,26 @@ def _pop(queue):
     rows, parent, child = queue.rows, 0, 1
     top = (rows[0, 0], rows[0, 1], rows[0, 2], rows[0, 3])
     queue.size[0] -= 1
-    size = queue.size[0]
-    last = (rows[size, 0], rows[size, 1], rows[size, 2], rows[size, 3])
-    while child < size:
-        if child + 1 < size and _before(rows[child + 1], rows[child]):
+    last = queue.size[0]
+    while child < last:
+        if child + 1 < last and _before(rows[child + 1, 0], rows[child + 1, 1], rows[child, 0], rows[child, 1]):
             child += 1
-        if not _before(rows[child], last):
+        if not _before(rows[child, 0], rows[child, 1], rows[last, 0], rows[last, 1]):
             break
-        rows[parent] = rows[child]
+        _move(rows, parent, child)
         parent, child = child, 2 * child + 1
-    for field in range(4):
-        rows[parent, field] = last[field]
+    _move(rows, parent, last)
     return top
+
+
+@njit(cache=True, nogil=True)
+def _before(count, key, other_count, other_key):
+    """Larger count first, then smaller left id, then smaller right id."""
+    return count > other_count or (count == other_count and key < other_key)
+
+
+@njit(cache=True, nogil=True)
+def _move(rows, to, entry):
+    """Field by field: slices of an array are counted references, which cost more than the copy."""
+    for field in range(4):
+        rows[to, field] = rows[entry, field]
