@@ -30,6 +30,7 @@ from operators.pattern_automaton import compile_patterns, membership
 from operators.pattern_syntax import NUMERALS, UnsupportedPattern
 from operators.pretokenizers import Cutting, Pretokenizer, cutting
 from operators.text_buffers import joined_bytes
+from operators.unicode_classes import CODE_POINTS
 
 _BLOCK: Final = 4096  # pieces that are scanned, then counted
 _FIRST_BITS: Final = 12
@@ -119,7 +120,8 @@ def _scanner(how: Cutting) -> _Scanner | None:
     except UnsupportedPattern:
         return None
     numerals = np.zeros(width, bool)
-    numerals[symbols[membership(NUMERALS)]] = True
+    if how.right_to_left:
+        numerals[symbols[membership(NUMERALS, np.arange(CODE_POINTS))]] = True
     return _Scanner(symbols, steps, regions, numerals, width, how.right_to_left)
 
 

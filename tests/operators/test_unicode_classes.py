@@ -5,15 +5,37 @@ import numpy as np
 import pytest
 from tokenizers import Regex, pre_tokenizers
 
-from operators.unicode_classes import CLASSES, CODE_POINTS, class_table, class_table_digest, member_pattern
+from operators import unicode_classes
+from operators.unicode_classes import (
+    CLASSES,
+    CODE_POINTS,
+    PINNED,
+    class_table,
+    class_table_digest,
+    engine_runs,
+    member_pattern,
+    table_digest,
+)
 
-LOCKED = {"0.23.3": "db269cc215ce0ffecaa312eca9c2209868909caeebbe7ad872bd181180506ed1"}
 LOCK = Path(__file__).parents[2] / "requirements.lock"
 
 
-def test_the_table_of_the_locked_version_is_the_one_that_we_know() -> None:
-    assert any(f"tokenizers=={locked}" in LOCK.read_text() for locked in LOCKED)
-    assert class_table_digest() == LOCKED[version("tokenizers")]
+def test_the_stored_table_is_what_the_locked_engine_answers() -> None:
+    assert any(f"tokenizers=={pinned}\n" in LOCK.read_text() for pinned in PINNED)
+    starts, classes = engine_runs()
+    asked = np.repeat(classes, np.diff(np.append(starts, CODE_POINTS)))
+    assert np.array_equal(asked, class_table())
+    assert table_digest(asked) == PINNED[version("tokenizers")]
+
+
+def test_another_version_of_the_engine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = np.array([0, 65]), np.array([0, 1], np.uint8)
+    monkeypatch.setattr(unicode_classes, "PINNED", {})
+    monkeypatch.setattr(unicode_classes, "engine_runs", lambda: asked)
+    table = class_table.__wrapped__()
+    assert (table[64], table[65], table[CODE_POINTS - 1]) == (0, 1, 1)
+    monkeypatch.setattr(unicode_classes, "class_table", lambda: table)
+    assert class_table_digest.__wrapped__() == table_digest(table)
 
 
 def test_there_are_as_many_of_each_class_as_in_unicode_16() -> None:
