@@ -88,10 +88,14 @@ class VocabularyTraining(Fold):
         """All files of all sizes, and `training.json`."""
         vocabularies = [self._vocabulary(learned, size) for size in self.vocab_sizes]
         sized = list(zip(self.vocab_sizes, vocabularies, strict=True))
-        ranks = objection(vocabularies[-1]) or "encodes every text as tokenizer.json does"
+        files = artifact_files(vocabularies[-1], _merge_counts(learned, vocabularies[-1]))
+        ranks = "encodes every text as tokenizer.json does"
+        if "ranks.tiktoken" not in files:
+            ranks = objection(vocabularies[-1])
         return {
-            **{f"tokenizer-{size}.json": to_tokenizer_json(vocabulary) for size, vocabulary in sized},
-            **artifact_files(vocabularies[-1], _merge_counts(learned, vocabularies[-1])),
+            **files,
+            **{f"tokenizer-{size}.json": to_tokenizer_json(vocabulary) for size, vocabulary in sized[:-1]},
+            f"tokenizer-{self.vocab_sizes[-1]}.json": files["tokenizer.json"],
             **self.summary(account, [_entry(*pair) for pair in sized], learned.details, ranks),
         }
 

@@ -111,7 +111,9 @@ def make_executor(options: argparse.Namespace, recipe: Recipe) -> Executor:
         )
     from pipeline.executors.local import LocalExecutor
 
-    return LocalExecutor(options.workers)
+    executor = LocalExecutor(options.workers)
+    executor.start(("pipeline.ingest", "pipeline.shard_task"))
+    return executor
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:

@@ -6,6 +6,7 @@ has the measurement). A worker that is killed is replaced and its tasks run agai
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -48,6 +49,12 @@ class LocalExecutor:
                 yield index, task(item)
             return
         yield from self._spread(task, items, label)
+
+    def start(self, modules: Sequence[str]) -> None:
+        """Start the workers and have them import modules, beside what the caller does before its first task."""
+        if self.workers > 1:
+            for _ in range(self.workers):
+                self._submit(_load, modules)
 
     def close(self) -> None:
         """Kill the workers; what they were writing stays under temporary names."""
@@ -129,6 +136,11 @@ def _start_worker(parent: int) -> None:
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+
+
+def _load(modules: Sequence[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
 
 
 def _die_with(parent: int) -> None:
