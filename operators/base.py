@@ -204,6 +204,10 @@ class Judge(Map):
     verdict_only: ClassVar[frozenset[str]] = frozenset()
     """Parameters that change the verdict and no score: moving them scores nothing again."""
 
+    def source_limit(self) -> float:
+        """The run fails if the step drops a larger share of the rows of one source of at least 100 rows."""
+        return 1.0
+
     def rules(self) -> tuple[Rule, ...]:
         """The numeric rules in order; the first that fails names the verdict."""
         return ()

@@ -6,35 +6,22 @@ exchanged by digest, so no worker sees more than its partition. Near-duplicates 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field
 from typing_extensions import override
 
-from operators.base import (
-    ROW,
-    ROWS,
-    RULE,
-    SHARD,
-    BatchFn,
-    Columns,
-    Composite,
-    Context,
-    Fold,
-    Judge,
-    Map,
-    Outputs,
-    Repeat,
-)
+from operators.base import ROW, ROWS, SHARD, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat
+from operators.dedup import Dedup, Lost
 from operators.hashing import Normalisation, content_digests, refuse_formless
-from operators.survivors import best_first, candidate_needs, candidates, repeated
+from operators.survivors import best_first, candidate_needs, candidates
 
 
-class ExactDedup(Composite):
+class ExactDedup(Dedup):
     """Keep one document of every set with equal content; the others are dropped by the rule `duplicate`.
 
     The survivor is the one whose source comes first in `priority`, then the longest text, then the smallest id. A row
@@ -45,18 +32,6 @@ class ExactDedup(Composite):
     kind: Literal["exact_dedup"] = "exact_dedup"
     column: str = Field(default="text", min_length=1, description="the column whose equality makes a duplicate")
     normalise: Normalisation = "none"
-    priority: tuple[str, ...] = Field(default=(), description="sources, most wanted first; others come after them")
-    audit: bool = Field(default=False, description="keep every row and only record the verdict")
-    max_drop_ratio: float = Field(default=0.99, gt=0, le=1, description="the run fails if a larger share is dropped")
-
-    inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio"})
-
-    @model_validator(mode="after")
-    def _priority_names_once(self) -> Self:
-        if twice := repeated(self.priority):
-            msg = f"priority names {twice!r} twice; expected every source once: remove one"
-            raise ValueError(msg)
-        return self
 
     @override
     def needs(self) -> Columns:
@@ -69,8 +44,7 @@ class ExactDedup(Composite):
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         groups = EqualContent(name="groups", column=self.column, normalise=self.normalise, priority=self.priority)
-        verdict = DuplicateVerdict(name="verdict", audit=self.audit, max_drop_ratio=self.max_drop_ratio)
-        return groups, verdict
+        return groups, Lost(name="verdict", rejects="duplicate", of="groups", **self.gates())
 
 
 class EqualContent(Fold):
@@ -101,34 +75,6 @@ class EqualContent(Fold):
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         return {ROWS: losers(state)}
-
-
-class DuplicateVerdict(Judge):
-    """Reject what `groups` gave a survivor."""
-
-    @override
-    def needs(self) -> Columns:
-        return {}
-
-    @override
-    def joins(self) -> str:
-        return "groups"
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda rows: rows.select([])
-
-    @override
-    def judge(self, rows: pa.Table) -> pa.Table:
-        survivor = rows["survivor"]
-        lost = pc.is_valid(survivor)
-        return pa.table(
-            {
-                RULE: pc.if_else(lost, "duplicate", pa.scalar(None, pa.string())),
-                "survivor": survivor,
-                "similarity": pc.if_else(lost, 1.0, pa.scalar(None, pa.float64())),
-            }
-        )
 
 
 def losers(state: pa.Table) -> pa.Table:

@@ -14,41 +14,26 @@ deviation of sqrt(J (1 - J) / (bands * rows)), 0.04 for 0.8 at the defaults; the
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field
 from typing_extensions import override
 
-from operators.base import (
-    ROW,
-    ROWS,
-    RULE,
-    SHARD,
-    TEXT,
-    BatchFn,
-    Columns,
-    Composite,
-    Context,
-    Fold,
-    Judge,
-    Map,
-    Outputs,
-    Repeat,
-)
+from operators.base import ROW, ROWS, SHARD, TEXT, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat
 from operators.components import Nodes, components
+from operators.dedup import Dedup, Lost
 from operators.hashing import Words, mix64
 from operators.minhash import Signatures, Unit, band_keys, signatures
-from operators.survivors import best_first, candidate_needs, candidates, repeated
+from operators.survivors import best_first, candidate_needs, candidates
 
 ROW_BITS: Final = 32
-NO_STRING: Final = pa.nulls(1, pa.string())[0]  # pa.scalar would import pandas, 0.15 s of every command
 
 
-class MinhashDedup(Composite):
+class MinhashDedup(Dedup):
     """Keep one document of every set of near-duplicates; the others are dropped by the rule `near_duplicate`.
 
     Two documents of similarity s share a band with probability 1 - (1 - s**rows)**bands: at the defaults 0.05 for
@@ -65,18 +50,6 @@ class MinhashDedup(Composite):
     rows: int = Field(default=8, ge=1, le=64, description="permutations in a band; more find only the more similar")
     ngram: int = Field(default=5, ge=1, le=100, description="units in a shingle")
     unit: Unit = Field(default="word", description="word: parted by white space; character: a code point")
-    priority: tuple[str, ...] = Field(default=(), description="sources, most wanted first; others come after them")
-    audit: bool = Field(default=False, description="keep every row and only record the verdict")
-    max_drop_ratio: float = Field(default=0.99, gt=0, le=1, description="the run fails if a larger share is dropped")
-
-    inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio"})
-
-    @model_validator(mode="after")
-    def _priority_names_once(self) -> Self:
-        if twice := repeated(self.priority):
-            msg = f"priority names {twice!r} twice; expected every source once: remove one"
-            raise ValueError(msg)
-        return self
 
     @override
     def needs(self) -> Columns:
@@ -93,7 +66,7 @@ class MinhashDedup(Composite):
             Bands(name="bands", **shape),
             Components(name="components"),
             Members(name="members", threshold=self.threshold, priority=self.priority, **shape),
-            NearDuplicateVerdict(name="verdict", audit=self.audit, max_drop_ratio=self.max_drop_ratio),
+            Lost(name="verdict", rejects="near_duplicate", of="members", scored=True, **self.gates()),
         )
 
 
@@ -218,31 +191,6 @@ class Members(_Signed):
         """The fewest equal values whose share is at least the threshold."""
         size = self.bands * self.rows
         return next(count for count in range(size + 1) if count / size >= self.threshold)
-
-
-class NearDuplicateVerdict(Judge):
-    """Reject what `members` gave a survivor; the similarity to it is the score, null for all others."""
-
-    @override
-    def needs(self) -> Columns:
-        return {}
-
-    @override
-    def joins(self) -> str:
-        return "members"
-
-    @override
-    def adds(self) -> Columns:
-        return {"similarity": pa.float64()}
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda rows: rows.select(["survivor_similarity"]).rename_columns(["similarity"])
-
-    @override
-    def judge(self, rows: pa.Table) -> pa.Table:
-        rule = pc.if_else(pc.is_valid(rows["survivor"]), "near_duplicate", NO_STRING)
-        return pa.table({RULE: rule, "survivor": rows["survivor"], "similarity": rows["similarity"]})
 
 
 def stars(keys: Words, nodes: Nodes) -> pa.Table:

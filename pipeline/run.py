@@ -7,7 +7,7 @@ run that was stopped anywhere goes on from there, and a recipe that was edited c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import pyarrow as pa
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.vault import Vault
     from pipeline.work import StageRecord
+
+SOURCE_ROWS: Final = 100
+"""A source of fewer rows may lose them all: a share of so few says nothing."""
 
 
 @dataclass
@@ -216,6 +219,8 @@ class Runner:
                 f"more than its max_drop_ratio {operator.max_drop_ratio:g} allows: {rules}. "
                 f"Look at its thresholds, or raise steps.{node.step}.max_drop_ratio"
             )
+        if dropped:
+            _refuse_wipe_out(node.step, counts, operator.source_limit())
 
     def _refuse_repeated_ids(self, counts: NodeCounts) -> None:
         strict = [i.name for i in self.recipe.inputs if i.on_bad_row == "fail" and i.columns.id and i.role == "corpus"]
@@ -226,6 +231,23 @@ class Runner:
                 f"{example['source']!r} ({example['detail']}), and input {strict[0]!r} has on_bad_row: fail; "
                 "make the ids unique, or set on_bad_row: quarantine"
             )
+
+
+def _refuse_wipe_out(step: str, counts: NodeCounts, limit: float) -> None:
+    """Fail the run where a judge dropped more of a single source than it may; the source that lost most is named."""
+    large = {source: (before, before - after) for source, (before, after) in counts.sources.items()}
+    over = {source: n for source, n in large.items() if n[0] >= SOURCE_ROWS and n[1] / n[0] > limit}
+    if not over:
+        return
+    worst = max(sorted(over), key=lambda source: over[source][1] / over[source][0])
+    before, gone = over[worst]
+    more = f", and as much of {count_of(len(over) - 1, 'other source')}" if len(over) > 1 else ""
+    raise RunError(
+        f"step {step!r} drops {gone} of the {before} documents of source {worst!r} ({gone / before:.1%}){more}, more "
+        f"than its max_source_drop_ratio {limit:g} allows. Run it with steps.{step}.audit=true and look at what these "
+        f"documents lost to; then change the step, put {worst!r} first in its priority, or raise "
+        f"steps.{step}.max_source_drop_ratio"
+    )
 
 
 def nodes_of(stage: Stage) -> tuple[Node, ...]:
