@@ -13,9 +13,18 @@ from operators.language_id import LanguageId
 from operators.minhash_dedup import MinhashDedup
 from operators.sample import Sample
 from operators.train_tokenizer import TrainTokenizer
+from operators.trim_tokenizer import TrimTokenizer
 
 AnyOperator = Annotated[
-    CorpusStats | ExactDedup | GopherQuality | GopherRepetition | LanguageId | MinhashDedup | Sample | TrainTokenizer,
+    CorpusStats
+    | ExactDedup
+    | GopherQuality
+    | GopherRepetition
+    | LanguageId
+    | MinhashDedup
+    | Sample
+    | TrainTokenizer
+    | TrimTokenizer,
     Field(discriminator="kind"),
 ]
 

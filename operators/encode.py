@@ -65,17 +65,19 @@ def merges_for(tokens: Iterable[bytes], existing: Sequence[Merge]) -> list[Merge
     return list(priorities)[len(existing) :]
 
 
-def with_required(tokens: Sequence[bytes], learned: Sequence[Merge], num_merges: int) -> list[Merge]:
+def with_required(
+    tokens: Sequence[bytes], learned: Sequence[Merge], num_merges: int, first: Sequence[Merge] = ()
+) -> list[Merge]:
     """As many learned merges as there is room for, from the first, and then those that the required tokens need.
 
     There are `num_merges` in all, or fewer where `learned` is shorter or one more would not fit. Raises RecipeError
-    where the required tokens alone need more.
+    where the required tokens alone need more. Merges of `first` come before all these, and are not among the result.
 
     >>> with_required([b"xyz"], [(b"a", b"b"), (b"b", b"c")], 3)
     [(b'a', b'b'), (b'x', b'y'), (b'xy', b'z')]
     """
     kept = min(len(learned), num_merges)
-    while kept + len(extra := merges_for(tokens, learned[:kept])) > num_merges:
+    while kept + len(extra := merges_for(tokens, [*first, *learned[:kept]])) > num_merges:
         if not kept:
             msg = (
                 f"{len(tokens)} required tokens need {len(extra)} merges of their own, and there is room for "
@@ -83,7 +85,10 @@ def with_required(tokens: Sequence[bytes], learned: Sequence[Merge], num_merges:
             )
             raise RecipeError(msg)
         kept = max(0, num_merges - len(extra))
-    while kept < len(learned) and kept + 1 + len(more := merges_for(tokens, learned[: kept + 1])) <= num_merges:
+    while kept < len(learned):
+        more = merges_for(tokens, [*first, *learned[: kept + 1]])
+        if kept + 1 + len(more) > num_merges:
+            break
         kept, extra = kept + 1, more
     return [*learned[:kept], *extra]
 

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
@@ -123,16 +124,21 @@ def total_counts(counts: pa.Table) -> pa.Table:
     return _summed(counts.drop_columns([GROUP]))
 
 
+def weights_of(rows: pa.Table) -> NDArray[np.int64]:
+    """How often each row counts."""
+    if REPEAT not in rows.column_names:
+        return np.ones(rows.num_rows, np.int64)
+    weights: NDArray[np.int64] = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0).to_numpy()
+    return weights
+
+
 def _count(rows: pa.Table, how: Cutting, boundaries: str) -> pa.Table:
     from operators.boundaries import cut_places
     from operators.kernels.pretokenize import count
 
     texts = rows["text"].cast(pa.large_string()).combine_chunks()
-    weights = np.ones(len(texts), np.int64)
-    if REPEAT in rows.column_names:
-        weights = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0).to_numpy()
     cuts = cut_places(texts, rows[boundaries], rows["id"]) if boundaries else None
-    pretokens, totals = count(texts, weights, how, cuts)
+    pretokens, totals = count(texts, weights_of(rows), how, cuts)
     return pa.table({"pretoken": pretokens, "count": pa.array(totals, pa.int64())})
 
 

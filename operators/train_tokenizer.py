@@ -12,15 +12,18 @@ pattern that was counted by, so it encodes as counted. A column `repeat` (int32)
 It does not look for special tokens in the text: what is written there is counted as text.
 """
 
-from typing import Annotated, Any, Literal, assert_never
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, assert_never
 
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from operators.base import Composite, Fold, Map, RecipeError, Repeat
+from operators.continued_training import ContinuedTraining, check_extension
 from operators.piece_training import PieceTraining
 from operators.pretoken_counts import PretokenCounts
 from operators.pretokenizers import Choice, Cutting, Digits, cutting
+from operators.tokenizer_sources import digest
 from operators.training_corpus import TrainingCorpus
 from operators.vocabulary_training import NUM_BYTES, BpeTraining, VocabularyTraining
 
@@ -34,8 +37,8 @@ Algorithm = Literal["bpe", "unigram", "wordpiece"]
 
 _UNUSED: dict[Algorithm, tuple[str, ...]] = {
     "bpe": (),
-    "unigram": ("required_tokens", "limit_alphabet", "min_frequency"),
-    "wordpiece": ("required_tokens", "limit_alphabet"),
+    "unigram": ("required_tokens", "limit_alphabet", "min_frequency", "max_token_chars", "extend"),
+    "wordpiece": ("required_tokens", "limit_alphabet", "max_token_chars", "extend"),
 }
 """Parameters that an algorithm would not heed."""
 
@@ -78,14 +81,22 @@ class TrainTokenizer(Composite):
         le=2**31 - 1,
         description="longest token in bytes (in tokenizers: one more); at most 24 by unigram, 100 by wordpiece",
     )
+    max_token_chars: int = Field(
+        default=0, ge=0, le=2**31 - 1, description="longest token in characters, as UTF-8 begins them; 0: no limit"
+    )
     limit_alphabet: int = Field(
         default=NUM_BYTES, ge=1, le=NUM_BYTES, description="only the most frequent bytes are merged; all keep their ids"
+    )
+    extend: str = Field(
+        default="", description="a tokenizer.json or rank file to go on from: its tokens keep their ids"
     )
     min_count: int = Field(
         default=1, ge=1, description="rarer pre-tokens are not trained on, but in scripts without spaces"
     )
     max_pretoken_bytes: int = Field(default=0, ge=0, description="longer pre-tokens are not trained on; 0: no limit")
     group_by: str = Field(default="", description="column to count apart by, as `lang`; its totals are in the counts")
+
+    inert: ClassVar[frozenset[str]] = Composite.inert | {"extend"}  # its digest decides, wherever the file lies
 
     @field_validator("special_tokens", "required_tokens")
     @classmethod
@@ -107,6 +118,9 @@ class TrainTokenizer(Composite):
         if unused:
             msg = f"{unused[0]} means nothing to algorithm {self.algorithm!r}: leave it out"
             raise ValueError(msg)
+        if self.extend and self.limit_alphabet < NUM_BYTES:
+            msg = "limit_alphabet means nothing with extend, whose tokens are merged from all bytes: leave it out"
+            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
@@ -125,7 +139,7 @@ class TrainTokenizer(Composite):
         return self
 
     def check(self) -> None:
-        """RecipeError where `tokenizers` cannot read the pattern, or it cuts a required token."""
+        """RecipeError where `tokenizers` cannot read the pattern, it cuts a required token, or `extend` cannot be."""
         from operators.engine_spans import check_pattern, pieces
 
         if self.pattern:
@@ -135,6 +149,13 @@ class TrainTokenizer(Composite):
             if len(cut) > 1:
                 msg = f"required token {token!r}: the pattern cuts it into {cut}, and no merge joins pre-tokens"
                 raise RecipeError(msg)
+        if self.extend:
+            patterns = self._cutting().patterns
+            check_extension(self.extend, patterns, self.special_tokens, self.reserved, self.vocab_sizes[0])
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        return {"extend": digest(self.extend)} if self.extend else {}
 
     def _cutting(self) -> Cutting:
         return cutting(self.pretokenizer, self.digits, self.pattern)
@@ -147,6 +168,9 @@ class TrainTokenizer(Composite):
         )
         learning = self._learning()
         match self.algorithm:
+            case "bpe" if self.extend:
+                going_on = {"extend": self.extend, "extend_sha256": digest(self.extend)}
+                return *counting, ContinuedTraining(name="train", **learning, **going_on)
             case "bpe":
                 return *counting, BpeTraining(name="train", **learning)
             case "unigram" | "wordpiece":

@@ -6,7 +6,7 @@ is a prefix of the largest; tokens that are required come after what was learned
 
 import hashlib
 import json
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,9 @@ from operators.rank_files import objection
 from operators.tokenizer_files import artifact_files, merges_by_id, to_tokenizer_json
 from operators.training_corpus import FILE as CORPUS
 from operators.vocabulary import Vocabulary, from_merges, reserve
+
+if TYPE_CHECKING:
+    from operators.kernels.bpe import Veto
 
 NUM_BYTES: Final = 256
 TRANSITION: Final = "_transition.json"
@@ -51,6 +54,7 @@ class VocabularyTraining(Fold):
     required_tokens: tuple[str, ...] = ()
     min_frequency: int = 1
     max_token_length: int = 65536
+    max_token_chars: int = 0
     limit_alphabet: int = NUM_BYTES
     min_count: int = 1
     max_pretoken_bytes: int = 0
@@ -103,7 +107,7 @@ class VocabularyTraining(Fold):
         self, account: dict[str, Any], tokenizers: list[dict[str, Any]], details: dict[str, Any], ranks: str
     ) -> dict[str, bytes]:
         """`training.json`, and the warnings."""
-        settings = self.model_dump(mode="json", exclude={"name", "vocab_sizes"})
+        settings = self.model_dump(mode="json", exclude={*type(self).inert, "vocab_sizes"})
         content = {
             **account,
             "settings": {"patterns": self.patterns, **settings},
@@ -139,6 +143,13 @@ class VocabularyTraining(Fold):
 class BpeTraining(VocabularyTraining):
     """Byte-pair encoding; the merges are those of `tokenizers`' `BpeTrainer`."""
 
+    @property
+    def veto(self) -> "Veto":
+        """What may not be learned."""
+        from operators.kernels.bpe import Veto
+
+        return Veto(max_chars=self.max_token_chars)
+
     @override
     def learn(self, counts: pa.Table) -> Learned:
         from operators.kernels.bpe import most_frequent_bytes, train
@@ -148,7 +159,8 @@ class BpeTraining(VocabularyTraining):
         alphabet = bytes(range(NUM_BYTES))
         if self.limit_alphabet < NUM_BYTES:
             alphabet = most_frequent_bytes(words, totals, self.limit_alphabet)
-        learned = train(words, totals, self.num_learned, self.min_frequency, self.max_token_length, alphabet=alphabet)
+        limits = (self.num_learned, self.min_frequency, self.max_token_length)
+        learned = train(words, totals, *limits, alphabet=alphabet, veto=self.veto)
         return Learned(merges_by_id(learned.merges.tolist()), learned.counts.tolist(), {})
 
 
@@ -176,7 +188,7 @@ def _merge_counts(learned: Learned, vocabulary: Vocabulary) -> list[int | None]:
 
 def _entry(size: int, vocabulary: Vocabulary) -> dict[str, Any]:
     """`reached` is less than `asked` where there was too little text."""
-    reached = len(vocabulary.ids) + len(vocabulary.added)
+    reached = vocabulary.next_id
     return {"file": f"tokenizer-{size}.json", "asked": size, "reached": reached, "merges": len(vocabulary.merges)}
 
 

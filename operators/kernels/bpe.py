@@ -60,6 +60,8 @@ class Veto(NamedTuple):
     """Words, that is, non-empty parts between spaces (byte 0x20), that a token may hold; 0: no limit."""
     forbidden: tuple[bytes, ...] = ()
     """Substrings that no token may hold, as `b": "`."""
+    max_chars: int = 0
+    """Characters that a token may hold, by the bytes that begin one in UTF-8 (all but 0x80 to 0xBF); 0: no limit."""
 
 
 def train(
@@ -189,13 +191,14 @@ def _learn(
     max_token_length: int,
     veto: Veto,
 ) -> Learned:
-    if max_token_length < 2 or veto.max_words < 0 or b"" in veto.forbidden or room < 0:
+    if max_token_length < 2 or min(veto.max_words, veto.max_chars, room) < 0 or b"" in veto.forbidden:
         msg = (
-            f"expected max_token_length >= 2, a veto with max_words >= 0 and no empty substring, and room for "
+            f"expected max_token_length >= 2, a veto with limits >= 0 and no empty substring, and room for "
             f"{len(tokens)} tokens, not {max_token_length}, {veto} and {len(tokens) + room}"
         )
         raise ValueError(msg)
-    rules = bpe_merging.Rules(max(1, min_frequency), max_token_length, veto.max_words, *_joined(veto.forbidden))
+    limits = (max(1, min_frequency), max_token_length, veto.max_words, veto.max_chars)
+    rules = bpe_merging.Rules(*limits, *_joined(veto.forbidden))
     return Learned(*bpe_merging.learn(laid_out, *_joined(tokens), initial, room, rules))
 
 

@@ -47,6 +47,7 @@ class Rules(NamedTuple):
     least: int  # count of a pair
     max_length: int  # of a token, in bytes
     max_words: int
+    max_chars: int
     forbidden: Ints  # uint8: the forbidden substrings, joined
     offsets: Ints  # int64: where each of them begins, and the end
 
@@ -59,6 +60,7 @@ class Strings(NamedTuple):
     power: Ints  # uint64: the hash's base to the power of the length
     digest: Ints  # uint64: polynomial hash
     num_words: Ints  # int64
+    num_chars: Ints  # int64: bytes that begin a character in UTF-8
     spaced: Ints  # bool (n, 2): whether it begins, and ends, with a space
     held: Ints  # bool: whether it holds a forbidden substring
     head: Ints  # uint8 (n, k): its first bytes, k is 1 less than the longest forbidden substring
@@ -373,7 +375,7 @@ def _settle(tally, pairs, queue, pool, a, b, new, strings, listed, is_new, rules
     An absent pair that loses is one that may not be merged: a pair that may gains before it loses.
     """
     # A call with many arrays costs more than the test of the length.
-    length, has_veto = strings.length, rules.max_words > 0 or rules.offsets.size > 1
+    length, has_veto = strings.length, rules.max_words > 0 or rules.max_chars > 0 or rules.offsets.size > 1
     for t in range(tally.size[0]):
         mark = tally.touched[t]
         neighbour = np.int64(mark >> 1)
@@ -428,7 +430,7 @@ def _base_strings(data, offsets, room, rules):
         longest = max(longest, rules.offsets[f + 1] - rules.offsets[f])
     while capacity < 2 * n:
         capacity *= 2
-    integers, unsigned = np.zeros((2, n), np.int64), np.ones((2, n), np.uint64)
+    integers, unsigned = np.zeros((3, n), np.int64), np.ones((2, n), np.uint64)
     edges = np.zeros((2, n, longest - 1), np.uint8)
     strings = Strings(
         np.full((n, 2), np.int32(_FREE)),
@@ -436,6 +438,7 @@ def _base_strings(data, offsets, room, rules):
         unsigned[0],
         unsigned[1],
         integers[1],
+        integers[2],
         np.zeros((n, 2), np.bool_),
         np.zeros(n, np.bool_),
         edges[0],
@@ -459,6 +462,7 @@ def _describe(strings, token, string, rules):
         strings.power[token] *= np.uint64(_BASE)
         strings.digest[token] = strings.digest[token] * np.uint64(_BASE) + np.uint64(string[i]) + np.uint64(1)
         strings.num_words[token] += string[i] != 32 and (i == 0 or string[i - 1] == 32)
+        strings.num_chars[token] += string[i] & 0xC0 != 0x80
     strings.spaced[token, 0], strings.spaced[token, 1] = string[0] == 32, string[size - 1] == 32
     strings.held[token] = _holds(string, rules)
     width = min(edge, size)
@@ -496,6 +500,7 @@ def _product(strings, a, b, rules):
     strings.length[new] = strings.length[a] + strings.length[b]
     strings.power[new], strings.digest[new] = strings.power[a] * strings.power[b], digest
     strings.num_words[new] = _words_joined(strings, a, b)
+    strings.num_chars[new] = strings.num_chars[a] + strings.num_chars[b]
     strings.spaced[new, 0], strings.spaced[new, 1] = strings.spaced[a, 0], strings.spaced[b, 1]
     strings.held[new] = _holds_joined(strings, a, b, rules)
     _join_edges(strings, a, b, new)
@@ -534,6 +539,8 @@ def _may_join(strings, a, b, rules):
     if strings.length[a] + strings.length[b] > rules.max_length:
         return False
     if rules.max_words > 0 and _words_joined(strings, a, b) > rules.max_words:
+        return False
+    if rules.max_chars > 0 and strings.num_chars[a] + strings.num_chars[b] > rules.max_chars:
         return False
     return not _holds_joined(strings, a, b, rules)
 

@@ -35,6 +35,7 @@ def learn(
     initial: Sequence[Pair] = (),
     max_words: int = 0,
     forbidden: Sequence[bytes] = (),
+    max_chars: int = 0,
 ) -> dict[Pair, int]:
     """Merge the pieces in place; all merges in order, each with its count when it was first merged."""
     strings = list(tokens)
@@ -51,7 +52,7 @@ def learn(
             (-total, pair)
             for pair, total in totals.items()
             if total >= max(1, min_frequency)
-            and _is_allowed(strings[pair[0]] + strings[pair[1]], max_token_length, max_words, forbidden)
+            and _is_allowed(strings[pair[0]] + strings[pair[1]], max_token_length, max_words, forbidden, max_chars)
         ]
         if not listed and (len(strings) >= num_tokens or not legal):
             return merges
@@ -62,9 +63,13 @@ def learn(
             _merge(piece, pair, new)
 
 
-def _is_allowed(string: bytes, max_token_length: int, max_words: int, forbidden: Sequence[bytes]) -> bool:
+def _is_allowed(
+    string: bytes, max_token_length: int, max_words: int, forbidden: Sequence[bytes], max_chars: int
+) -> bool:
+    num_chars = len([byte for byte in string if not 0x80 <= byte < 0xC0])
     num_words = len([part for part in string.split(b" ") if part])
     is_short = len(string) <= max_token_length and (not max_words or num_words <= max_words)
+    is_short = is_short and (not max_chars or num_chars <= max_chars)
     return is_short and not any(part in string for part in forbidden)
 
 

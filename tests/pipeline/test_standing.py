@@ -13,6 +13,9 @@ from pipeline.executors.local import LocalExecutor
 from pipeline.recipe import Recipe
 from tests.pipeline.engine import Mill, Ran, check_sums, rows_of
 
+TOKENIZER = str(Path(__file__).resolve().parents[1] / "data" / "tokenizer.json")
+"""300 tokens, the last one special, trained on German and French sentences that are in `engine.py`."""
+
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "corpus_stats": ({"by": ["source"]},),
     "exact_dedup": ({}, {"column": "rank"}),
@@ -25,7 +28,9 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
         {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},
         {"algorithm": "wordpiece", "pretokenizer": "cl100k", "vocab_sizes": [560, 600], "group_by": "source"},
+        {"extend": TOKENIZER, "pretokenizer": "cl100k", "vocab_sizes": [301, 350], "special_tokens": ["<|end|>"]},
     ),
+    "trim_tokenizer": ({"tokenizer": TOKENIZER, "min_count": 2},),
 }
 """Kind -> parameters under which a judging operator drops something and keeps something of the flawed texts."""
 

@@ -18,13 +18,14 @@ BYTES = [bytes([byte]) for byte in bytes_in_id_order()]
 WORDS = st.one_of(
     *(
         st.dictionaries(st.text(letters, min_size=1, max_size=24).map(str.encode), st.integers(0, 9), max_size=10)
-        for letters in ("ab", "ab :", "abc")
+        for letters in ("ab", "ab :", "abc", "a\u00e9\u4e2d")
     )
 ).map(lambda words: list(words.items()))
 VETOES = st.builds(
     Veto,
     st.integers(0, 3),
     st.lists(st.text("ab :", min_size=1, max_size=4).map(str.encode), max_size=2).map(tuple),
+    st.integers(0, 3),
 )
 
 
@@ -90,6 +91,22 @@ def test_what_is_forbidden_is_not_learned_as_in_the_reference(
 ) -> None:
     learned = bpe.train(*table(words), 300, least, longest, veto=veto)
     assert listed(learned) == list(bpe_reference.learn(pieces(words), BYTES, 300, least, longest, (), *veto).items())
+
+
+def test_the_limit_in_characters_counts_bytes_that_begin_one_and_lets_whole_characters_through() -> None:
+    words = table(
+        [
+            ("\u4e2d".encode(), 11),
+            ("\u56fd\u4eba".encode(), 9),
+            ("\u4e2d\u56fd\u4eba".encode(), 3),
+            (b"abcd", 5),
+            (b"\x80\x80\x80\x80", 7),
+        ]
+    )
+    learned = bpe.train(*words, 300, veto=Veto(max_chars=2))
+    tokens = bpe.products(learned.merges.tolist(), BYTES)[256:]
+    assert {"\u4e2d".encode(), "\u56fd\u4eba".encode(), b"ab", b"\x80" * 4} <= set(tokens)
+    assert max(sum(byte & 0xC0 != 0x80 for byte in token) for token in tokens) == 2
 
 
 @given(WORDS, initial_merges(), VETOES, st.integers(0, 12), st.integers(0, 3))
