@@ -20,6 +20,8 @@ from typing_extensions import override
 
 from operators.base import Composite, Fold, Map, RecipeError, Repeat
 from operators.continued_training import ContinuedTraining, check_extension
+from operators.parity import Parity
+from operators.parity_training import DEVELOPMENT, DevelopmentCounts, ParityTraining
 from operators.piece_training import PieceTraining
 from operators.pretoken_counts import PretokenCounts
 from operators.pretokenizers import Choice, Cutting, Digits, cutting
@@ -33,12 +35,13 @@ _CUTTING = {"pretokenizer", "digits", "pattern", "boundaries"}
 _COUNTING = {*_CUTTING, "group_by"}
 
 
-Algorithm = Literal["bpe", "unigram", "wordpiece"]
+Algorithm = Literal["bpe", "parity_bpe", "unigram", "wordpiece"]
 
 _UNUSED: dict[Algorithm, tuple[str, ...]] = {
-    "bpe": (),
-    "unigram": ("required_tokens", "limit_alphabet", "min_frequency", "max_token_chars", "extend"),
-    "wordpiece": ("required_tokens", "limit_alphabet", "max_token_chars", "extend"),
+    "bpe": ("parity",),
+    "parity_bpe": ("limit_alphabet", "max_token_chars", "extend"),
+    "unigram": ("required_tokens", "limit_alphabet", "min_frequency", "max_token_chars", "extend", "parity"),
+    "wordpiece": ("required_tokens", "limit_alphabet", "max_token_chars", "extend", "parity"),
 }
 """Parameters that an algorithm would not heed."""
 
@@ -46,8 +49,9 @@ _UNUSED: dict[Algorithm, tuple[str, ...]] = {
 class TrainTokenizer(Composite):
     """Train a byte-level tokenizer on the documents that reach this step; publishes all its files and the counts.
 
-    Algorithms: `bpe` (Sennrich et al. 2016, arXiv:1508.07909; over bytes as in Radford et al. 2019), `unigram` (Kudo
-    2018, arXiv:1804.10959) and `wordpiece` (Schuster and Nakajima 2012), both docs/other-models.md. A vocabulary that
+    Algorithms: `bpe` (Sennrich et al. 2016, arXiv:1508.07909; over bytes as in Radford et al. 2019), `parity_bpe`
+    (Foroutan et al. 2025, arXiv:2508.04796; docs/parity-bpe.md), `unigram` (Kudo 2018, arXiv:1804.10959) and
+    `wordpiece` (Schuster and Nakajima 2012), both docs/other-models.md. A vocabulary that
     the text is too small for is written as far as it goes; `training.json` says so.
 
     >>> [stage.label for stage in TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,)).stages()]
@@ -95,6 +99,10 @@ class TrainTokenizer(Composite):
     )
     max_pretoken_bytes: int = Field(default=0, ge=0, description="longer pre-tokens are not trained on; 0: no limit")
     group_by: str = Field(default="", description="column to count apart by, as `lang`; its totals are in the counts")
+    parity: Parity = Field(
+        default=Parity(),
+        description="with parity_bpe: which language of group_by chooses each merge; docs/parity-bpe.md",
+    )
 
     inert: ClassVar[frozenset[str]] = Composite.inert | {"extend"}  # its digest decides, wherever the file lies
 
@@ -120,6 +128,9 @@ class TrainTokenizer(Composite):
             raise ValueError(msg)
         if self.extend and self.limit_alphabet < NUM_BYTES:
             msg = "limit_alphabet means nothing with extend, whose tokens are merged from all bytes: leave it out"
+            raise ValueError(msg)
+        if self.algorithm == "parity_bpe" and not self.group_by:
+            msg = "parity_bpe needs group_by: the column that says a document's language, as `lang`"
             raise ValueError(msg)
         return self
 
@@ -173,10 +184,18 @@ class TrainTokenizer(Composite):
                 return *counting, ContinuedTraining(name="train", **learning, **going_on)
             case "bpe":
                 return *counting, BpeTraining(name="train", **learning)
+            case "parity_bpe":
+                return *counting, *self._development(), ParityTraining(name="train", parity=self.parity, **learning)
             case "unigram" | "wordpiece":
                 return *counting, PieceTraining(name="train", **learning)
             case _:
                 assert_never(self.algorithm)
+
+    def _development(self) -> tuple[DevelopmentCounts, ...]:
+        if not self.parity.development:
+            return ()
+        how = self.model_dump(include=_COUNTING)
+        return (DevelopmentCounts(name=DEVELOPMENT, reference=self.parity.development, **how),)
 
     def _learning(self) -> dict[str, Any]:
         """The parameters that decide what is made of the counts."""

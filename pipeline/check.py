@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from operators.base import RecipeError
+from operators.base import Fold, RecipeError
 from pipeline.headers import Header, read_header
 from pipeline.plan import BASE_COLUMNS, Plan, make_plan
 from pipeline.readers.schema import unify
@@ -69,9 +69,29 @@ def look_at(recipe: Recipe) -> tuple[Recipe, list[Header]]:
 
 def plan_of(recipe: Recipe, headers: list[Header]) -> Plan:
     """The plan, its columns checked as far as the headers tell."""
-    return make_plan(
+    plan = make_plan(
         recipe, _schema(recipe, headers), open_schema=any(header.is_open for header in _corpora(recipe, headers))
     )
+    _check_references(plan, headers)
+    return plan
+
+
+def _check_references(plan: Plan, headers: list[Header]) -> None:
+    """Refuse a fold over a reference input that lacks a column which it reads."""
+    known = {header.name: header for header in headers}
+    for node in plan.nodes.values():
+        source = node.operator.source() if isinstance(node.operator, Fold) else ""
+        header = known.get(source.removeprefix("input:")) if source.startswith("input:") else None
+        if header is None or header.is_open:
+            continue
+        there = {*BASE_COLUMNS, *header.columns}
+        missing = [name for name in node.operator.needs() if name not in there and not name.startswith("_")]
+        if missing:
+            msg = (
+                f"step {node.step!r} reads the column {missing[0]!r} of input {header.name!r}, which has none of that "
+                f"name; there are {', '.join(sorted(there))}"
+            )
+            raise RecipeError(msg)
 
 
 def num_stages(plan: Plan) -> int:

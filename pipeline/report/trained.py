@@ -9,7 +9,7 @@ from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import Column, code, facts, fold, section, table
 from pipeline.report.reading import Facts, Step
 from pipeline.report.tokens import Vocabulary, chip, vocabulary
-from pipeline.report.training import left_out, trained_on
+from pipeline.report.training import by_language, left_out, trained_on
 from pipeline.report.wording import count, number, plural, share, short, size, text
 
 SHOWN: Final = 48
@@ -62,7 +62,7 @@ def _tokenizer(run: Facts, step: Step) -> str:
     words = vocabulary(run.json(_largest(step)))
     return (
         f'<div class="tokenizer"><h3>{code(step.name)} <span class="quiet">{text(step.kind)}</span></h3>'
-        f"{_seen(training)}{_sizes(training)}{left_out(training)}{trained_on(training)}"
+        f"{_seen(training)}{_sizes(training)}{left_out(training)}{trained_on(training)}{by_language(training)}"
         f"{_tokens(words) if words else ''}</div>"
     )
 

@@ -1,4 +1,4 @@
-"""What a tokenizer was trained on and what was left out of it: two tables from `training.json`."""
+"""What a tokenizer was trained on, what was left out of it and what each language got: tables of `training.json`."""
 
 from __future__ import annotations
 
@@ -59,3 +59,31 @@ def left_out(training: Mapping[str, Any]) -> str:
     heads = [Column("rule"), Column("script")]
     heads += [Column(name, True) for name in ("distinct", "pre-tokens", "text", "of all text")]
     return table("Counted, but not trained on", heads, cells)
+
+
+def by_language(training: Mapping[str, Any]) -> str:
+    """What each language chose and got by parity-aware merges, the worst off first; empty for any other training."""
+    details = training.get("training")
+    languages = details.get("languages") if isinstance(details, dict) else None
+    if not isinstance(languages, dict) or not isinstance(details, dict) or not languages:
+        return ""
+    ranked = sorted(languages.items(), key=lambda item: (item[1]["bytes_per_token"], item[0]))
+    cells = [
+        [
+            text(name),
+            number(row["merges"]),
+            number(row["tokens"]),
+            number(row["bytes_per_token"]),
+            number(row["bytes_per_token_by_global_merges"]),
+        ]
+        for name, row in ranked
+    ]
+    heads = [Column("language")]
+    heads += [
+        Column(name, True) for name in ("merges chosen", "tokens", "bytes per token", "if all had chosen together")
+    ]
+    note = (
+        f"Measured on the {text(details['measured'])}. Gini coefficient of what languages pay: "
+        f"{number(details['gini'])}; if all had chosen together {number(details['gini_by_global_merges'])}."
+    )
+    return fold("What each language chose and got", f"<p>{note}</p>" + table("By language", heads, cells))

@@ -113,6 +113,15 @@ def tokenizer_files() -> Files:
             "by": [{"source": f"web{n}", "lang": "de", "documents": n, "bytes": 1000 * n} for n in range(30)],
         },
         "left_out": [{"reason": "min_count", "script": "Latin", "distinct": 3, "pretokens": 4, "bytes": 860}],
+        "training": {
+            "measured": "development set",
+            "gini": 0.0312,
+            "gini_by_global_merges": 0.2,
+            "languages": {
+                name: {"merges": 1, "tokens": 20, "bytes_per_token": rate, "bytes_per_token_by_global_merges": 3}
+                for name, rate in (("de", 3.5), ("el", 2.25))
+            },
+        },
         "settings": {"algorithm": "bpe", "pretokenizer": "cl100k", "special_tokens": ["<|end|>"]},
         "tokenizers": [
             {"file": "tokenizer-258.json", "asked": 258, "reached": 258, "merges": 1},

@@ -176,6 +176,13 @@ def test_the_page_says_what_a_tokenizer_was_trained_on_and_what_was_left_out() -
     assert "min_countLatin34860 B1.0 %" in words
 
 
+def test_the_page_says_what_each_language_chose_and_got_the_worst_off_first() -> None:
+    content, read = small()
+    words = page_of(content, read).text
+    assert "el1202.253de1203.53" in words
+    assert "what languages pay: 0.0312; if all had chosen together 0.2." in words
+
+
 @pytest.mark.parametrize("broken", [b"", b"[]", b"{}", b'{"tokenizers": []}', b"\xff"])
 def test_a_training_file_that_says_nothing_leaves_the_page_whole(broken: bytes) -> None:
     content, _ = small()
