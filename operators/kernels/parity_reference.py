@@ -52,7 +52,7 @@ def train(
         merges.append((pair, _pairs(text, GLOBAL)[pair], language))
         strings.append(strings[pair[0]] + strings[pair[1]])
         for piece, _, _ in text + measured:
-            _merge(piece, pair, len(strings) - 1)
+            merge(piece, pair, len(strings) - 1)
     return merges
 
 
@@ -97,7 +97,7 @@ def _pairs(pieces: list[tuple[list[int], int, int]], language: int) -> Counter[P
     return totals
 
 
-def _merge(piece: list[int], pair: Pair, new: int) -> None:
+def merge(piece: list[int], pair: Pair, new: int) -> None:
     """Merge a pair in one piece, from left to right."""
     place = 0
     while place + 1 < len(piece):
