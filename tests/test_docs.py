@@ -14,7 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import Tokenizer
 
+from operators.merge_lists import merges_table, to_vocab_and_merges
+from operators.pretokenizers import PATTERNS
+from operators.rank_files import rank_lines
+from operators.tokenizer_files import to_tokenizer_json
+from operators.vocabulary import from_merges
 from pipeline.executors.local import LocalExecutor
 from pipeline.recipe import load_recipe
 from pipeline.session import run_recipe
@@ -22,6 +28,7 @@ from pipeline.session import run_recipe
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "writing-operators.md").read_text(encoding="utf-8")
 ON_STORAGE = (ROOT / "docs" / "work-directory.md").read_text(encoding="utf-8")
+FORMATS = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -176,6 +183,30 @@ def test_the_library_example_of_training_runs() -> None:
     exec(blocks("python", TRAINING)[0], names)
     assert names["learned"].merges.tolist()
     assert {"tokenizer.json", "ranks.tiktoken"} <= names["files"].keys()
+
+
+def test_the_conversions_of_the_page_on_formats_run_there_and_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    merges = [(b"t", b"h"), (b" ", b"th"), (b" th", b"e")]
+    published = from_merges(merges, PATTERNS["gpt2"], ["<|endoftext|>"])
+    Path("tokenizer.model").write_bytes(rank_lines(published.ids))
+    for name, content in zip(("vocab.json", "merges.txt"), to_vocab_and_merges(published), strict=True):
+        Path(name).write_bytes(content)
+    pq.write_table(merges_table(merges), "merges.parquet")
+    names: list[dict[str, Any]] = []
+    for block in blocks("python", FORMATS):
+        if "operators" in block:
+            names.append({})
+            exec(block, names[-1])
+    ranks, vocab, table, reader = names
+    assert ranks["again"] == ranks["vocabulary"]
+    assert Path("ranks.tiktoken").read_bytes() == Path("tokenizer.model").read_bytes()
+    assert (vocab["vocab"], vocab["merges"]) == to_vocab_and_merges(published)
+    assert Path("gpt2.json").read_bytes() == to_tokenizer_json(published)
+    assert table["table"] == merges_table(merges)
+    assert reader["encoding"].encode_ordinary("the the") == Tokenizer.from_file("tokenizer.json").encode("the the").ids
 
 
 @pytest.mark.parametrize("directory", listed())

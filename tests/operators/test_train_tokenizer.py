@@ -204,6 +204,25 @@ def test_limits_reach_the_trainer() -> None:
     assert "xy" not in load(trained(texts, min_frequency=2)).get_vocab()
 
 
+@pytest.mark.parametrize("algorithm", ["unigram", "wordpiece"])
+def test_a_limit_in_characters_is_refused_where_it_would_not_be_heeded(algorithm: str) -> None:
+    with pytest.raises(ValidationError, match="max_token_chars means nothing"):
+        TrainTokenizer(algorithm=algorithm, pretokenizer="gpt2", vocab_sizes=(600,), max_token_chars=3)
+
+
+def test_tokens_are_limited_in_characters_of_any_script() -> None:
+    texts = ["\u4e2d\u6587\u5b57\u7b26 \u0434\u043e\u043c\u0430 house \U0001f600\U0001f600\U0001f600\U0001f600"] * 5
+    engine = trained(texts, max_token_chars=3, vocab_sizes=(340,), special_tokens=())
+    tokens = map(to_bytes, load(engine).get_vocab())
+    strings = {token.decode() for token in tokens if token and is_text(token)}
+    assert max(map(len, strings)) == 3
+    assert max(len(string.encode()) for string in strings) > 8
+
+
+def is_text(token: bytes) -> bool:
+    return token.decode("utf-8", "replace").encode() == token
+
+
 def test_a_repeated_document_counts_as_often_as_it_says() -> None:
     apply = PretokenCounts(pretokenizer="gpt2").bind(Context(0, {}))
     rows = corpus(["a b", "a", "c"]).append_column("repeat", pa.array([2, 3, 0], pa.int32()))
