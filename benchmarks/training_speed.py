@@ -2,9 +2,12 @@
 
     python benchmarks/training_speed.py [--data 'out/quickstart/corpus/*.parquet'] [--rounds 5] [--vocab 65536]
 
-All cut by the GPT-2 pattern and start with the text in memory; the start of the process, imports, reading and our
-kernels' compiling are not counted. The rounds are interleaved; medians are printed. The peers have an environment of
-their own each, locked in `benchmarks/peers/` and made under `build/peers/` when they are first needed.
+All cut by the GPT-2 pattern. Counted, for everyone alike: reading and decoding the Parquet files, counting, learning,
+on as many threads as each likes; not counted: the start of the process, imports, loading our compiled kernels. Ours
+takes a row group at a time and adds the counts up, tokenizers and rustbpe take an iterator over the same row groups,
+gigatoken takes one run of bytes. "Counting" is our counting and adding up alone. The peak is of the whole process. The
+rounds are interleaved; medians are printed. Whole commands: `training_commands.py`. The peers have an environment
+of their own each, locked in `benchmarks/peers/` and made under `build/peers/` when they are first needed.
 """
 
 from __future__ import annotations

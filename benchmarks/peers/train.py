@@ -9,9 +9,8 @@ import glob
 import json
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,79 +25,98 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def ours(texts: pa.LargeStringArray, vocab: int) -> dict[str, float]:
-    """This repository's."""
+def batches(paths: list[str]) -> Iterator[pa.LargeStringArray]:
+    """The texts of a row group at a time."""
+    for path in paths:
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            column = file.read_row_group(group, columns=["text"])["text"].cast(pa.large_string())
+            yield from column.chunks
+
+
+def ours(paths: list[str], vocab: int) -> dict[str, float]:
+    """This repository's: counts a batch, adds up, learns from the sum."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     import numpy as np
 
+    from benchmarks.counting import CountTable
     from operators.kernels.bpe import train
     from operators.kernels.pretokenize import count
 
-    few = texts.slice(0, 2)
-    train(*count(few, np.ones(len(few), np.int64), "gpt2"), 300)  # loads the compiled kernels
-    begin = cpu_seconds()
-    words, counts = count(texts, np.ones(len(texts), np.int64), "gpt2")
-    counted = cpu_seconds()
-    learned = train(words, counts, vocab)
-    end = cpu_seconds()
-    return {"cpu_s": end - begin, "count_s": counted - begin, "tokens": 256 + len(learned.merges)}
+    few = pa.array(["to be"], pa.large_string())
+    train(*count(few, np.ones(1, np.int64), "gpt2"), 300)  # loads the compiled kernels
+    table, counting = CountTable(), 0.0
+
+    def learn() -> int:
+        nonlocal counting
+        for texts in batches(paths):
+            begin = cpu_seconds()
+            table.add(*count(texts, np.ones(len(texts), np.int64), "gpt2"))
+            counting += cpu_seconds() - begin
+        return 256 + len(train(*table.words_and_counts(), vocab).merges)
+
+    found = timed(learn)
+    return {**found, "count_s": counting}
 
 
-def tokenizers(texts: pa.LargeStringArray, vocab: int) -> dict[str, float]:
+def tokenizers(paths: list[str], vocab: int) -> dict[str, float]:
     """Hugging Face's, on one thread or more as it likes."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    documents = texts.to_pylist()
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=vocab, initial_alphabet=alphabet, show_progress=False)
-    return timed(lambda: tokenizer.train_from_iterator(documents, trainer), lambda: tokenizer.get_vocab_size())
+
+    def learn() -> int:
+        tokenizer.train_from_iterator((texts.to_pylist() for texts in batches(paths)), trainer)
+        return int(tokenizer.get_vocab_size())
+
+    return timed(learn)
 
 
-def rustbpe(texts: pa.LargeStringArray, vocab: int) -> dict[str, float]:
+def rustbpe(paths: list[str], vocab: int) -> dict[str, float]:
     """karpathy/rustbpe."""
     import rustbpe as peer
 
-    documents = texts.to_pylist()
     tokenizer = peer.Tokenizer()
-    return timed(
-        lambda: tokenizer.train_from_iterator(iter(documents), vocab, pattern=GPT2),
-        lambda: len(tokenizer.get_mergeable_ranks()),
-    )
+
+    def learn() -> int:
+        texts = (text for batch in batches(paths) for text in batch.to_pylist())
+        tokenizer.train_from_iterator(texts, vocab, pattern=GPT2)
+        return len(tokenizer.get_mergeable_ranks())
+
+    return timed(learn)
 
 
-def gigatoken(texts: pa.LargeStringArray, vocab: int) -> dict[str, float]:
+def gigatoken(paths: list[str], vocab: int) -> dict[str, float]:
     """marcelroed/gigatoken; it takes one run of bytes, so documents are parted by a special token."""
     import gigatoken as peer
 
-    data = "<|endoftext|>".join(texts.to_pylist()).encode()
-    made: list[Any] = []
-    return timed(
-        lambda: made.append(peer.train_bpe(data, vocab, ["<|endoftext|>"], separator=b"<|endoftext|>")),
-        lambda: len(made[0][0]),
-    )
+    end = b"<|endoftext|>"
+
+    def learn() -> int:
+        data = end.join(text.encode() for batch in batches(paths) for text in batch.to_pylist())
+        return len(peer.train_bpe(data, vocab, [end.decode()], separator=end)[0])
+
+    return timed(learn)
 
 
-def timed(learn: Callable[[], object], size: Callable[[], int]) -> dict[str, float]:
-    """CPU seconds of the call, and the vocabulary that it left."""
+def timed(learn: Callable[[], int]) -> dict[str, float]:
+    """CPU seconds of the call, and the size of the vocabulary that it returns."""
     begin = cpu_seconds()
-    learn()
-    seconds = cpu_seconds() - begin
-    return {"cpu_s": seconds, "tokens": size()}
+    tokens = learn()
+    return {"cpu_s": cpu_seconds() - begin, "tokens": tokens}
 
 
 def main() -> None:
     """Arguments: trainer, glob of Parquet files, vocabulary size."""
     name, data, vocab = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    tables = [pq.read_table(path, columns=["text"]) for path in sorted(glob.glob(data))]  # noqa: PTH207
-    texts = pa.concat_tables(tables)["text"].cast(pa.large_string()).combine_chunks()
-    if isinstance(texts, pa.ChunkedArray):
-        texts = texts.chunk(0)
+    paths = sorted(glob.glob(data))  # noqa: PTH207
     trainers = {"ours": ours, "tokenizers": tokenizers, "rustbpe": rustbpe, "gigatoken": gigatoken}
-    found = trainers[name](texts, vocab)
+    found = trainers[name](paths, vocab)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000 * 1.024
-    megabytes = pc.sum(pc.binary_length(texts)).as_py() / 1e6
+    megabytes = sum(pc.sum(pc.binary_length(texts)).as_py() for texts in batches(paths)) / 1e6
     print(json.dumps({**found, "peak_mb": peak, "megabytes": megabytes}))
 
 
