@@ -110,7 +110,7 @@ PROSE: Final = (
         "zh",
     ),
     debian("manpages-en", "english", "manpages manpages-dev", r"/man/.*\.gz$", "man"),
-    debian("dictionaries", "english", "dict-gcide dict-wn dict-foldoc", r"\.dict\.dz$", "articles"),
+    debian("dictionaries", "english", "dict-foldoc", r"\.dict\.dz$", "articles"),
     debian("fortunes-en", "english", "fortunes anarchism", r"(?:games/fortunes/[a-z-]+|/html/[^/]+\.html)$", "markup"),
     debian("python-doc", "english", "python3.11-doc", r"/html/(?!genindex|_).*\.html$", "markup"),
     debian("linux-doc", "english", "linux-doc-6.1", r"/html/(?!genindex|_|translations).*\.html$", "markup"),

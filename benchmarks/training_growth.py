@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -64,15 +65,14 @@ def count_corpus(corpus: Path, pretokenizer: Pretokenizer, path: Path) -> Figure
             adding += cpu_seconds() - counted
             counting += counted - begin
             documents += len(texts)
-            offsets = texts.offsets if not isinstance(texts, pa.ChunkedArray) else texts.chunk(0).offsets
-            num_bytes += offsets[-1].as_py() - offsets[0].as_py()
+            num_bytes += pc.sum(pc.binary_length(texts)).as_py()
     begin = cpu_seconds()
     words, counts = table.words_and_counts()
     adding += cpu_seconds() - begin
     distinct = pa.table({"word": words, "count": pa.array(counts, pa.int64())})
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, distinct.schema) as writer:
         writer.write_table(distinct)
-    distinct_bytes = words.offsets[-1].as_py() - words.offsets[0].as_py() if len(words) else 0
+    distinct_bytes = pc.sum(pc.binary_length(words)).as_py()
     figures = {"bytes": num_bytes, "documents": documents, "count_s": counting, "add_s": adding}
     once = float(np.count_nonzero(counts == 1)) / max(1, len(counts))
     top = float(counts.max()) / max(1, int(counts.sum()))
@@ -104,6 +104,7 @@ def measure(corpus: Path, pretokenizer: Pretokenizer, num_merges: int) -> Figure
             command = [sys.executable, str(Path(__file__)), "--pretokenizer", pretokenizer, *part]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found |= json.loads(done.stdout)
+    print(json.dumps({"corpus": corpus.name, **found}), file=sys.stderr, flush=True)
     return found
 
 
