@@ -10,9 +10,11 @@ Each is one process started cold, from the interpreter's start to the written to
     gigatoken     train_bpe over all texts joined, which is what its interface takes; then writes its vocabulary
 
 All cut by GPT-2's pattern (`--pretokenizer cl100k`: ours and tokenizers only). Ours also digests its inputs, writes the
-count table, traces and a report, and publishes; nothing is switched off. Memory is the proportional set size (shared
-pages count once) summed over the process tree, sampled every 50 ms. CPU seconds are those of all processes. Rounds are
-interleaved, medians are printed, the files are read once before. Compiled kernels are in numba's cache.
+count table, traces and a report, and publishes; nothing is switched off. Memory is the resident set summed over the
+process tree, sampled every 50 ms: pages that processes share count for each, which is against ours, as the peers are one
+process (proportional sets would be fairer, but reading them stops the process for milliseconds). CPU seconds are those
+of all processes. Rounds are interleaved, medians are printed, the files are read once before. Compiled kernels are in
+numba's cache: run it once before.
 """
 
 from __future__ import annotations
@@ -67,12 +69,12 @@ def command(trainer: str, data: Path, folder: Path, vocab: int, pretokenizer: st
 
 
 def memory_of(process: psutil.Process) -> float:
-    """Proportional set size of a process and all below it, in MB."""
+    """Resident memory of a process and all below it, in MB."""
     total = 0
     with contextlib.suppress(psutil.Error):
         for member in (process, *process.children(recursive=True)):
             with contextlib.suppress(psutil.Error):
-                total += member.memory_full_info().pss
+                total += member.memory_info().rss
     return total / 1e6
 
 

@@ -9,7 +9,7 @@ on any difference. Default corpora: `benchmarks/corpora.py`'s five small ones an
 `tokenizers` may list a merge twice, where a token's string was made by another pair before (`operators/kernels/bpe.py`
 says when that can be: never over single bytes). A second listing is left out before comparing, and counted in the
 table. `superbpe_stage2` cuts so little that its pre-tokens are whole sentences and lines, at which `tokenizers` takes
-time in the square of their length: of the 100 MB it gets the first documents, up to `--stage2-mb`.
+time in the square of their length: it gets each corpus' first documents, up to `--stage2-mb`.
 """
 
 from __future__ import annotations
