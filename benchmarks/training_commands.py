@@ -11,8 +11,8 @@ Each is one process started cold, from the interpreter's start to the written to
 
 All cut by GPT-2's pattern (`--pretokenizer cl100k`: ours and tokenizers only). Ours also digests its inputs, writes the
 count table, traces and a report, and publishes; nothing is switched off. Memory is the resident set summed over the
-process tree, sampled every 50 ms: pages that processes share count for each, which is against ours, as the peers are one
-process (proportional sets would be fairer, but reading them stops the process for milliseconds). CPU seconds are those
+process tree, sampled every 50 ms: pages that processes share count for each, which is against ours, as a peer is one
+process (proportional sets would be fairer, but reading them holds a process up for milliseconds). CPU seconds are those
 of all processes. Rounds are interleaved, medians are printed, the files are read once before. Compiled kernels are in
 numba's cache: run it once before.
 """
