@@ -203,7 +203,7 @@ def test_real_text_gives_the_merges_of_tokenizers(mode: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", MODES)
-def test_sixty_languages_give_the_merges_of_tokenizers(mode: str) -> None:
+def test_many_languages_give_the_merges_of_tokenizers(mode: str) -> None:
     path = Path(__file__).parents[3] / "data" / "quickstart" / "multilingual.jsonl.gz"
     if not path.exists():
         pytest.skip("needs the data of `python -m pipeline.fetch quickstart`")
@@ -211,12 +211,13 @@ def test_sixty_languages_give_the_merges_of_tokenizers(mode: str) -> None:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in map(json.loads, lines):
             texts[line["label"]].append(line["text"])
-    languages = [texts[name] for name in sorted(texts) if len(texts[name]) > 5]
+    # Where a language has no pair left, the peer's window may never end.
+    languages = [texts[name] for name in sorted(texts) if sum(map(len, texts[name])) > 20_000]
     assert len(languages) > 50
     ratios = tuple(1 + 0.1 * (place % 7) for place in range(len(languages))) if MODES[mode].ratios else ()
     policy = MODES[mode]._replace(num_languages=len(languages), ratios=ratios)
     development = None if ratios else [language[::6] for language in languages]
-    same_as_tokenizers(languages, development, policy, 6000)
+    same_as_tokenizers(languages, development, policy, 4000)
 
 
 @given(TEXTS, st.randoms(use_true_random=False))
