@@ -21,7 +21,16 @@ def apply_merges(piece: bytes, priorities: Mapping[Merge, int]) -> list[bytes]:
     >>> apply_merges(b"", {})
     []
     """
-    return _apply(piece, lambda left, right: priorities.get((left, right)))
+    return apply_to_tokens([piece[place : place + 1] for place in range(len(piece))], priorities)
+
+
+def apply_to_tokens(tokens: Iterable[bytes], priorities: Mapping[Merge, int]) -> list[bytes]:
+    """As `apply_merges`, of a piece that is in tokens already.
+
+    >>> apply_to_tokens([b"ab", b"c", b"ab"], {(b"a", b"b"): 0, (b"c", b"ab"): 1})
+    [b'ab', b'cab']
+    """
+    return _apply(list(tokens), lambda left, right: priorities.get((left, right)))
 
 
 def apply_ranks(piece: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
@@ -32,7 +41,8 @@ def apply_ranks(piece: bytes, ranks: Mapping[bytes, int]) -> list[bytes]:
     >>> apply_ranks(b"abab", {b"ba": 0, b"aba": 1})
     [b'aba', b'b']
     """
-    return _apply(piece, lambda left, right: ranks.get(left + right))
+    tokens = [piece[place : place + 1] for place in range(len(piece))]
+    return _apply(tokens, lambda left, right: ranks.get(left + right))
 
 
 def merges_for(tokens: Iterable[bytes], existing: Sequence[Merge]) -> list[Merge]:
@@ -93,8 +103,7 @@ def with_required(
     return [*learned[:kept], *extra]
 
 
-def _apply(piece: bytes, priority: Callable[[bytes, bytes], int | None]) -> list[bytes]:
-    parts = [piece[place : place + 1] for place in range(len(piece))]
+def _apply(parts: list[bytes], priority: Callable[[bytes, bytes], int | None]) -> list[bytes]:
     while True:
         found = [priority(left, right) for left, right in pairwise(parts)]
         possible = [(rank, place) for place, rank in enumerate(found) if rank is not None]

@@ -24,7 +24,9 @@ from operators.parity import Parity
 from operators.parity_training import DEVELOPMENT, DevelopmentCounts, ParityTraining
 from operators.piece_training import PieceTraining
 from operators.pretoken_counts import PretokenCounts
-from operators.pretokenizers import Choice, Cutting, Digits, cutting
+from operators.pretokenizers import Choice, Digits, cutting
+from operators.superword_training import FORBIDDEN, MAX_WORDS, complaint
+from operators.superword_training import stages as superword_stages
 from operators.tokenizer_sources import digest
 from operators.training_corpus import TrainingCorpus
 from operators.vocabulary_training import NUM_BYTES, BpeTraining, VocabularyTraining
@@ -35,13 +37,20 @@ _CUTTING = {"pretokenizer", "digits", "pattern", "boundaries"}
 _COUNTING = {*_CUTTING, "group_by"}
 
 
-Algorithm = Literal["bpe", "parity_bpe", "unigram", "wordpiece"]
+Algorithm = Literal["bpe", "parity_bpe", "superbpe", "unigram", "wordpiece"]
 
+_SUPERWORDS = ("transition", "superword_mb")
+_VETO = ("max_words", "forbidden")
 _UNUSED: dict[Algorithm, tuple[str, ...]] = {
-    "bpe": ("parity",),
-    "parity_bpe": ("limit_alphabet", "max_token_chars", "extend"),
-    "unigram": ("required_tokens", "limit_alphabet", "min_frequency", "max_token_chars", "extend", "parity"),
-    "wordpiece": ("required_tokens", "limit_alphabet", "max_token_chars", "extend", "parity"),
+    "bpe": ("parity", *_SUPERWORDS),
+    "parity_bpe": ("limit_alphabet", "max_token_chars", "extend", *_VETO, *_SUPERWORDS),
+    "superbpe": ("boundaries", "extend", "parity"),
+    "unigram": (
+        *("required_tokens", "limit_alphabet", "min_frequency", "max_token_chars", "extend", "parity"),
+        *_VETO,
+        *_SUPERWORDS,
+    ),
+    "wordpiece": ("required_tokens", "limit_alphabet", "max_token_chars", "extend", "parity", *_VETO, *_SUPERWORDS),
 }
 """Parameters that an algorithm would not heed."""
 
@@ -50,9 +59,10 @@ class TrainTokenizer(Composite):
     """Train a byte-level tokenizer on the documents that reach this step; publishes all its files and the counts.
 
     Algorithms: `bpe` (Sennrich et al. 2016, arXiv:1508.07909; over bytes as in Radford et al. 2019), `parity_bpe`
-    (Foroutan et al. 2025, arXiv:2508.04796; docs/parity-bpe.md), `unigram` (Kudo 2018, arXiv:1804.10959) and
-    `wordpiece` (Schuster and Nakajima 2012), both docs/other-models.md. A vocabulary that
-    the text is too small for is written as far as it goes; `training.json` says so.
+    (Foroutan et al. 2025, arXiv:2508.04796; docs/parity-bpe.md), `superbpe` (Liu et al. 2025, arXiv:2503.13423;
+    docs/superbpe.md), `unigram` (Kudo 2018, arXiv:1804.10959) and `wordpiece` (Schuster and Nakajima 2012), both
+    docs/other-models.md. A vocabulary that the text is too small for is written as far as it goes; `training.json`
+    says so.
 
     >>> [stage.label for stage in TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,)).stages()]
     ['corpus', 'counts', 'train']
@@ -98,6 +108,18 @@ class TrainTokenizer(Composite):
         default=1, ge=1, description="rarer pre-tokens are not trained on, but in scripts without spaces"
     )
     max_pretoken_bytes: int = Field(default=0, ge=0, description="longer pre-tokens are not trained on; 0: no limit")
+    max_words: int = Field(
+        default=0, ge=0, description="words between spaces that a token may hold; 0: no limit; superbpe: 4 unless given"
+    )
+    forbidden: tuple[str, ...] = Field(
+        default=(), description="strings that no token may hold; superbpe: a colon with a space, unless given"
+    )
+    transition: int = Field(
+        default=0, ge=0, description="superbpe: tokens, counted as in vocab_sizes, at which merges begin to cross words"
+    )
+    superword_mb: int = Field(
+        default=1000, ge=1, description="superbpe: MB of text, drawn by document, that superwords are learned from"
+    )
     group_by: str = Field(default="", description="column to count apart by, as `lang`; its totals are in the counts")
     parity: Parity = Field(
         default=Parity(),
@@ -106,7 +128,14 @@ class TrainTokenizer(Composite):
 
     inert: ClassVar[frozenset[str]] = Composite.inert | {"extend"}  # its digest decides, wherever the file lies
 
-    @field_validator("special_tokens", "required_tokens")
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, given: object) -> object:
+        if isinstance(given, dict) and given.get("algorithm") == "superbpe":
+            return {"max_words": MAX_WORDS, "forbidden": FORBIDDEN, **given}
+        return given
+
+    @field_validator("special_tokens", "required_tokens", "forbidden")
     @classmethod
     def _distinct(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [token for place, token in enumerate(tokens) if not token or token in tokens[:place]]
@@ -147,6 +176,9 @@ class TrainTokenizer(Composite):
                 f"and {self.reserved} reserved tokens need at least {least}"
             )
             raise ValueError(msg)
+        wrong = complaint(self, least) if self.algorithm == "superbpe" else ""
+        if wrong:
+            raise ValueError(wrong)
         return self
 
     def check(self) -> None:
@@ -155,21 +187,19 @@ class TrainTokenizer(Composite):
 
         if self.pattern:
             check_pattern(self.pattern)
+        pretokenizer = "superbpe_stage2" if self.algorithm == "superbpe" else self.pretokenizer
         for token in self.required_tokens:
-            cut = pieces(token, self._cutting().patterns)
+            cut = pieces(token, cutting(pretokenizer, self.digits, self.pattern).patterns)
             if len(cut) > 1:
                 msg = f"required token {token!r}: the pattern cuts it into {cut}, and no merge joins pre-tokens"
                 raise RecipeError(msg)
         if self.extend:
-            patterns = self._cutting().patterns
+            patterns = cutting(self.pretokenizer, self.digits, self.pattern).patterns
             check_extension(self.extend, patterns, self.special_tokens, self.reserved, self.vocab_sizes[0])
 
     @override
     def models(self) -> Mapping[str, str]:
         return {"extend": digest(self.extend)} if self.extend else {}
-
-    def _cutting(self) -> Cutting:
-        return cutting(self.pretokenizer, self.digits, self.pattern)
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
@@ -186,6 +216,8 @@ class TrainTokenizer(Composite):
                 return *counting, BpeTraining(name="train", **learning)
             case "parity_bpe":
                 return *counting, *self._development(), ParityTraining(name="train", parity=self.parity, **learning)
+            case "superbpe":
+                return *counting, *superword_stages(self, learning)
             case "unigram" | "wordpiece":
                 return *counting, PieceTraining(name="train", **learning)
             case _:

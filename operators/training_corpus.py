@@ -42,6 +42,12 @@ class TrainingCorpus(Fold):
         return {FILE: json.dumps(described(merged)).encode()}
 
 
+def corpus_of(context: Context, stage: str = "corpus") -> dict[str, Any]:
+    """What the stage of an earlier `TrainingCorpus` found."""
+    content: dict[str, Any] = json.loads(context.artifacts[stage].read(FILE))
+    return content
+
+
 def described(state: pa.Table) -> dict[str, Any]:
     """Totals, and the rows of a merged state as they go into `training.json`."""
     return {

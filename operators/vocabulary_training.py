@@ -58,6 +58,8 @@ class VocabularyTraining(Fold):
     limit_alphabet: int = NUM_BYTES
     min_count: int = 1
     max_pretoken_bytes: int = 0
+    max_words: int = 0
+    forbidden: tuple[str, ...] = ()
 
     @override
     def source(self) -> str:
@@ -148,7 +150,7 @@ class BpeTraining(VocabularyTraining):
         """What may not be learned."""
         from operators.kernels.bpe import Veto
 
-        return Veto(max_chars=self.max_token_chars)
+        return Veto(self.max_words, tuple(part.encode() for part in self.forbidden), self.max_token_chars)
 
     @override
     def learn(self, counts: pa.Table) -> Learned:

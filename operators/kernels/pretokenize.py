@@ -82,7 +82,7 @@ def count(
     given = np.array(weights, np.int64)  # a copy: read-only arrays would be compiled for a second time
     scanner = _scanner(_cutting(pretokenizer))
     if scanner is None or cuts is not None:
-        words, word_ends, totals = _count_ends(data, offsets, given, _ends(texts, pretokenizer, cuts))
+        words, word_ends, totals = _count_ends(data, offsets, given, piece_ends(texts, pretokenizer, cuts))
     else:
         words, word_ends, totals = _count(data, offsets, given, scanner)
     buffers = [None, pa.py_buffer(word_ends), pa.py_buffer(words)]
@@ -98,7 +98,7 @@ def spans(
     [[2, 5], [], [1, 2, 4]]
     """
     _, offsets = joined_bytes(texts)
-    ends = _ends(texts, pretokenizer, cuts)
+    ends = piece_ends(texts, pretokenizer, cuts)
     firsts = np.searchsorted(ends, offsets, side="right")
     within = ends - np.repeat(offsets[:-1], np.diff(firsts))
     return pa.LargeListArray.from_arrays(pa.array(firsts, pa.int64()), pa.array(within, pa.int64()))
@@ -125,10 +125,10 @@ def _scanner(how: Cutting) -> _Scanner | None:
     return _Scanner(symbols, steps, regions, numerals, width, how.right_to_left)
 
 
-def _ends(
-    texts: pa.LargeStringArray, pretokenizer: Pretokenizer | Cutting, cuts: NDArray[np.int64] | None
+def piece_ends(
+    texts: pa.LargeStringArray, pretokenizer: Pretokenizer | Cutting, cuts: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Where pre-tokens end in the joined bytes."""
+    """Where pre-tokens end in the joined bytes of all documents, in order; arguments as for `count`."""
     how = _cutting(pretokenizer)
     scanner = _scanner(how)
     ends = engine_ends(texts, how.patterns) if scanner is None else _scan_all(*joined_bytes(texts), scanner)

@@ -29,6 +29,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},
         {"algorithm": "wordpiece", "pretokenizer": "cl100k", "vocab_sizes": [560, 600], "group_by": "source"},
         {"extend": TOKENIZER, "pretokenizer": "cl100k", "vocab_sizes": [301, 350], "special_tokens": ["<|end|>"]},
+        {"algorithm": "superbpe", "pretokenizer": "superbpe", "vocab_sizes": [320, 400], "transition": 300},
     ),
     "trim_tokenizer": ({"tokenizer": TOKENIZER, "min_count": 2},),
 }
