@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 from operators.base import Fold, RecipeError
 from operators.byte_alphabet import to_bytes
 from operators.kernels import superwords_reference
+from operators.kernels.two_level_reference import two_levels
 from operators.pretokenizers import PATTERNS, cutting
 from operators.rank_files import read_ranks, tiktoken_pattern
 from operators.tokenizer_files import from_tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
-from operators.two_level import two_levels
 from operators.vocabulary import Vocabulary
 from tests.operators.harness import Engine, corpus, deal, run
 from tests.operators.kernels.test_bpe import library_sources
