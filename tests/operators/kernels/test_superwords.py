@@ -1,5 +1,6 @@
 """The counted route of SuperBPE against its slow reference, and against what `tokenizers` makes of the written file."""
 
+import json
 from collections import Counter
 from itertools import groupby, pairwise
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, trainers
 
 from operators.byte_alphabet import bytes_in_id_order, to_bytes
 from operators.encode import Merge, apply_merges
@@ -140,6 +141,26 @@ def left_by_training(texts: list[str], first: Vocabulary, num_second: int, veto:
                 tokens = tuple(run)
                 left.update(made.get(tokens, tokens))
     return left
+
+
+def test_second_merges_are_those_of_tokenizers_over_chunks_of_a_character_for_each_token() -> None:
+    texts = library_sources(60_000)
+    first = first_stage(texts, [1] * len(texts), 400)
+    priorities = {merge: place for place, merge in enumerate(first.merges)}
+    chunks = [
+        "".join(chr(0x4E00 + first.ids[token]) for token in apply_merges(chunk.encode(), priorities))
+        for text in texts
+        for chunk in pieces(text, SECOND.patterns)
+    ]
+    tokenizer = Tokenizer(models.BPE())
+    trainer = trainers.BpeTrainer(vocab_size=len(set("".join(chunks))) + 300, show_progress=False)
+    tokenizer.train_from_iterator(chunks, trainer)
+    expected = [
+        tuple(b"".join(first.tokens[ord(character) - 0x4E00] for character in part) for part in merge)
+        for merge in json.loads(tokenizer.to_str())["model"]["merges"]
+    ]
+    learned = learn(counted(texts, [1] * len(texts), first, Veto()), first.tokens, 300)
+    assert list(both(first, learned).merges[400:]) == expected
 
 
 @given(TEXTS, st.integers(0, 12), st.integers(0, 30), VETOES)
