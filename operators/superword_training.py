@@ -20,7 +20,7 @@ from operators.pretokenizers import Digits, cutting
 from operators.superword_runs import RUNS, DrawnCorpus, SuperwordRuns
 from operators.training_corpus import corpus_of
 from operators.vocabulary import Vocabulary
-from operators.vocabulary_training import TRANSITION, FirstMerges, Learned, VocabularyTraining
+from operators.vocabulary_training import TRANSITION, BpeTraining, FirstMerges, Learned
 
 if TYPE_CHECKING:
     from operators.train_tokenizer import TrainTokenizer
@@ -30,7 +30,7 @@ FORBIDDEN: Final = (": ",)
 """What SuperBPE's trainer keeps out of a token."""
 
 
-class SuperwordTraining(VocabularyTraining):
+class SuperwordTraining(BpeTraining):
     """The second merges, learned from the counted runs, and all files."""
 
     transition: int
@@ -63,7 +63,7 @@ class SuperwordTraining(VocabularyTraining):
 
     def _learned(self, first: Vocabulary, state: pa.Table) -> tuple[Learned, dict[str, int]]:
         """The second merges, and sizes of the table of runs."""
-        from operators.kernels.bpe import Veto, products
+        from operators.kernels.bpe import products
         from operators.kernels.superwords import Runs, learn
 
         keys = pa.concat_arrays([pa.array([], pa.large_binary()), *state["run"].chunks])
@@ -72,9 +72,8 @@ class SuperwordTraining(VocabularyTraining):
         ids = np.frombuffer(data or b"", "<i4")[starts[0] : starts[-1]].astype(np.int32)
         counts = state["count"].to_numpy().copy()
         runs = Runs(ids, np.array(starts, np.int64) - starts[0], counts, np.empty(0, np.uint64))
-        veto = Veto(self.max_words, tuple(part.encode() for part in self.forbidden))
         room = self.num_learned - len(first.ids)
-        found = learn(runs, first.tokens, room, self.min_frequency, self.max_token_length, veto)
+        found = learn(runs, first.tokens, room, self.min_frequency, self.max_token_length, self.veto)
         strings = products(found.merges.tolist(), first.tokens)
         merges = [(strings[left], strings[right]) for left, right in found.merges.tolist()]
         return Learned(merges, found.counts.tolist(), self._details(first, merges)), _sizes(runs, first)

@@ -71,7 +71,9 @@ class Runs(NamedTuple):
 
 
 def eligible(tokens: Sequence[bytes], max_token_length: int = _UNLIMITED, veto: Veto = Veto()) -> NDArray[np.bool_]:  # noqa: B008
-    """By id, whether the rules allow a longer token that holds this one. No rule: all tokens.
+    """By id, whether the rules allow a longer token that holds this one; without rules all tokens are eligible.
+
+    `max_chars` is not looked at: a token too many makes the table larger and changes no merge.
 
     >>> eligible([b"a", b"a: b", b" x y"], veto=Veto(1, (b": ",))).tolist()
     [True, False, False]
