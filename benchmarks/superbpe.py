@@ -1,7 +1,7 @@
 """SuperBPE beside byte-pair encoding of the same size on the same text: price, run table, tokens on held-out text.
 
     python benchmarks/superbpe.py [--data 'out/quickstart/corpus/*.parquet'] [--mb 0] [--vocab 64000]
-        [--transition 48000] [--held-mb 1.5] [--superword-mb 1000]
+        [--transition 48000] [--held-mb 1.5] [--superword-mb 500]
 
 Whole commands with two workers, the text read from Parquet; the peak is the sum over all processes. One document in
 twenty, by a hash of its text, is held out. On the first `--held-mb` of those the trained files are compared, and the
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--vocab", type=int, default=64000)
     parser.add_argument("--transition", type=int, default=48000)
     parser.add_argument("--held-mb", type=float, default=1.5)
-    parser.add_argument("--superword-mb", type=int, default=1000)
+    parser.add_argument("--superword-mb", type=int, default=500)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)

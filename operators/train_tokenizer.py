@@ -118,7 +118,7 @@ class TrainTokenizer(Composite):
         default=0, ge=0, description="superbpe: tokens, counted as in vocab_sizes, at which merges begin to cross words"
     )
     superword_mb: int = Field(
-        default=1000, ge=1, description="superbpe: MB of text, drawn by document, that superwords are learned from"
+        default=500, ge=1, description="superbpe: MB of text, drawn by document, that superwords are learned from"
     )
     group_by: str = Field(default="", description="column to count apart by, as `lang`; its totals are in the counts")
     parity: Parity = Field(
