@@ -35,7 +35,10 @@ TEXTS = st.lists(
 )
 WEIGHTS = st.lists(st.integers(0, 4), min_size=6, max_size=6)
 VETOES = st.builds(
-    Veto, st.sampled_from([0, 1, 2, 4]), st.sampled_from([(), (b": ",), (b"\n",), (b" ", b"ab"), (b"\xa9",)])
+    Veto,
+    st.sampled_from([0, 1, 2, 4]),
+    st.sampled_from([(), (b": ",), (b"\n",), (b" ", b"ab"), (b"\xa9",)]),
+    st.just(0),
 )
 
 
