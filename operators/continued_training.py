@@ -75,18 +75,18 @@ class ContinuedTraining(BpeTraining):
     @override
     def _vocabulary(self, learned: Learned, size: int) -> Vocabulary:
         base = self._base()
-        live, room = reach(base).merges, size - base.next_id - self._num_added
+        first = base.next_id
+        live, room = reach(base).merges, size - first - self._num_added
         merges = _that_fit(learned.merges, base, room)
         if self.required_tokens:
             merges = with_required([token.encode() for token in self.required_tokens], learned.merges, room, live)
         ids = dict(base.ids)
         for left, right in merges:
             if left + right not in ids:
-                ids[left + right] = base.next_id + len(ids) - len(base.ids)
+                ids[left + right] = first + len(ids) - len(base.ids)
         grown = replace(base, ids=ids, merges=(*live, *merges))
-        first = grown.next_id
-        fresh = new_tokens(base, self.special_tokens)
-        added = tuple(AddedToken(content, first + place) for place, content in enumerate(fresh))
+        special = enumerate(new_tokens(base, self.special_tokens), start=grown.next_id)
+        added = tuple(AddedToken(content, number) for number, content in special)
         return reserve(replace(grown, added=(*base.added, *added)), self.reserved)
 
 
