@@ -12,11 +12,25 @@ def joined_bytes(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]
     >>> data.tobytes(), offsets.tolist()
     (b'cd', [0, 1, 1, 2])
     """
-    texts = texts.cast(pa.large_string())  # a cast slice may begin elsewhere than the slice
-    _, offset_buffer, data_buffer = texts.buffers()
-    if not len(texts) or data_buffer is None:
-        return np.frombuffer(b"", np.uint8), np.zeros(len(texts) + 1, np.int64)
-    offsets = np.frombuffer(offset_buffer, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    return joined_binary(texts.cast(pa.large_string()))  # a cast slice may begin elsewhere than the slice
+
+
+def joined_binary(values: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The same of a `large_string` or `large_binary` array as it is."""
+    _, offset_buffer, data_buffer = values.buffers()
+    if not len(values) or data_buffer is None:
+        return np.frombuffer(b"", np.uint8), np.zeros(len(values) + 1, np.int64)
+    offsets = np.frombuffer(offset_buffer, np.int64)[values.offset : values.offset + len(values) + 1]
     data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
     data.flags.writeable = False
     return data, offsets - offsets[0]
+
+
+def column_bytes(column: pa.ChunkedArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """`joined_bytes` of a whole column.
+
+    >>> column_bytes(pa.chunked_array([["ab"], ["c"]]))[1].tolist()
+    [0, 2, 3]
+    """
+    texts = column.cast(pa.large_string()).combine_chunks()
+    return joined_bytes(pa.concat_arrays(texts.chunks) if isinstance(texts, pa.ChunkedArray) else texts)
