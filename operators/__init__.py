@@ -10,7 +10,9 @@ from operators.exact_dedup import ExactDedup
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
 from operators.language_id import LanguageId
+from operators.line_dedup import LineDedup
 from operators.minhash_dedup import MinhashDedup
+from operators.paragraph_dedup import ParagraphDedup
 from operators.sample import Sample
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
@@ -21,7 +23,9 @@ AnyOperator = Annotated[
     | GopherQuality
     | GopherRepetition
     | LanguageId
+    | LineDedup
     | MinhashDedup
+    | ParagraphDedup
     | Sample
     | TrainTokenizer
     | TrimTokenizer,

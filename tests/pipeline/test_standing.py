@@ -22,7 +22,9 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
+    "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
     "minhash_dedup": ({"threshold": 0.7},),
+    "paragraph_dedup": ({"min_documents": 2},),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
     "train_tokenizer": (
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},

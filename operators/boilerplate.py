@@ -1,0 +1,152 @@
+"""Take out of every document what `repeated_units` found, and reject a document of which too little is left.
+
+What `line_dedup` and `paragraph_dedup` share: their parameters, the verdict, and the map that cuts. The verdict comes
+first, on the text as it was, so that `dropped/` shows what a document was made of; both read nothing but the places.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from operators.base import TEXT, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Repeat, Rule
+from operators.hashing import Normalisation
+from operators.repeated_units import Carriers, Copies, Cuts, Keep, Top, Unit, UnitCounts
+from operators.survivors import candidate_needs, repeated
+from operators.text_buffers import column_bytes
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Boilerplate(Composite):
+    """The parameters and stages of both; a leaf says which unit it is about and has defaults for it."""
+
+    min_documents: int = Field(default=10, ge=2, description="documents that must have it before it goes")
+    min_chars: int = Field(default=20, ge=1, description="shorter ones stay; white space around them does not count")
+    keep: Keep = Field(default="first", description="first: its first copy stays, by priority, then id; none: all go")
+    normalise: Normalisation = "none"
+    max_removed_share: Share = Field(default=0.9, description="a document that loses more of its bytes is dropped")
+    priority: tuple[str, ...] = Field(default=(), description="sources, most wanted first; others come after them")
+    audit: bool = Field(default=False, description="keep every row and every text, and only record the verdict")
+    max_drop_ratio: float = Field(default=0.99, gt=0, le=1, description="the run fails if a larger share is dropped")
+
+    inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio"})
+    unit: ClassVar[Unit] = "line"
+
+    @model_validator(mode="after")
+    def _priority_names_once(self) -> Self:
+        if twice := repeated(self.priority):
+            msg = f"priority names {twice!r} twice; expected every source once: remove one"
+            raise ValueError(msg)
+        return self
+
+    @override
+    def needs(self) -> Columns:
+        return candidate_needs(self.priority)
+
+    @override
+    def adds(self) -> Columns:
+        return _added(self.unit)
+
+    @override
+    def stages(self) -> tuple[Map | Fold | Repeat, ...]:
+        shape = {"unit": self.unit, "normalise": self.normalise, "min_chars": self.min_chars}
+        shape["min_documents"] = self.min_documents
+        gates = {"audit": self.audit, "max_drop_ratio": self.max_drop_ratio}
+        stages: tuple[Map | Fold | Repeat, ...] = (
+            UnitCounts(name="counts", **shape),
+            Carriers(name="carriers"),
+            Copies(name="copies", keep=self.keep, priority=self.priority, **shape),
+            Top(name="top", unit=self.unit),
+            Cuts(name="cuts"),
+            RemovedShare(name="verdict", unit=self.unit, max_removed_share=self.max_removed_share, **gates),
+        )
+        return stages if self.audit else (*stages, Cut(name="cut"))
+
+
+class RemovedShare(Judge):
+    """Reject the documents of which nothing, or too little, is left."""
+
+    unit: Unit
+    max_removed_share: Share
+
+    verdict_only: ClassVar[frozenset[str]] = frozenset({"max_removed_share"})
+
+    @override
+    def needs(self) -> Columns:
+        return TEXT
+
+    @override
+    def joins(self) -> str:
+        return "cuts"
+
+    @override
+    def adds(self) -> Columns:
+        return {**_added(self.unit), "_share": pa.float64(), "_left": pa.int64()}
+
+    @override
+    def rules(self) -> tuple[Rule, ...]:
+        return Rule("nothing_left", "_left", low=1), Rule("too_much_removed", "_share", high=self.max_removed_share)
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        def apply(rows: pa.Table) -> pa.Table:
+            # Without cuts `_left` is null: a text that was blank before is no business of this step.
+            touched = pc.is_valid(rows["cut_starts"])
+            left = cut(rows.filter(touched))
+            size = pc.binary_length(rows["text"].cast(pa.large_binary())).to_numpy().astype(np.int64)
+            removed, kept = np.zeros(rows.num_rows, np.int64), np.full(rows.num_rows, -1, np.int64)
+            where = np.flatnonzero(touched.to_numpy())
+            removed[where] = size[where] - pc.binary_length(left).to_numpy()
+            kept[where] = pc.binary_length(pc.utf8_trim_whitespace(left)).to_numpy()
+            return pa.table(
+                {
+                    f"removed_{self.unit}s": pc.fill_null(pc.list_value_length(rows["cut_starts"]), 0).cast(pa.int64()),
+                    "removed_bytes": removed,
+                    "_share": removed / np.maximum(size, 1),
+                    "_left": pa.array(kept, mask=kept < 0),
+                }
+            )
+
+        return apply
+
+
+class Cut(Map):
+    """Cut the texts; all other bytes of a document stay as they are, in their order."""
+
+    rewrites: ClassVar[tuple[str, ...]] = ("text",)
+
+    @override
+    def joins(self) -> str:
+        return "cuts"
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        return lambda rows: pa.table({"text": cut(rows)})
+
+
+def cut(rows: pa.Table) -> pa.LargeStringArray:
+    """The column `text` without its cuts; `cut_starts` and `cut_ends` are null where it has none."""
+    from operators.kernels.lines import without
+
+    data, offsets = column_bytes(rows["text"])
+    starts, ends = (rows[name].combine_chunks() for name in ("cut_starts", "cut_ends"))
+    per_text = pc.fill_null(pc.list_value_length(starts), 0).to_numpy()
+    cut_offsets = np.append(0, np.cumsum(per_text)).astype(np.int64)
+    out, out_offsets = without(data, offsets, cut_offsets, _flat(starts), _flat(ends))
+    return pa.LargeStringArray.from_buffers(rows.num_rows, pa.py_buffer(out_offsets), pa.py_buffer(out))
+
+
+def _flat(lists: pa.Array | pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The values of all lists, one after the other."""
+    values: np.ndarray[tuple[int], np.dtype[np.int64]] = lists.flatten().to_numpy().astype(np.int64)
+    return values
+
+
+def _added(unit: Literal["line", "paragraph"]) -> Columns:
+    return {f"removed_{unit}s": pa.int64(), "removed_bytes": pa.int64()}

@@ -1,0 +1,248 @@
+"""Lines and paragraphs of texts in one buffer: find, key, tally, look up, cut; `lines_reference.py` says what they are.
+
+Price on one core, in bytes of text: see `benchmarks/line_dedup.py`. All compiled functions stay in this file: numba's
+cache looks at the file of the function that it compiles alone.
+"""
+
+# Compiled functions get their types from their arguments.
+# ruff: noqa: ANN001, ANN201, ANN202
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+_FIRST: Final = np.uint64(0x9E3779B97F4A7C15)
+_SECOND: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+_LAST_LETTER: Final = 5  # Lu Ll Lt Lm Lo are the first classes of `unicode_classes`
+
+
+class Units(NamedTuple):
+    """Lines or paragraphs in the order of the text: content `[start, stop)`, with what goes along `[start, end)`."""
+
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    document: NDArray[np.int64]
+
+
+def find_units(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    paragraphs: bool,
+    min_chars: int,
+    classes: NDArray[np.uint8],
+) -> Units:
+    """The lines (or paragraphs) that may be removed: those with a letter and `min_chars` code points.
+
+    White space (ASCII) around the content does not count. `classes` is `unicode_classes.class_table()`.
+    """
+    breaks = np.flatnonzero(data == ord("\n"))
+    return Units(*_units(data, offsets, breaks, paragraphs, min_chars, classes))
+
+
+@njit(inline="always")
+def _is_space(byte):
+    return byte == 32 or (9 <= byte <= 13)
+
+
+@njit(inline="always")
+def _point(data, at):
+    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
+    first = np.int64(data[at])
+    if first < 0x80:
+        return first, at + 1
+    if first < 0xE0:
+        return (first & 31) << 6 | np.int64(data[at + 1]) & 63, at + 2
+    if first < 0xF0:
+        return (first & 15) << 12 | (np.int64(data[at + 1]) & 63) << 6 | np.int64(data[at + 2]) & 63, at + 3
+    high = (first & 7) << 18 | (np.int64(data[at + 1]) & 63) << 12
+    return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
+
+
+@njit(cache=True, nogil=True)
+def _counts(data, start, stop, min_chars, classes):
+    """Whether the content is long enough and has a letter."""
+    while start < stop and _is_space(data[start]):
+        start += 1
+    while stop > start and _is_space(data[stop - 1]):
+        stop -= 1
+    if stop - start < min_chars:
+        return False
+    if stop - start < 4 * min_chars:
+        chars = 0
+        for at in range(start, stop):
+            chars += (data[at] & 0xC0) != 0x80
+        if chars < min_chars:
+            return False
+    at = start
+    while at < stop:
+        point, at = _point(data, at)
+        if 1 <= classes[point] <= _LAST_LETTER:
+            return True
+    return False
+
+
+@njit(inline="always")
+def _is_blank(data, start, stop):
+    while start < stop and _is_space(data[start]):
+        start += 1
+    return start == stop
+
+
+@njit(cache=True, nogil=True)
+def _units(data, offsets, breaks, paragraphs, min_chars, classes):  # noqa: C901 (one pass for both units)
+    most = breaks.size + offsets.size
+    starts, stops = np.empty(most, np.int64), np.empty(most, np.int64)
+    ends, document = np.empty(most, np.int64), np.empty(most, np.int64)
+    found, next_break = 0, 0
+    for text in range(offsets.size - 1):
+        at, high = offsets[text], offsets[text + 1]
+        is_open = False  # a paragraph has begun: starts[found], stops[found]
+        is_closed = False  # and a blank line came after it
+        while at < high:
+            if next_break < breaks.size and breaks[next_break] < high:
+                stop, end = breaks[next_break], breaks[next_break] + 1
+                next_break += 1
+                if stop > at and data[stop - 1] == 13:
+                    stop -= 1
+            else:
+                stop, end = high, high
+            if not paragraphs:
+                starts[found], stops[found], ends[found], document[found] = at, stop, end, text
+                found += _counts(data, at, stop, min_chars, classes)
+            elif _is_blank(data, at, stop):
+                is_closed = is_open
+                if is_open:
+                    ends[found] = end
+            else:
+                if is_open and is_closed:
+                    found += _counts(data, starts[found], stops[found], min_chars, classes)
+                    is_open = False
+                if not is_open:
+                    starts[found], document[found] = at, text
+                    is_open, is_closed = True, False
+                stops[found], ends[found] = stop, end
+            at = end
+        if is_open:
+            found += _counts(data, starts[found], stops[found], min_chars, classes)
+    return starts[:found].copy(), stops[:found].copy(), ends[:found].copy(), document[:found].copy()
+
+
+@intrinsic
+def _eight_bytes(context, data, place):
+    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        word = context.get_value_type(types.uint64).as_pointer()
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
+        return builder.load(address, align=1)
+
+    return types.uint64(data, types.int64), generate
+
+
+@njit(inline="always")
+def _stirred(value, word):
+    value = (value ^ word) * _FIRST
+    return value ^ (value >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True)
+def keys(data, starts, stops):
+    """A 64-bit key of each piece; anybody can build two pieces of one key, so it only nominates."""
+    found = np.empty(starts.size, np.uint64)
+    for piece in range(starts.size):
+        at, stop = starts[piece], stops[piece]
+        value = np.uint64(stop - at) * _SECOND
+        while at + 8 <= stop:
+            value = _stirred(value, _eight_bytes(data, at))
+            at += 8
+        word = np.uint64(0)
+        while at < stop:
+            word = word << np.uint64(8) | np.uint64(data[at])
+            at += 1
+        value = _stirred(value, word)
+        value = (value ^ (value >> np.uint64(29))) * _SECOND
+        found[piece] = value ^ (value >> np.uint64(32))
+    return found
+
+
+@njit(inline="always")
+def _slot(table, known, key):
+    """Where a key is in an open table of places in `known` (-1: free), or where it would go."""
+    mask = table.size - 1
+    slot = np.int64(key >> np.uint64(20)) & mask
+    while table[slot] >= 0 and known[table[slot]] != key:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@njit(cache=True, nogil=True)
+def _table_size(count):
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    return size
+
+
+@njit(cache=True, nogil=True)
+def tally(found, document):
+    """The distinct keys in order of appearance, and in how many documents each occurs; documents ascend."""
+    table = np.full(_table_size(found.size), np.int32(-1))
+    distinct = np.empty(found.size, np.uint64)
+    documents = np.empty(found.size, np.int32)
+    last = np.empty(found.size, np.int64)
+    count = 0
+    for place in range(found.size):
+        key = found[place]
+        slot = _slot(table, distinct, key)
+        known = table[slot]
+        if known < 0:
+            table[slot] = count
+            distinct[count], documents[count], last[count] = key, 1, document[place]
+            count += 1
+        elif last[known] != document[place]:
+            documents[known] += 1
+            last[known] = document[place]
+    return distinct[:count].copy(), documents[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def members(found, wanted):
+    """The places in `found` of keys that are in `wanted`."""
+    table = np.full(_table_size(wanted.size), np.int32(-1))
+    for place in range(wanted.size):
+        table[_slot(table, wanted, wanted[place])] = place
+    places = np.empty(found.size, np.int64)
+    count = 0
+    for place in range(found.size):
+        places[count] = place
+        count += table[_slot(table, wanted, found[place])] >= 0
+    return places[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def without(data, offsets, cut_offsets, cut_starts, cut_ends):
+    """The texts without their cuts, which are disjoint, ascend, and count from each text's beginning."""
+    gone = 0
+    for cut in range(cut_starts.size):
+        gone += cut_ends[cut] - cut_starts[cut]
+    out = np.empty(data.size - gone, np.uint8)
+    ends = np.zeros(offsets.size, np.int64)
+    to = 0
+    for text in range(offsets.size - 1):
+        at = offsets[text]
+        for cut in range(cut_offsets[text], cut_offsets[text + 1]):
+            stop = offsets[text] + cut_starts[cut]
+            out[to : to + stop - at] = data[at:stop]
+            to += stop - at
+            at = offsets[text] + cut_ends[cut]
+        stop = offsets[text + 1]
+        out[to : to + stop - at] = data[at:stop]
+        to += stop - at
+        ends[text + 1] = to
+    return out, ends
