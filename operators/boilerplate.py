@@ -6,7 +6,7 @@ first, on the text as it was, so that `dropped/` shows what a document was made 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Repeat, Rule
 from operators.hashing import Normalisation
-from operators.repeated_units import Carriers, Copies, Cuts, Keep, Top, Unit, UnitCounts
+from operators.repeated_units import Carriers, Copies, Cuts, Ints, Keep, Top, Unit, UnitCounts
 from operators.survivors import candidate_needs, repeated
 from operators.text_buffers import column_bytes
 
@@ -95,23 +95,20 @@ class RemovedShare(Judge):
 
     @override
     def bind(self, context: Context) -> BatchFn:
+        from operators.kernels.lines import left
+        from operators.unicode_classes import class_table
+
         def apply(rows: pa.Table) -> pa.Table:
+            data, offsets = column_bytes(rows["text"])
+            cut_offsets, starts, ends = places(rows)
+            num_cuts = np.diff(cut_offsets)
+            gone = np.append(0, np.cumsum(ends - starts))
+            removed = gone[cut_offsets[1:]] - gone[cut_offsets[:-1]]
             # Without cuts `_left` is null: a text that was blank before is no business of this step.
-            touched = pc.is_valid(rows["cut_starts"])
-            left = cut(rows.filter(touched))
-            size = pc.binary_length(rows["text"].cast(pa.large_binary())).to_numpy().astype(np.int64)
-            removed, kept = np.zeros(rows.num_rows, np.int64), np.full(rows.num_rows, -1, np.int64)
-            where = np.flatnonzero(touched.to_numpy())
-            removed[where] = size[where] - pc.binary_length(left).to_numpy()
-            kept[where] = pc.binary_length(pc.utf8_trim_whitespace(left)).to_numpy()
-            return pa.table(
-                {
-                    f"removed_{self.unit}s": pc.fill_null(pc.list_value_length(rows["cut_starts"]), 0).cast(pa.int64()),
-                    "removed_bytes": removed,
-                    "_share": removed / np.maximum(size, 1),
-                    "_left": pa.array(kept, mask=kept < 0),
-                }
-            )
+            remains = pa.array(left(data, offsets, cut_offsets, starts, ends, class_table()), mask=num_cuts == 0)
+            share = removed / np.maximum(np.diff(offsets), 1)
+            counts = {f"removed_{self.unit}s": num_cuts, "removed_bytes": removed}
+            return pa.table({**counts, "_share": share, "_left": remains})
 
         return apply
 
@@ -135,18 +132,17 @@ def cut(rows: pa.Table) -> pa.LargeStringArray:
     from operators.kernels.lines import without
 
     data, offsets = column_bytes(rows["text"])
-    starts, ends = (rows[name].combine_chunks() for name in ("cut_starts", "cut_ends"))
-    per_text = pc.fill_null(pc.list_value_length(starts), 0).to_numpy()
-    cut_offsets = np.append(0, np.cumsum(per_text)).astype(np.int64)
-    out, out_offsets = without(data, offsets, cut_offsets, _flat(starts), _flat(ends))
+    out, out_offsets = without(data, offsets, *places(rows))
     return pa.LargeStringArray.from_buffers(rows.num_rows, pa.py_buffer(out_offsets), pa.py_buffer(out))
 
 
-def _flat(lists: pa.Array | pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The values of all lists, one after the other."""
-    values: np.ndarray[tuple[int], np.dtype[np.int64]] = lists.flatten().to_numpy().astype(np.int64)
-    return values
+def places(rows: pa.Table) -> tuple[Ints, Ints, Ints]:
+    """Where each row's cuts begin among all cuts (rows + 1), and the starts and ends of these."""
+    starts, ends = rows["cut_starts"].combine_chunks(), rows["cut_ends"].combine_chunks()
+    num_cuts = pc.fill_null(pc.list_value_length(starts), 0).to_numpy()
+    offsets: Ints = np.append(0, np.cumsum(num_cuts)).astype(np.int64)
+    return offsets, starts.flatten().to_numpy().astype(np.int64), ends.flatten().to_numpy().astype(np.int64)
 
 
-def _added(unit: Literal["line", "paragraph"]) -> Columns:
+def _added(unit: Unit) -> Columns:
     return {f"removed_{unit}s": pa.int64(), "removed_bytes": pa.int64()}

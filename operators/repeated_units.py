@@ -95,13 +95,13 @@ class UnitCounts(_OverUnits):
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        key, shard = state["key"].to_numpy(), state[SHARD].to_numpy()
-        order = np.lexsort((shard, key))
-        key, documents = key[order], state["documents"].to_numpy()[order].astype(np.int64)
-        group = _groups(key)
-        total = np.bincount(group, documents, minlength=1).astype(np.int64) if key.size else np.zeros(1, np.int64)
-        enough = order[total[group] >= self.min_documents]
+        key, documents = state["key"].to_numpy(), state["documents"].to_numpy()
+        order = np.argsort(key)
+        first = np.flatnonzero(_starts(key[order]))
+        total = np.add.reduceat(documents[order], first, dtype=np.int64) if key.size else np.zeros(0, np.int64)
+        enough = order[np.repeat(total >= self.min_documents, np.diff(np.append(first, key.size)))]
         chosen = state.select([SHARD, ROW, "key"]).take(pa.array(enough))
+        chosen = chosen.sort_by([("key", "ascending"), (SHARD, "ascending")])
         return {"_candidates": chosen.rename_columns(["shard", "carrier", "key"])}
 
 
@@ -311,11 +311,6 @@ def _starts(*columns: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     for column in columns:
         begins[1:] |= column[1:] != column[:-1]
     return begins
-
-
-def _groups(column: npt.NDArray[np.generic]) -> Ints:
-    """The number of each sorted row's group."""
-    return np.cumsum(_starts(column)) - 1
 
 
 def _lists(values: npt.NDArray[np.generic], first: Ints) -> pa.Array:

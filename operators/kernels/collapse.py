@@ -86,6 +86,20 @@ def collapsed(data, starts, stops, table):
         at, stop, begin = starts[piece], stops[piece], to
         pending = False
         while at < stop:
+            byte = data[at]
+            if byte < 0x80:
+                at += 1
+                letter = table[byte]
+                if letter == _SPACE:
+                    pending = True
+                    continue
+                if pending and to > begin:
+                    out[to] = 32
+                    to += 1
+                pending = False
+                out[to] = letter
+                to += 1
+                continue
             point, at = _point(data, at)
             small = point if point >= _MAPPED else np.int64(table[point])
             if small == _SPACE:

@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 
 _FIRST: Final = np.uint64(0x9E3779B97F4A7C15)
 _SECOND: Final = np.uint64(0xC2B2AE3D27D4EB4F)
-_LAST_LETTER: Final = 5  # Lu Ll Lt Lm Lo are the first classes of `unicode_classes`
+_ONES: Final = np.uint64(0x0101010101010101)
+_LINE_FEEDS: Final = np.uint64(0x0A0A0A0A0A0A0A0A)
+_HIGH_BITS: Final = np.uint64(0x8080808080808080)
+_LAST_LETTER: Final = 5  # Lu Ll Lt Lm Lo are the first classes of `unicode_classes`, white space the last
+_SPACE: Final = 12
 
 
 class Units(NamedTuple):
@@ -40,8 +44,38 @@ def find_units(
 
     White space (ASCII) around the content does not count. `classes` is `unicode_classes.class_table()`.
     """
-    breaks = np.flatnonzero(data == ord("\n"))
-    return Units(*_units(data, offsets, breaks, paragraphs, min_chars, classes))
+    most = int(np.count_nonzero(data == ord("\n"))) + offsets.size
+    return Units(*_units(data, offsets, most, paragraphs, min_chars, classes))
+
+
+@intrinsic
+def _eight_bytes(context, data, place):
+    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        word = context.get_value_type(types.uint64).as_pointer()
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
+        return builder.load(address, align=1)
+
+    return types.uint64(data, types.int64), generate
+
+
+@njit(inline="always")
+def _next_break(data, at, high):
+    """The first line feed in [at, high), or `high`. Eight bytes at a time: a zero byte is one that borrows."""
+    while at + 8 <= high:
+        word = _eight_bytes(data, at) ^ _LINE_FEEDS
+        zeros = (word - _ONES) & ~word & _HIGH_BITS
+        if zeros:
+            while not zeros & np.uint64(0x80):
+                zeros >>= np.uint64(8)
+                at += 1
+            return at
+        at += 8
+    while at < high and data[at] != 10:
+        at += 1
+    return at
 
 
 @njit(inline="always")
@@ -66,6 +100,8 @@ def _point(data, at):
 @njit(cache=True, nogil=True)
 def _counts(data, start, stop, min_chars, classes):
     """Whether the content is long enough and has a letter."""
+    if stop - start < min_chars:
+        return False
     while start < stop and _is_space(data[start]):
         start += 1
     while stop > start and _is_space(data[stop - 1]):
@@ -94,23 +130,19 @@ def _is_blank(data, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def _units(data, offsets, breaks, paragraphs, min_chars, classes):  # noqa: C901 (one pass for both units)
-    most = breaks.size + offsets.size
+def _units(data, offsets, most, paragraphs, min_chars, classes):  # noqa: C901 (one pass for both units)
     starts, stops = np.empty(most, np.int64), np.empty(most, np.int64)
     ends, document = np.empty(most, np.int64), np.empty(most, np.int64)
-    found, next_break = 0, 0
+    found = 0
     for text in range(offsets.size - 1):
         at, high = offsets[text], offsets[text + 1]
         is_open = False  # a paragraph has begun: starts[found], stops[found]
         is_closed = False  # and a blank line came after it
         while at < high:
-            if next_break < breaks.size and breaks[next_break] < high:
-                stop, end = breaks[next_break], breaks[next_break] + 1
-                next_break += 1
-                if stop > at and data[stop - 1] == 13:
-                    stop -= 1
-            else:
-                stop, end = high, high
+            stop = _next_break(data, at, high)
+            end = min(stop + 1, high)
+            if stop < high and stop > at and data[stop - 1] == 13:
+                stop -= 1
             if not paragraphs:
                 starts[found], stops[found], ends[found], document[found] = at, stop, end, text
                 found += _counts(data, at, stop, min_chars, classes)
@@ -130,19 +162,6 @@ def _units(data, offsets, breaks, paragraphs, min_chars, classes):  # noqa: C901
         if is_open:
             found += _counts(data, starts[found], stops[found], min_chars, classes)
     return starts[:found].copy(), stops[:found].copy(), ends[:found].copy(), document[:found].copy()
-
-
-@intrinsic
-def _eight_bytes(context, data, place):
-    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = context.get_value_type(types.uint64).as_pointer()
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
-        return builder.load(address, align=1)
-
-    return types.uint64(data, types.int64), generate
 
 
 @njit(inline="always")
@@ -246,3 +265,30 @@ def without(data, offsets, cut_offsets, cut_starts, cut_ends):
         to += stop - at
         ends[text + 1] = to
     return out, ends
+
+
+@njit(inline="always")
+def _has_text(data, at, stop, classes):
+    while at < stop:
+        point, at = _point(data, at)
+        if classes[point] != _SPACE:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def left(data, offsets, cut_offsets, cut_starts, cut_ends, classes):
+    """How many bytes `without` leaves of each text; 0 where they are white space alone."""
+    size = np.zeros(offsets.size - 1, np.int64)
+    for text in range(offsets.size - 1):
+        at = offsets[text]
+        has_text = False
+        for cut in range(cut_offsets[text], cut_offsets[text + 1]):
+            stop = offsets[text] + cut_starts[cut]
+            has_text = has_text or _has_text(data, at, stop, classes)
+            size[text] += stop - at
+            at = offsets[text] + cut_ends[cut]
+        size[text] += offsets[text + 1] - at
+        if not has_text and not _has_text(data, at, offsets[text + 1], classes):
+            size[text] = 0
+    return size
