@@ -6,24 +6,25 @@ first, on the text as it was, so that `dropped/` shows what a document was made 
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import Field
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Repeat, Rule
+from operators.base import TEXT, BatchFn, Columns, Context, Fold, Judge, Map, Repeat, Rule
+from operators.dedup import GATES, Dedup
 from operators.hashing import Normalisation
 from operators.repeated_units import Carriers, Copies, Cuts, Ints, Keep, Top, Unit, UnitCounts
-from operators.survivors import candidate_needs, repeated
+from operators.survivors import candidate_needs
 from operators.text_buffers import column_bytes
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class Boilerplate(Composite):
+class Boilerplate(Dedup):
     """The parameters and stages of both; a leaf says which unit it is about and has defaults for it."""
 
     min_documents: int = Field(default=10, ge=2, description="documents that must have it before it goes")
@@ -31,19 +32,8 @@ class Boilerplate(Composite):
     keep: Keep = Field(default="first", description="first: its first copy stays, by priority, then id; none: all go")
     normalise: Normalisation = "none"
     max_removed_share: Share = Field(default=0.9, description="a document that loses more of its bytes is dropped")
-    priority: tuple[str, ...] = Field(default=(), description="sources, most wanted first; others come after them")
-    audit: bool = Field(default=False, description="keep every row and every text, and only record the verdict")
-    max_drop_ratio: float = Field(default=0.99, gt=0, le=1, description="the run fails if a larger share is dropped")
 
-    inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio"})
     unit: ClassVar[Unit] = "line"
-
-    @model_validator(mode="after")
-    def _priority_names_once(self) -> Self:
-        if twice := repeated(self.priority):
-            msg = f"priority names {twice!r} twice; expected every source once: remove one"
-            raise ValueError(msg)
-        return self
 
     @override
     def needs(self) -> Columns:
@@ -57,14 +47,13 @@ class Boilerplate(Composite):
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         shape = {"unit": self.unit, "normalise": self.normalise, "min_chars": self.min_chars}
         shape["min_documents"] = self.min_documents
-        gates = {"audit": self.audit, "max_drop_ratio": self.max_drop_ratio}
         stages: tuple[Map | Fold | Repeat, ...] = (
             UnitCounts(name="counts", **shape),
             Carriers(name="carriers"),
             Copies(name="copies", keep=self.keep, priority=self.priority, **shape),
             Top(name="top", unit=self.unit),
             Cuts(name="cuts"),
-            RemovedShare(name="verdict", unit=self.unit, max_removed_share=self.max_removed_share, **gates),
+            RemovedShare(name="verdict", unit=self.unit, max_removed_share=self.max_removed_share, **self.gates()),
         )
         return stages if self.audit else (*stages, Cut(name="cut"))
 
@@ -74,7 +63,9 @@ class RemovedShare(Judge):
 
     unit: Unit
     max_removed_share: Share
+    max_source_drop_ratio: float = Field(default=0.99, gt=0, le=1)
 
+    inert: ClassVar[frozenset[str]] = GATES
     verdict_only: ClassVar[frozenset[str]] = frozenset({"max_removed_share"})
 
     @override
@@ -88,6 +79,10 @@ class RemovedShare(Judge):
     @override
     def adds(self) -> Columns:
         return {**_added(self.unit), "_share": pa.float64(), "_left": pa.int64()}
+
+    @override
+    def source_limit(self) -> float:
+        return self.max_source_drop_ratio
 
     @override
     def rules(self) -> tuple[Rule, ...]:

@@ -130,7 +130,7 @@ def _is_blank(data, start, stop):
 
 
 @njit(cache=True, nogil=True)
-def _units(data, offsets, most, paragraphs, min_chars, classes):  # noqa: C901 (one pass for both units)
+def _units(data, offsets, most, paragraphs, min_chars, classes):
     starts, stops = np.empty(most, np.int64), np.empty(most, np.int64)
     ends, document = np.empty(most, np.int64), np.empty(most, np.int64)
     found = 0

@@ -49,6 +49,11 @@ def test_a_plan_reads_as_it_did(folder: Path) -> None:
     assert f"{explain(recipe_of(*STEPS), 'work')}\n" == (GOLDEN / "all.txt").read_text("utf-8")
 
 
+def test_a_plan_of_the_steps_that_cut_texts_reads_as_it_did(folder: Path) -> None:
+    steps = {"kind": "line_dedup", "name": "lines"}, {"kind": "paragraph_dedup", "name": "notices", "audit": True}
+    assert f"{explain(recipe_of(*steps), 'work')}\n" == (GOLDEN / "lines.txt").read_text("utf-8")
+
+
 def test_explaining_writes_nothing(folder: Path) -> None:
     recipe = recipe_of(*STEPS)
     before = contents(folder)

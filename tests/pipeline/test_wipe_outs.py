@@ -7,7 +7,11 @@ import pytest
 from operators.base import RunError
 from tests.pipeline.engine import Mill
 
-STEPS: list[dict[str, Any]] = [{"kind": "exact_dedup"}, {"kind": "minhash_dedup"}]
+STEPS: list[dict[str, Any]] = [
+    {"kind": "exact_dedup"},
+    {"kind": "minhash_dedup"},
+    {"kind": "line_dedup", "min_documents": 2},
+]
 each_step = pytest.mark.parametrize("step", STEPS, ids=[step["kind"] for step in STEPS])
 
 
