@@ -27,7 +27,7 @@ from operators.base import ROW, ROWS, SHARD, TEXT, BatchFn, Columns, Context, Fo
 from operators.components import Nodes, components
 from operators.dedup import Dedup, Lost
 from operators.hashing import Words, mix64
-from operators.minhash import Signatures, Unit, band_keys, signatures
+from operators.minhash import OldUnit, Values, band_keys, signatures
 from operators.survivors import best_first, candidate_needs, candidates
 
 ROW_BITS: Final = 32
@@ -49,7 +49,7 @@ class MinhashDedup(Dedup):
     bands: int = Field(default=14, ge=1, le=512, description="groups of permutations; more find more")
     rows: int = Field(default=8, ge=1, le=64, description="permutations in a band; more find only the more similar")
     ngram: int = Field(default=5, ge=1, le=100, description="units in a shingle")
-    unit: Unit = Field(default="word", description="word: parted by white space; character: a code point")
+    unit: OldUnit = Field(default="word", description="word: parted by white space; character: a code point")
 
     @override
     def needs(self) -> Columns:
@@ -76,11 +76,11 @@ class _Signed(Fold):
     bands: int
     rows: int
     ngram: int
-    unit: Unit
+    unit: OldUnit
 
     partitioned: ClassVar[bool] = True
 
-    def sign(self, rows: pa.Table) -> tuple[Signatures, npt.NDArray[np.bool_]]:
+    def sign(self, rows: pa.Table) -> tuple[Values, npt.NDArray[np.bool_]]:
         """The signatures of the rows' texts, and which rows have one."""
         return signatures(rows["text"].to_pylist(), self.ngram, self.unit, self.bands * self.rows)
 
@@ -214,13 +214,13 @@ def _nodes(state: pa.Table) -> Nodes:
     return nodes
 
 
-def _packed(values: Signatures) -> pa.Array:
+def _packed(values: Values) -> pa.Array:
     width = values.shape[1] * 4
     buffer = pa.py_buffer(values.astype("<u4", copy=False).tobytes())
     return pa.Array.from_buffers(pa.binary(width), values.shape[0], [None, buffer])
 
 
-def _unpacked(column: pa.ChunkedArray, size: int) -> Signatures:
+def _unpacked(column: pa.ChunkedArray, size: int) -> Values:
     packed = b"".join(column.to_pylist())
     return np.frombuffer(packed, "<u4").astype(np.uint32).reshape(-1, size)
 

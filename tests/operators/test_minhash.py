@@ -6,7 +6,10 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.minhash import Unit, band_keys, meeting_probability, shingles, signatures, slow_signature
+from operators.banding import meeting_probability
+from operators.minhash import OldUnit as Unit
+from operators.minhash import band_keys, signatures, slow_signature
+from operators.minhash import old_shingles as shingles
 
 TEXTS = st.lists(st.text(st.sampled_from("ab C\n\t\u00e9\u4e2d\U0001f600\u0130\u00a0"), max_size=60), max_size=6)
 SIZE = 112

@@ -1,0 +1,63 @@
+r"""The reference's words: its normal form of a text for MinHash, cut by spaCy's English tokenizer.
+
+What datatrove 0.10.1 does, in this order: lower case; every run of decimal digits, with one of `. ,` U+060C U+066B
+U+2396 U+2397 U+2398 inside, becomes `0`; its punctuation marks become spaces; white space is collapsed; accents go
+(canonical decomposition without category Mn). Its words are spaCy's tokens, stripped, empty ones left out.
+
+Needs the optional extra `parity` (spaCy 3.8.18). Price: 0.3 MB of text a second.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from operators.base import RecipeError
+from operators.words import PUNCTUATION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NUMBER: Final = re.compile(r"\d+(?:[.,\u060C\u066B\u2396\u2397\u2398]\d+)?")
+_SPACE: Final = re.compile(r"\s+")
+_TO_SPACE: Final = str.maketrans(dict.fromkeys(PUNCTUATION, " "))
+
+
+def datatrove_normal(text: str) -> str:
+    r"""The reference's normal form.
+
+    >>> datatrove_normal("Caf\u00e9 prices rose 3.5% on 12/05/2024")
+    'cafe prices rose 0 on 0 0 0'
+    """
+    text = _NUMBER.sub("0", text.lower()).translate(_TO_SPACE)
+    text = _SPACE.sub(" ", text.strip())
+    decomposed = unicodedata.normalize("NFD", text)
+    return "".join(character for character in decomposed if unicodedata.category(character) != "Mn").strip()
+
+
+def datatrove_words(text: str) -> list[str]:
+    """The words of a text's normal form. RecipeError where spaCy is not installed."""
+    normal = datatrove_normal(text)
+    try:
+        tokens = _tokenizer()(normal)
+    except ValueError:  # spaCy's symbol of that name is not a word of its vocabulary
+        if "IS_ALPHA" not in normal:
+            raise
+        tokens = _tokenizer()(normal.replace("IS_ALPHA", ""))
+    stripped = (token.text.strip() for token in tokens)
+    return [word for word in stripped if word]
+
+
+@cache
+def _tokenizer() -> Callable[[str], Any]:
+    try:
+        import spacy
+    except ModuleNotFoundError as missing:
+        msg = "the normalisation 'datatrove-0.10' needs spaCy; expected it installed: pip install 'vocabmill[parity]'"
+        raise RecipeError(msg) from missing
+    english = spacy.blank("en")
+    english.max_length = 1 << 62
+    tokenizer: Callable[[str], Any] = english.tokenizer
+    return tokenizer

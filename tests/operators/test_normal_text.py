@@ -1,0 +1,36 @@
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operators.hashing import collapse
+from operators.normal_text import CODE_POINTS, DIGEST, POINT_MASK, SPACE, normal_table, standard, table_digest
+
+
+def test_the_table_is_the_pinned_one() -> None:
+    assert table_digest(normal_table()) == DIGEST
+
+
+def test_lower_case_is_pythons_but_for_the_one_that_becomes_two() -> None:
+    table = normal_table()
+    assigned = [chr(point) for point in range(CODE_POINTS) if unicodedata.category(chr(point)) != "Cn"]
+    others = [one for one in assigned if one.lower() != chr(table[ord(one)] & POINT_MASK)]
+    assert others == ["\u0130"]
+
+
+def test_white_space_is_pythons() -> None:
+    table = normal_table()
+    assert all(bool(table[point] & SPACE) == chr(point).isspace() for point in range(CODE_POINTS))
+
+
+def test_no_code_point_becomes_longer_or_lower_twice() -> None:
+    table = normal_table() & POINT_MASK
+    lengths = [len(chr(point).encode("utf-8", "surrogatepass")) for point in range(CODE_POINTS)]
+    grown = [point for point in range(CODE_POINTS) if lengths[table[point]] > lengths[point]]
+    assert {chr(point) for point in grown} == {"\u023a", "\u023e"}
+    assert (table[table] == table).all()
+
+
+@given(st.text(st.characters(exclude_characters="\u0130\u03a3", exclude_categories=["Cs", "Cn"])))
+def test_the_normal_form_is_that_of_pythons_methods_elsewhere(text: str) -> None:
+    assert standard(text) == collapse(text)
