@@ -99,18 +99,18 @@ class PretokenCounts(Fold):
 
 
 def _summed(counts: pa.Table) -> pa.Table:
-    """Each pre-token (in each group) once, sorted. Sorting brings equal rows together at half a hash table's price."""
-    keys = [name for name in ("pretoken", GROUP) if name in counts.column_names]
-    rows = counts.sort_by([(name, "ascending") for name in keys]).combine_chunks()
-    if rows.num_rows < 2:
-        return rows
-    same = [pc.equal(rows[name].slice(1), rows[name].slice(0, rows.num_rows - 1)).to_numpy() for name in keys]
-    starts = np.flatnonzero(np.concatenate(([True], ~np.logical_and.reduce(same))))
-    if starts.size == rows.num_rows:
-        return rows
-    totals = np.add.reduceat(rows["count"].to_numpy(), starts)
-    firsts = rows.take(pa.array(starts))
-    return firsts.set_column(firsts.column_names.index("count"), "count", pa.array(totals, pa.int64()))
+    """Each pre-token (in each group) once, sorted."""
+    from operators.kernels.count_tables import add_up
+
+    names, groups = pa.array([], pa.string()), None
+    if GROUP in counts.column_names:
+        labels = counts[GROUP].combine_chunks()
+        names = pc.unique(labels).sort()
+        groups = pc.index_in(labels, names).to_numpy()
+    words = pa.concat_arrays([pa.array([], pa.large_binary()), *counts["pretoken"].cast(pa.large_binary()).chunks])
+    added = add_up(words, counts["count"].to_numpy(), groups)
+    summed = pa.table({"pretoken": added.words, "count": added.counts})
+    return summed if groups is None else summed.append_column(GROUP, names.take(pa.array(added.groups)))
 
 
 def total_counts(counts: pa.Table) -> pa.Table:
