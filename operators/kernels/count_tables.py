@@ -1,8 +1,8 @@
 """Add up tables of counts: bring equal words together by sorting, then sum neighbours.
 
 The first eight bytes of a word, read as one number, sort as the word does; `numpy` sorts such numbers faster than
-strings are compared, and only words that share them are compared byte by byte. Price on one core: 0.2 s for a million
-rows in any order, 10 ms where they are sorted and distinct already; 24 bytes of memory a row besides the table.
+strings are compared, and only words that share them are compared byte by byte. Price on one core: 0.5 s for a million
+rows in any order, 15 ms where they are sorted and distinct already; 24 bytes of memory a row besides the table.
 """
 
 # Compiled functions get their types from their arguments.
@@ -140,10 +140,10 @@ def _sums(prefixes, order, data, offsets, counts, groups):
     num_bytes = 0
     for place in range(order.size):
         row = order[place]
-        if place and prefixes[place] == prefixes[place - 1]:
-            if _compare(data, offsets, groups, order[place - 1], row, 0) == 0:
-                totals[size - 1] += counts[row]
-                continue
+        is_tie = place > 0 and prefixes[place] == prefixes[place - 1]
+        if is_tie and _compare(data, offsets, groups, order[place - 1], row, 0) == 0:
+            totals[size - 1] += counts[row]
+            continue
         firsts[size], totals[size] = row, counts[row]
         num_bytes += offsets[row + 1] - offsets[row]
         size += 1

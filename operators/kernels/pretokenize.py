@@ -3,7 +3,7 @@
 One scanner runs every pattern: it walks the tables of `pattern_automaton.py` over UTF-8, so a pattern is data and
 compiles nothing. Its pieces are those of `tokenizers`' `Split(Regex(pattern), "isolated")`. They feed a hash table
 whose slots hold up to 15 bytes of text themselves; longer pre-tokens are places in the text. Price on one core: 105 to
-120 MB of text a second for the published patterns, 0.4 s per process to build the tables, 7 s to compile, once per
+120 MB of text a second for the published patterns, 10 ms per process to build the tables, 7 s to compile, once per
 machine. Memory besides the text: 64 to 128 bytes per distinct pre-token, and their bytes.
 
 A pattern that `pattern_syntax.py` does not read is run by `tokenizers`' own engine (`engine_spans.py`), with the same
