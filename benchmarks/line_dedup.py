@@ -77,11 +77,9 @@ def joined(rows: pa.Table, shard: int, found: pa.Table) -> pa.Table:
 
 def run(step: Boilerplate, shards: list[pa.Table], clock: Clock) -> tuple[int, int, int]:
     """One step over the shards; returns rows and bytes of the first exchange, and the bytes that were removed."""
-    counts, carriers, copies, _, cuts, verdict, cut = step.stages()
-    assert isinstance(counts, Fold)
-    assert isinstance(carriers, Fold)
-    assert isinstance(copies, Fold)
-    assert isinstance(cuts, Fold)
+    counts, carriers, copies, _, decided, cuts, verdict, cut = step.stages()
+    folds = [stage for stage in (counts, carriers, copies, decided, cuts) if isinstance(stage, Fold)]
+    counts, carriers, copies, decided, cuts = folds
     assert isinstance(verdict, Judge)
     assert isinstance(cut, Map)
 
@@ -95,9 +93,11 @@ def run(step: Boilerplate, shards: list[pa.Table], clock: Clock) -> tuple[int, i
     state = partial(counts, "counts", shards)
     candidates = clock.call("counts, finish", counts.finish, state, CONTEXT)["_candidates"]
     hints = clock.call("carriers", carriers.finish, candidates, CONTEXT)[ROWS]
-    hits = partial(copies, "copies", [joined(rows, number, hints) for number, rows in enumerate(shards)])
-    chosen = clock.call("copies, finish", copies.finish, hits, CONTEXT)
-    places = clock.call("cuts", cuts.finish, chosen["_cuts"], CONTEXT)[ROWS]
+    found = partial(copies, "copies", [joined(rows, number, hints) for number, rows in enumerate(shards)])
+    chosen = clock.call("copies, finish", copies.finish, found, CONTEXT)
+    told = clock.call("decided", decided.finish, chosen["_decided"], CONTEXT)[ROWS]
+    mine = partial(cuts, "cuts", [joined(rows, number, told) for number, rows in enumerate(shards)])
+    places = clock.call("cuts, finish", cuts.finish, mine, CONTEXT)[ROWS]
     removed = 0
     for number, rows in enumerate(shards):
         view = joined(rows, number, places)

@@ -16,8 +16,10 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Judge, Map, Repeat, Rule
 from operators.dedup import GATES, Dedup
+from operators.groups import Ints, values_of
 from operators.hashing import Normalisation
-from operators.repeated_units import Carriers, Copies, Cuts, Ints, Keep, Top, Unit, UnitCounts
+from operators.repeated_copies import DECIDED, Copies, Cuts, Keep, Top
+from operators.repeated_units import Carriers, Unit, UnitCounts
 from operators.survivors import candidate_needs
 from operators.text_buffers import column_bytes
 
@@ -49,10 +51,11 @@ class Boilerplate(Dedup):
         shape["min_documents"] = self.min_documents
         stages: tuple[Map | Fold | Repeat, ...] = (
             UnitCounts(name="counts", **shape),
-            Carriers(name="carriers"),
+            Carriers(name="carriers", of="counts/_candidates", lists=("key",)),
             Copies(name="copies", keep=self.keep, priority=self.priority, **shape),
             Top(name="top", unit=self.unit),
-            Cuts(name="cuts"),
+            Carriers(name="decided", of="copies/_decided", lists=DECIDED),
+            Cuts(name="cuts", **shape),
             RemovedShare(name="verdict", unit=self.unit, max_removed_share=self.max_removed_share, **self.gates()),
         )
         return stages if self.audit else (*stages, Cut(name="cut"))
@@ -133,10 +136,9 @@ def cut(rows: pa.Table) -> pa.LargeStringArray:
 
 def places(rows: pa.Table) -> tuple[Ints, Ints, Ints]:
     """Where each row's cuts begin among all cuts (rows + 1), and the starts and ends of these."""
-    starts, ends = rows["cut_starts"].combine_chunks(), rows["cut_ends"].combine_chunks()
-    num_cuts = pc.fill_null(pc.list_value_length(starts), 0).to_numpy()
+    num_cuts = pc.fill_null(pc.list_value_length(rows["cut_starts"]), 0).to_numpy()
     offsets: Ints = np.append(0, np.cumsum(num_cuts)).astype(np.int64)
-    return offsets, starts.flatten().to_numpy().astype(np.int64), ends.flatten().to_numpy().astype(np.int64)
+    return offsets, values_of(rows, "cut_starts"), values_of(rows, "cut_ends")
 
 
 def _added(unit: Unit) -> Columns:

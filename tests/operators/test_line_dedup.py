@@ -195,6 +195,20 @@ def test_the_state_has_a_small_row_for_each_distinct_line_of_a_shard() -> None:
     assert set(state["documents"].to_pylist()) == {40}
 
 
+def test_no_exchange_has_a_row_for_each_copy() -> None:
+    """A line that every document has would else make one partition as large as the corpus."""
+    table = corpus([f"the line that all documents have\nand one of its own: {number}" for number in range(300)])
+    copies = LineDedup(min_documents=2).stages()[2]
+    engine = run(LineDedup(min_documents=2), [table])
+    key = engine.artifacts["carriers"].table("_rows")["key"]
+    rows = table.append_column("_row", pa.array(range(300), pa.int32()))
+    rows = rows.append_column("key", key.take(pa.array([0, *[None] * 299], pa.int32())))
+    state = copies.bind(None)(rows)  # type: ignore[arg-type, union-attr]
+    (row,) = state.to_pylist()
+    assert (row["documents"], row["occurrences"], row["bytes"]) == (300, 300, 300 * 33)
+    assert engine.artifacts["copies"].table("_decided").num_rows == 1
+
+
 @pytest.mark.parametrize("step", [LineDedup(priority=("a", "b")), ParagraphDedup(keep="none")])
 def test_it_survives_pickle_and_json(step: Operator) -> None:
     assert pickle.loads(pickle.dumps(step)) == step

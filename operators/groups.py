@@ -1,0 +1,49 @@
+"""Groups of sorted rows, and lists of their values, by numpy: what folds over many rows are made of."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Ints = npt.NDArray[np.int64]
+
+
+def starts_of(*columns: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    """Of sorted rows those that differ from the row before.
+
+    >>> starts_of(np.array([1, 1, 2])).tolist(), starts_of(np.array([])).tolist()
+    ([True, False, True], [])
+    """
+    begins = np.zeros(columns[0].size, bool)
+    begins[:1] = True
+    for column in columns:
+        begins[1:] |= column[1:] != column[:-1]
+    return begins
+
+
+def lists_of(values: npt.NDArray[np.generic], first: Ints) -> pa.Array:
+    """A list from each place in `first` to the next."""
+    return pa.LargeListArray.from_arrays(np.append(first, values.size), pa.array(values))
+
+
+def values_of(rows: pa.Table, name: str) -> Ints:
+    """The values of all lists of a column, one after the other."""
+    values: Ints = rows[name].combine_chunks().flatten().to_numpy()
+    return values
+
+
+def sums_of(group: Ints, values: Ints, groups: int) -> Ints:
+    """The sum of each group's values.
+
+    >>> sums_of(np.array([0, 1, 0]), np.array([5, 6, 7]), 3).tolist()
+    [12, 6, 0]
+    """
+    sums = np.zeros(groups, np.int64)
+    np.add.at(sums, group, values)
+    return sums
+
+
+def order_of(table: pa.Table, *names: str) -> Ints:
+    """The places of a table's rows when sorted by columns, nulls last."""
+    order: Ints = pc.sort_indices(table, [(name, "ascending") for name in names]).to_numpy().astype(np.int64)
+    return order
