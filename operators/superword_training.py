@@ -7,7 +7,7 @@ and the second stage reads a part of a corpus above `superword_mb`.
 """
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,6 @@ from operators.superword_runs import RUNS, DrawnCorpus, SuperwordRuns
 from operators.training_corpus import corpus_of
 from operators.vocabulary import Vocabulary
 from operators.vocabulary_training import TRANSITION, BpeTraining, FirstMerges, Learned
-
-if TYPE_CHECKING:
-    from operators.train_tokenizer import TrainTokenizer
 
 MAX_WORDS: Final = 4
 FORBIDDEN: Final = (": ",)
@@ -88,27 +85,26 @@ class SuperwordTraining(BpeTraining):
         }
 
 
-def stages(settings: "TrainTokenizer", learning: dict[str, Any]) -> tuple[Fold, ...]:
+def stages(transition: int, superword_mb: int, learning: dict[str, Any]) -> tuple[Fold, ...]:
     """What follows the counts; `learning` are the parameters of `VocabularyTraining`."""
-    rules = {"max_token_length": settings.max_token_length, "max_words": settings.max_words}
-    budget = settings.superword_mb
-    num_first = settings.transition - len(settings.special_tokens) - settings.reserved
+    shared = {name: learning[name] for name in ("digits", "max_token_length", "max_words", "forbidden")}
+    num_first = transition - len(learning["special_tokens"]) - learning["reserved"]
     added = {"special_tokens": (), "reserved": 0, "required_tokens": ()}
     return (
         FirstMerges(name="first", **{**learning, **added, "vocab_sizes": (num_first,)}),
-        DrawnCorpus(name="drawn", superword_mb=budget),
-        SuperwordRuns(name="runs", digits=settings.digits, superword_mb=budget, forbidden=settings.forbidden, **rules),
-        SuperwordTraining(name="train", transition=settings.transition, superword_mb=budget, **learning),
+        DrawnCorpus(name="drawn", superword_mb=superword_mb),
+        SuperwordRuns(name="runs", superword_mb=superword_mb, **shared),
+        SuperwordTraining(name="train", transition=transition, superword_mb=superword_mb, **learning),
     )
 
 
-def complaint(settings: "TrainTokenizer", least: int) -> str:
-    """What is wrong with the parameters of the two stages; "" if nothing is. `least`: the smallest vocabulary."""
-    if settings.pretokenizer != "superbpe":
-        return f"pretokenizer {settings.pretokenizer!r}: SuperBPE cuts by its own two patterns, write superbpe"
-    if not least <= settings.transition < settings.vocab_sizes[0]:
+def complaint(pretokenizer: str, transition: int, least: int, below: int) -> str:
+    """What is wrong with the parameters of the two stages; "" if nothing is. The transition lies in [least, below)."""
+    if pretokenizer != "superbpe":
+        return f"pretokenizer {pretokenizer!r}: SuperBPE cuts by its own two patterns, write superbpe"
+    if not least <= transition < below:
         return (
-            f"transition {settings.transition} must be at least {least} and below every size of vocab_sizes: the "
+            f"transition {transition} must be at least {least} and below every size of vocab_sizes: the "
             "number of tokens at which merges begin to cross words, as 100000 of 128000 in SuperBPE's repository"
         )
     return ""

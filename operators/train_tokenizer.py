@@ -176,9 +176,10 @@ class TrainTokenizer(Composite):
                 f"and {self.reserved} reserved tokens need at least {least}"
             )
             raise ValueError(msg)
-        wrong = complaint(self, least) if self.algorithm == "superbpe" else ""
-        if wrong:
-            raise ValueError(wrong)
+        if self.algorithm == "superbpe":
+            wrong = complaint(self.pretokenizer, self.transition, least, self.vocab_sizes[0])
+            if wrong:
+                raise ValueError(wrong)
         return self
 
     def check(self) -> None:
@@ -217,7 +218,7 @@ class TrainTokenizer(Composite):
             case "parity_bpe":
                 return *counting, *self._development(), ParityTraining(name="train", parity=self.parity, **learning)
             case "superbpe":
-                return *counting, *superword_stages(self, learning)
+                return *counting, *superword_stages(self.transition, self.superword_mb, learning)
             case "unigram" | "wordpiece":
                 return *counting, PieceTraining(name="train", **learning)
             case _:
