@@ -14,6 +14,7 @@ from operators.line_dedup import LineDedup
 from operators.minhash_dedup import MinhashDedup
 from operators.paragraph_dedup import ParagraphDedup
 from operators.sample import Sample
+from operators.substring_dedup import SubstringDedup
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 
@@ -27,6 +28,7 @@ AnyOperator = Annotated[
     | MinhashDedup
     | ParagraphDedup
     | Sample
+    | SubstringDedup
     | TrainTokenizer
     | TrimTokenizer,
     Field(discriminator="kind"),

@@ -26,6 +26,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "minhash_dedup": ({"threshold": 0.7},),
     "paragraph_dedup": ({"min_documents": 2},),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
+    "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
     "train_tokenizer": (
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
         {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},

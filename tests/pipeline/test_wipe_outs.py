@@ -11,6 +11,7 @@ STEPS: list[dict[str, Any]] = [
     {"kind": "exact_dedup"},
     {"kind": "minhash_dedup"},
     {"kind": "line_dedup", "min_documents": 2},
+    {"kind": "substring_dedup"},
 ]
 each_step = pytest.mark.parametrize("step", STEPS, ids=[step["kind"] for step in STEPS])
 
