@@ -22,6 +22,7 @@ STEPS: list[Json] = [
     {"kind": "sample", "fraction": 0.8},
     {"kind": "corpus_stats", "by": ["source", "lang"]},
     {"kind": "train_tokenizer", "pretokenizer": "gpt2", "vocab_sizes": [300, 350]},
+    {"kind": "line_dedup", "min_documents": 2, "keep": "none"},
 ]
 
 
