@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from operators import OPERATORS
 from operators.base import Composite, Fold, Judge, Operator
+from operators.boilerplate import Boilerplate
 from pipeline.projection.result import ORDER, Certainty
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def judge_certainty(
         return level, f"follows from its parameters, {spread}"
     if rule.kind == "copies":
         return _certainty_of_copies(sample, rule, level, spread)
+    if isinstance(operator, Boilerplate):
+        return "guess", "fewer documents share a line in a sample than in the whole: more will go than this"
     if operator is None or isinstance(operator, Judge):
         return level, f"row by row, {spread}"
     if type(operator) not in OPERATORS and isinstance(operator, Composite | Fold):

@@ -113,6 +113,12 @@ RECIPES: dict[str, list[Json]] = {
 }
 
 
+def test_what_lines_a_whole_corpus_repeats_is_a_guess_from_a_part_of_it(corpus: Mill) -> None:
+    recipe = corpus.recipe([{"kind": "line_dedup"}, FILTER], shard_mb=0.1)
+    assert {step.certainty for step in dry(recipe).steps} == {"guess"}
+    assert {step.certainty for step in dry(recipe, docs=100_000).steps} == {"sure"}
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_rows_and_bytes_come_out_as_projected(corpus: Mill, name: str) -> None:
     projection = dry(corpus.recipe(RECIPES[name], shard_mb=0.1))
