@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ import pyarrow as pa
 
 from operators.banding import meeting_probability as meeting_probability
 from operators.hashing import MASK, Words, collapse, mix64
-from operators.shingles import GOLDEN, Shingling, mix, shingle_hash, shingles, written
+from operators.shingles import GOLDEN, Shingling, joined, kernel_terms, mix, shingle_hash, shingles, written
 
 Scheme = Literal["fast", "datatrove", "affine32"]
 
@@ -50,17 +50,28 @@ class Signatures(NamedTuple):
     signed: npt.NDArray[np.bool_]
 
 
-def sign(texts: pa.LargeStringArray, how: Shingling, scheme: Scheme, size: int) -> Signatures:
+def sign(texts: pa.LargeStringArray | pa.ChunkedArray, how: Shingling, scheme: Scheme, size: int) -> Signatures:
     """The signatures of some texts, none null: uint64 for `datatrove`, uint32 for the others.
 
     >>> sign(pa.array(["a b c", "a"], pa.large_string()), Shingling("word", 2), "fast", 3).signed.tolist()
     [True, False]
     """
-    rows = [slow_sign(text, how, scheme, size) for text in texts.to_pylist()]
-    values = np.zeros((len(rows), size), np.uint64 if scheme == "datatrove" else np.uint32)
-    for row, found in zip(values, rows, strict=True):
-        row[:] = found or 0
-    return Signatures(values, np.array([found is not None for found in rows], bool))
+    from operators.kernels import minhash
+
+    data, offsets = joined(texts, how)
+    values = np.empty((len(texts), size), np.uint64 if scheme == "datatrove" else np.uint32)
+    match scheme:
+        case "fast":
+            signed = minhash.sign_fast(data, offsets, *kernel_terms(how), values)
+        case "affine32":
+            terms = kernel_terms(how, "sha1")
+            signed = minhash.sign_affine32(data, offsets, *terms, *affine32_factors(size), values)
+        case "datatrove":
+            terms = kernel_terms(how, "xxh64")
+            signed = minhash.sign_datatrove(data, offsets, *terms, *datatrove_factors(size), values)
+        case _:
+            assert_never(scheme)
+    return Signatures(values, signed)
 
 
 def slow_sign(text: str, how: Shingling, scheme: Scheme, size: int) -> list[int] | None:
@@ -196,6 +207,14 @@ def signatures(texts: Sequence[str], ngram: int, unit: OldUnit, size: int) -> tu
 
 def band_keys(values: Values | Words, bands: int, rows: int) -> Words:
     """The keys (texts, bands) by which texts meet: a hash of the band's number and its `rows` values."""
+    from operators.kernels import minhash
+
+    keys: Words = minhash.band_keys(values, bands, rows)
+    return keys
+
+
+def slow_band_keys(values: Values | Words, bands: int, rows: int) -> Words:
+    """The reference of `band_keys`."""
     keys = np.empty((values.shape[0], bands), np.uint64)
     for band in range(bands):
         key = np.full(values.shape[0], band + 1, np.uint64)

@@ -65,6 +65,15 @@ def normal_table() -> NDArray[np.int32]:
     return table
 
 
+@cache
+def words_table() -> NDArray[np.int32]:
+    """The table for texts that are in a normal form already: all code points stay, and U+0020 alone is white space."""
+    table = np.arange(CODE_POINTS, dtype=np.int32)
+    table[32] |= SPACE
+    table.flags.writeable = False
+    return table
+
+
 def table_digest(table: NDArray[np.int32]) -> str:
     """sha256 (hex) of a table."""
     return hashlib.sha256(table.astype("<i4", copy=False).tobytes()).hexdigest()

@@ -24,17 +24,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from operators.hashing import MASK
-from operators.normal_text import is_unspaced, standard
+from operators.normal_text import is_unspaced, normal_table, standard, words_table
+from operators.text_buffers import column_bytes, joined_bytes
 
 Unit = Literal["word", "character", "auto"]
 Normalisation = Literal["standard", "datatrove-0.10"]
+Hashing = Literal["own", "xxh64", "sha1"]
+"""In the order of the kernel's numbers, as are the units."""
 
 GOLDEN: Final = 0x9E3779B97F4A7C15
 STEP: Final = 0xD6E8FEB86659FD93
@@ -164,13 +167,29 @@ def slow_shingle_set(text: str, how: Shingling) -> list[int]:
     return sorted({shingle_hash(shingle, how) for shingle in shingles(text, how)})
 
 
-def shingle_sets(texts: pa.LargeStringArray, how: Shingling) -> ShingleSets:
+def shingle_sets(texts: pa.LargeStringArray | pa.ChunkedArray, how: Shingling) -> ShingleSets:
     """The distinct 64-bit shingle hashes of each text, rising within the text; a short text has none.
 
     >>> shingle_sets(pa.array(["a b a b a", "a"], pa.large_string()), Shingling("word", 2)).offsets.tolist()
     [0, 2, 2]
     """
-    sets = [slow_shingle_set(text, how) for text in texts.to_pylist()]
-    offsets = np.zeros(len(sets) + 1, np.int64)
-    np.cumsum([len(found) for found in sets], out=offsets[1:])
-    return ShingleSets(np.array([value for found in sets for value in found], np.uint64), offsets)
+    from operators.kernels import minhash
+
+    return ShingleSets(*minhash.sets(*joined(texts, how), *kernel_terms(how)))
+
+
+def joined(texts: pa.LargeStringArray | pa.ChunkedArray, how: Shingling) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The bytes that the kernel cuts, and where each text's begin, with the end of the last."""
+    if how.normalisation == "datatrove-0.10":
+        from operators.reference_words import datatrove_words
+
+        texts = pa.array([" ".join(datatrove_words(text)) for text in texts.to_pylist()], pa.large_string())
+    return column_bytes(texts) if isinstance(texts, pa.ChunkedArray) else joined_bytes(texts)
+
+
+def kernel_terms(how: Shingling, hashing: Hashing | None = None) -> tuple[int, int, int, NDArray[np.int32]]:
+    """A shingling as the kernel's arguments `unit, ngram, hashing, table`; how it hashes, unless another is wanted."""
+    given = how.normalisation == "standard"
+    hashing = hashing or ("own" if given else "xxh64")
+    table = normal_table() if given else words_table()
+    return get_args(Unit).index(how.unit), how.ngram, get_args(Hashing).index(hashing), table

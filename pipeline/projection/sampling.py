@@ -231,10 +231,10 @@ def content_keys(table: pa.Table, rule: KeyRule, seed: int) -> NDArray[np.uint64
 
 def _shingle_keys(text: pa.ChunkedArray, rule: KeyRule) -> NDArray[np.uint64]:
     """The smallest shingle hash; of texts that have no shingle, the text's."""
-    from operators.minhash import signatures
+    from operators.shingles import Shingling, shingle_sets
 
-    values, signed = signatures(text.to_pylist(), rule.ngram, rule.unit, 1)
-    keys = values[:, 0].astype(np.uint64)
-    short = np.flatnonzero(~signed)
+    hashes, offsets = shingle_sets(text, Shingling(rule.unit, rule.ngram))
+    short = np.flatnonzero(offsets[:-1] == offsets[1:])
+    keys = np.append(hashes, np.uint64(0))[offsets[:-1]]
     keys[short] = content_digests(text.take(pa.array(short)), "whitespace_case")[:, 0]
     return keys
