@@ -37,13 +37,17 @@ def learn(
 
 
 def learn_by_tokenizers(
-    texts: list[str], pattern: str, num_tokens: int, min_frequency: int = 0, max_token_length: int = UNLIMITED
+    texts: list[str],
+    patterns: tuple[str, ...],
+    num_tokens: int,
+    min_frequency: int = 0,
+    max_token_length: int = UNLIMITED,
 ) -> list[tuple[int, int]]:
     limit: dict[str, Any] = {} if max_token_length == UNLIMITED else {"max_token_length": max_token_length + 1}
-    split = pre_tokenizers.Split(Regex(pattern), "isolated")
+    splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     trainer = trainers.BpeTrainer(
         vocab_size=num_tokens,
@@ -80,7 +84,7 @@ def test_it_equals_the_reference_and_tokenizers_merge_by_merge(
     expected = bpe_reference.train(words, num_tokens, min_frequency, max_token_length)
     assert learn(words, num_tokens, min_frequency, max_token_length) == expected
     texts = [word.decode() for word, count in words for _ in range(count)]
-    assert learn_by_tokenizers(texts, r"[\s\S]+", num_tokens, min_frequency, max_token_length) == expected
+    assert learn_by_tokenizers(texts, (r"[\s\S]+",), num_tokens, min_frequency, max_token_length) == expected
 
 
 @given(st.binary(min_size=1, max_size=60), st.binary(min_size=1, max_size=4))
@@ -114,7 +118,7 @@ def real_text_equals_tokenizers(num_bytes: int, num_tokens: int, pretokenizer: P
     assert len(merges) == num_tokens - 256
     assert [(a, b) for a, b in merges.tolist()] == learn_by_tokenizers(
         texts,
-        PATTERNS[pretokenizer][0],
+        PATTERNS[pretokenizer],
         num_tokens,
     )
 
@@ -160,7 +164,7 @@ def test_one_repeated_character_doubles() -> None:
 def test_a_very_long_word_equals_tokenizers() -> None:
     letters = np.random.default_rng(5).choice(list("abcd"), 100_000, p=[0.7, 0.1, 0.1, 0.1])
     text = "".join(letters)
-    assert learn([(text.encode(), 1)], 400) == learn_by_tokenizers([text], r"[\s\S]+", 400)
+    assert learn([(text.encode(), 1)], 400) == learn_by_tokenizers([text], (r"[\s\S]+",), 400)
 
 
 def test_tables_grow_and_the_pool_is_compacted() -> None:
