@@ -4,11 +4,13 @@ A text becomes units, and a shingle is a run of them:
 
 - `word`: what white space separates in the normal form (`operators/normal_text.py`); a shingle is `ngram` words.
 - `character`: the code points of the normal form, its single spaces included; a shingle is `ngram` of them.
-- `auto`: words, but each code point of a script that is written without spaces is a unit of its own. A word weighs 2,
-  such a code point 1, and a shingle is the shortest run from its first unit on that weighs at least 2 `ngram`. So a
-  text in Latin script has the shingles of `word`, one in Chinese those of 2 `ngram` characters, and a text that mixes
-  them has no border at which its shingles would all be others (as a choice per document has: two versions of a text
-  that is half Chinese could then share nothing). White space is no unit here, and ends a word.
+- `auto`: words, but each code point of a script that is written without spaces is a unit of its own. A word weighs 6,
+  such a code point of Chinese or Japanese 3 and one of Thai, Lao, Khmer, Burmese or Tibetan 1 (about what it says, see
+  `operators/normal_text.py`), and a shingle is the shortest run from its first unit on that weighs at least 6 `ngram`.
+  So a text in Latin script has the shingles of `word`, one in Chinese those of 2 `ngram` characters, one in Thai those
+  of 6 `ngram`, and a text that mixes them has no border at which its shingles would all be others (as a choice per
+  document has: two versions of a text that is half Chinese could share nothing). White space ends a word, and is no
+  unit.
 
 A text whose units weigh less than one shingle has none.
 
@@ -31,7 +33,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from operators.hashing import MASK
-from operators.normal_text import is_unspaced, normal_table, standard, words_table
+from operators.normal_text import WORD, normal_table, standard, weight, words_table
 from operators.text_buffers import column_bytes, joined_bytes
 
 Unit = Literal["word", "character", "auto"]
@@ -41,11 +43,6 @@ Hashing = Literal["own", "xxh64", "sha1"]
 
 GOLDEN: Final = 0x9E3779B97F4A7C15
 STEP: Final = 0xD6E8FEB86659FD93
-WORD_WEIGHT: Final = 2
-"""What a word weighs in characters of a script without spaces.
-
-Measured on the 30 articles of the Universal Declaration of Human Rights; see `docs/dedup.md`.
-"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def units(text: str, how: Shingling) -> list[str]:
     if how.unit == "character":
         return list(normal)
     if how.unit == "auto":
-        normal = "".join(f" {character} " if is_unspaced(character) else character for character in normal)
+        normal = "".join(f" {character} " if weight(character) else character for character in normal)
     return [word for word in normal.split(" ") if word]
 
 
@@ -101,11 +98,11 @@ def shingles(text: str, how: Shingling) -> list[tuple[str, ...]]:
     []
     """
     parts = units(text, how)
-    weights = [1 if how.unit == "auto" and is_unspaced(part[0]) else WORD_WEIGHT for part in parts]
+    weights = [(how.unit == "auto" and weight(part[0])) or WORD for part in parts]
     found, first, held = [], 0, 0
-    for place, weight in enumerate(weights):
-        held += weight
-        while held >= WORD_WEIGHT * how.ngram:
+    for place, added in enumerate(weights):
+        held += added
+        while held >= WORD * how.ngram:
             found.append(tuple(parts[first : place + 1]))
             held -= weights[first]
             first += 1

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
-from operators.normal_text import POINT_MASK, SPACE, UNSPACED
+from operators.normal_text import POINT_MASK, SPACE, WEIGHT_SHIFT
 
 U64 = np.uint64
 U32 = np.uint32
@@ -41,7 +41,7 @@ _STEP = U64(0xD6E8FEB86659FD93)
 _HIGH_BITS = U64(0x8080808080808080)
 _EMPTY = U32(0xFFFFFFFF)
 _RANDOM_ROUNDS = 15
-_WORD_WEIGHT = 2
+_WORD_WEIGHT = 6
 _MERSENNE = U64((1 << 61) - 1)
 _P1, _P2, _P3 = U64(11400714785074694791), U64(14029467366897019727), U64(1609587929392839161)
 _P4, _P5 = U64(9650029242287828579), U64(2870177450012600261)
@@ -247,14 +247,14 @@ def _encode(point):
 def _units_by_code_point(data, at, high, split, table, hashes, weights, count):
     """Add the units up to the next white space, which is passed; where that was, and how many units there are.
 
-    With `split`, code points of scripts without spaces are units by themselves.
+    With `split`, code points that have a weight are units by themselves.
     """
     state, tail, length = U64(0), U64(0), 0
     while at < high:
         point, width = _decode(data, at)
         at += width
         entry = table[point]
-        alone = split and entry & UNSPACED
+        alone = entry >> WEIGHT_SHIFT if split else 0
         if (alone or entry & SPACE) and length:
             hashes[count], weights[count] = _last(state, length, tail), _WORD_WEIGHT
             count += 1
@@ -263,7 +263,7 @@ def _units_by_code_point(data, at, high, split, table, hashes, weights, count):
             return at, count
         code, width = _encode(np.int64(entry & POINT_MASK))
         if alone:
-            hashes[count], weights[count] = _last(U64(0), width, code), 1
+            hashes[count], weights[count] = _last(U64(0), width, code), alone
             count += 1
             continue
         filled = length & 7
@@ -387,19 +387,19 @@ def _normal_units(data, low, high, unit, table, out, starts, weights):
                 count += 1
             fresh = True
             continue
-        alone = unit == CHARACTER or (unit == AUTO and entry & UNSPACED)
+        alone = _WORD_WEIGHT if unit == CHARACTER else entry >> WEIGHT_SHIFT if unit == AUTO else 0
         if fresh or alone:
             if count:
                 out[end] = 32
                 end += gap
             starts[count] = end
-            weights[count] = 1 if unit == AUTO and alone else _WORD_WEIGHT
+            weights[count] = alone if alone else _WORD_WEIGHT
             count += 1
         code, width = _encode(np.int64(entry & POINT_MASK))
         for place in range(width):
             out[end + place] = np.uint8(code >> U64(8 * place) & U64(0xFF))
         end += width
-        fresh = unit == AUTO and alone
+        fresh = unit == AUTO and alone > 0
     if unit == CHARACTER and count and fresh:
         count -= 1
         end -= 1
@@ -433,13 +433,11 @@ def _shingle_hashes(data, low, high, unit, ngram, hashing, table, hashes, weight
         count = _character_hashes(data, low, high, table, hashes)
         return _rolled(hashes, count, ngram, hashes)
     count = _word_hashes(data, low, high, unit == AUTO, table, hashes, weights)
-    heavy = 0
+    least, most = _WORD_WEIGHT, 1
     for place in range(count):
-        heavy += weights[place] - 1
-    if heavy == count:
-        return _rolled(hashes, count, ngram, hashes)
-    if heavy == 0:
-        return _rolled(hashes, count, enough, hashes)
+        least, most = min(least, weights[place]), max(most, weights[place])
+    if least >= most:
+        return _rolled(hashes, count, enough // least, hashes)
     return _rolled_by_weight(hashes, weights, count, enough, hashes)
 
 

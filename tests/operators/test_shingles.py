@@ -32,14 +32,21 @@ def test_text_with_spaces_has_the_same_shingles_by_word_and_auto() -> None:
     assert by_word.hashes.tolist() == by_auto.hashes.tolist() != []
 
 
-def test_auto_takes_twice_as_many_characters_where_no_spaces_are_written() -> None:
+def test_auto_takes_more_characters_where_no_spaces_are_written() -> None:
     how = Shingling("auto", 2)
     assert shingles("\u4e2d\u6587\u5b57 \u5b57\u4e2d", how) == [
-        tuple("\u4e2d\u6587\u5b57\u5b57"),
-        tuple("\u6587\u5b57\u5b57\u4e2d"),
+        ("\u4e2d", "\u6587", "\u5b57", "\u5b57"),
+        ("\u6587", "\u5b57", "\u5b57", "\u4e2d"),
     ]
     assert units("\u7528Python\u7f16", how) == ["\u7528", "python", "\u7f16"]
     assert shingles("\u7528Python\u7f16", how) == [("\u7528", "python", "\u7f16")]
+    assert [len(shingle) for shingle in shingles("\u0e01" * 14, how)] == [12, 12, 12]
+
+
+def test_a_few_more_characters_do_not_change_all_shingles_of_a_text() -> None:
+    half = " ".join(f"word{number}" for number in range(40)) + "".join(map(chr, range(0x4E00, 0x4E50)))
+    one, two = (set(slow_shingle_set(text, Shingling("auto", 5))) for text in (half, half + "\u5b57" * 20))
+    assert len(one & two) == len(one)
 
 
 @pytest.mark.parametrize(
