@@ -12,15 +12,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from operators.base import RecipeError
 from operators.words import PUNCTUATION
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_NUMBER: Final = re.compile(r"\d+(?:[.,\u060C\u066B\u2396\u2397\u2398]\d+)?")
+_NUMBER: Final = r"\p{Nd}+(?:[.,\u060C\u066B\u2396\u2397\u2398]\p{Nd}+)?"
 _SPACE: Final = re.compile(r"\s+")
 _TO_SPACE: Final = str.maketrans(dict.fromkeys(PUNCTUATION, " "))
 
@@ -31,7 +28,9 @@ def datatrove_normal(text: str) -> str:
     >>> datatrove_normal("Caf\u00e9 prices rose 3.5% on 12/05/2024")
     'cafe prices rose 0 on 0 0 0'
     """
-    text = _NUMBER.sub("0", text.lower()).translate(_TO_SPACE)
+    import regex
+
+    text = regex.sub(_NUMBER, "0", text.lower()).translate(_TO_SPACE)
     text = _SPACE.sub(" ", text.strip())
     decomposed = unicodedata.normalize("NFD", text)
     return "".join(character for character in decomposed if unicodedata.category(character) != "Mn").strip()
@@ -39,25 +38,17 @@ def datatrove_normal(text: str) -> str:
 
 def datatrove_words(text: str) -> list[str]:
     """The words of a text's normal form. RecipeError where spaCy is not installed."""
-    normal = datatrove_normal(text)
-    try:
-        tokens = _tokenizer()(normal)
-    except ValueError:  # spaCy's symbol of that name is not a word of its vocabulary
-        if "IS_ALPHA" not in normal:
-            raise
-        tokens = _tokenizer()(normal.replace("IS_ALPHA", ""))
-    stripped = (token.text.strip() for token in tokens)
+    english = _english()
+    with english.memory_zone():  # else spaCy keeps every word that it ever saw
+        stripped = [token.text.strip() for token in english.tokenizer(datatrove_normal(text))]
     return [word for word in stripped if word]
 
 
 @cache
-def _tokenizer() -> Callable[[str], Any]:
+def _english() -> Any:  # noqa: ANN401 - spaCy ships no types and is not always installed
     try:
         import spacy
     except ModuleNotFoundError as missing:
         msg = "the normalisation 'datatrove-0.10' needs spaCy; expected it installed: pip install 'vocabmill[parity]'"
         raise RecipeError(msg) from missing
-    english = spacy.blank("en")
-    english.max_length = 1 << 62
-    tokenizer: Callable[[str], Any] = english.tokenizer
-    return tokenizer
+    return spacy.blank("en")
