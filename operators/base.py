@@ -134,7 +134,10 @@ class Operator(BaseModel):
         return {}
 
     def adds(self) -> Columns:
-        """Columns that it adds, unprefixed, with their Arrow types. Only its own judge sees a name like "_name"."""
+        """Columns that it adds, unprefixed, with their Arrow types.
+
+        A name like "_name" is not published; only its own judge and the later stages of its composite see it.
+        """
         return {}
 
     def uses(self) -> tuple[str, ...]:

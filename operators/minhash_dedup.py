@@ -1,55 +1,121 @@
-"""Remove documents that are nearly the same as one that stays, found by MinHash and locality-sensitive hashing.
+"""Remove documents that are nearly the same as one that stays: found by MinHash, decided on the full text.
 
-Four stages. `bands`: documents that share a band of their signatures are linked (fold, exchanged by band key).
-`components`: what is linked, directly or not, is one component. `members`: inside each component the best document
-stays and takes along those whose estimated similarity to it is at least `threshold`; the rest choose again (fold,
-exchanged by component). `verdict`: those that were taken along are rejected. So a component only nominates: nothing is
-removed for resembling a neighbour's neighbour, and every removal names the survivor and the similarity to it.
+The stages:
 
-Price: about 60 MB of text a second and core, 12 bytes of state per document and band, half a kilobyte per document
-that shares a band with another. `components` is one task that holds 16 bytes for each of those documents. Electing in a
-component is quadratic where its members do not resemble each other. Similarities are estimates with a standard
-deviation of sqrt(J (1 - J) / (bands * rows)), 0.04 for 0.8 at the defaults; the text itself is not compared.
+- `signer`: every document's signature, a column that nobody else sees. It is kept by shard in the work directory, so a
+  new file or another threshold signs nothing again.
+- `links`: documents that share a band of their signatures are linked, exchanged by band key. A bucket links all its
+  documents with its first one: a hot bucket costs a link a document, not one a pair.
+- `stars`, `links` again: what is linked, directly or not, is one component (`operators.components`).
+- `members`: the documents of a component, with the shingles of their whole texts, exchanged by component. The best one
+  stays and takes along those that `verify` finds similar enough, then the best of the rest (`operators.verification`).
+- `verdict`: those that were taken along are rejected, each with its survivor and its similarity to it.
+
+So links and components only nominate: nothing is removed for resembling a neighbour's neighbour, nor for a hash that
+happened to agree. `verify: none` removes all of a component but its best document, as most pipelines do.
+
+Price of a document: its signature (4 or 8 bytes a value) and 12 bytes a band in the work directory; for one that shares
+a band with another, 8 bytes a shingle (about 1.3 times its text) while `members` is exchanged.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+import json
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import ROW, ROWS, SHARD, TEXT, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat
-from operators.components import Nodes, components
+from operators.base import ROW, TEXT, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat
+from operators.components import Nodes, exchanged, links_table, nodes_of
 from operators.dedup import Dedup, Lost
-from operators.hashing import Words, mix64
-from operators.minhash import OldUnit, Values, band_keys, signatures
-from operators.survivors import best_first, candidate_needs, candidates
+from operators.hashing import Words
+from operators.minhash import Scheme
+from operators.near_duplicates import (
+    SIGNATURE,
+    VALUE_BYTES,
+    Members,
+    Verify,
+    one_array,
+    packed,
+    shingling_of,
+    signatures_of,
+    value_type,
+)
+from operators.shingles import Unit
+from operators.survivors import candidate_needs
 
-ROW_BITS: Final = 32
+Auto = Literal["auto"]
+LARGEST: Final = 16_384
+"""Values of a signature at most."""
+MISTAKES: Final[dict[Verify, tuple[float, float]]] = {
+    "jaccard": (0.05, 0.95),
+    "containment": (0.05, 0.95),
+    "none": (0.5, 0.5),
+}
+"""What a pair that meets in vain weighs, and one that is missed: verified, the first costs no document."""
+SIZE: Final = 128
+"""Values of a signature whose bands are chosen: the same for every threshold, so that moving it signs nothing again."""
 
 
 class MinhashDedup(Dedup):
     """Keep one document of every set of near-duplicates; the others are dropped by the rule `near_duplicate`.
 
-    Two documents of similarity s share a band with probability 1 - (1 - s**rows)**bands: at the defaults 0.05 for
-    s = 0.5, half for 0.69, 0.92 for 0.8, 0.9996 for 0.9. `threshold` then decides on the estimate from all bands.
-    The survivor is the one whose source comes first in `priority`, then the longest text, then the smallest id.
-    Documents of fewer than `ngram` units are kept.
+    The survivor is the one whose source comes first in `priority`, then the longest text, then the smallest id. It
+    takes along the documents that share at least `threshold` of their shingles with it, `ngram` units long each; those
+    that it does not take choose a survivor among themselves. Documents of fewer than `ngram` units are kept.
+
+    `artifacts/<step>/clusters/` has a row for every document: `id`, `cluster_id` (the smallest id of its cluster),
+    `survivor_id`, `similarity` to it and `status` (survivor, removed, alone). `curve.json` says which share of the
+    pairs of each similarity is expected to be compared. docs/dedup.md tells how to choose.
     """
 
     kind: Literal["minhash_dedup"] = "minhash_dedup"
-    threshold: float = Field(
-        default=0.8, gt=0, le=1, description="least estimated similarity to the survivor to remove"
+    threshold: float = Field(default=0.8, gt=0, le=1, description="least similarity to the survivor to be removed")
+    bands: Annotated[int, Field(ge=1, le=4096)] | Auto = Field(
+        default="auto", description="groups of signature values; more find more; auto: chosen for the threshold"
     )
-    bands: int = Field(default=14, ge=1, le=512, description="groups of permutations; more find more")
-    rows: int = Field(default=8, ge=1, le=64, description="permutations in a band; more find only the more similar")
+    rows: Annotated[int, Field(ge=1, le=512)] | Auto = Field(
+        default="auto", description="values in a band; more find only the more similar; auto: chosen for the threshold"
+    )
     ngram: int = Field(default=5, ge=1, le=100, description="units in a shingle")
-    unit: OldUnit = Field(default="word", description="word: parted by white space; character: a code point")
+    unit: Unit = Field(
+        default="auto",
+        description="word: parted by white space; character: a code point; auto: words, or characters where a"
+        " script has no spaces",
+    )
+    scheme: Scheme = Field(default="fast", description="how signatures are made; the others equal those of other tools")
+    verify: Verify = Field(
+        default="jaccard",
+        description="similarity on the full text, shingles of both over those of either; containment: over those of the"
+        " removed one; none: all that are linked, directly or not, keep one document",
+    )
+    keep_signatures: bool = Field(default=False, description="publish the signatures too, by id")
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
+        if (self.bands == "auto") != (self.rows == "auto"):
+            msg = f"bands is {self.bands!r} and rows is {self.rows!r}; expected two numbers, or auto for both"
+            raise ValueError(msg)
+        if self.bands != "auto" and self.rows != "auto" and self.bands * self.rows > LARGEST:
+            size = self.bands * self.rows
+            msg = f"bands {self.bands} of {self.rows} rows are {size} values; expected at most {LARGEST}"
+            raise ValueError(msg)
+        if self.scheme == "datatrove" and self.unit == "character":
+            msg = "scheme 'datatrove' compares words, but unit is 'character'; leave unit out, or take another scheme"
+            raise ValueError(msg)
+        return self
+
+    def banding(self) -> tuple[int, int]:
+        """Bands and rows, as given or as chosen for the threshold."""
+        if self.bands == "auto" or self.rows == "auto":
+            from operators.banding import choose
+
+            return choose(self.threshold, SIZE, *MISTAKES[self.verify])
+        return self.bands, self.rows
 
     @override
     def needs(self) -> Columns:
@@ -61,60 +127,127 @@ class MinhashDedup(Dedup):
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        shape = {"bands": self.bands, "rows": self.rows, "ngram": self.ngram, "unit": self.unit}
-        return (
-            Bands(name="bands", **shape),
-            Components(name="components"),
-            Members(name="members", threshold=self.threshold, priority=self.priority, **shape),
-            Lost(name="verdict", rejects="near_duplicate", of="members", scored=True, **self.gates()),
-        )
+        bands, rows = self.banding()
+        size = SIZE if self.bands == "auto" else bands * rows
+        width = size * VALUE_BYTES[self.scheme]
+        how = {"unit": self.unit, "ngram": self.ngram, "scheme": self.scheme}
+        found = {"threshold": self.threshold, "verify": self.verify}
+        stages: list[Map | Fold | Repeat] = [
+            Signer(name="signer", size=size, **how),
+            Links(name="links", bands=bands, rows=rows, scheme=self.scheme, width=width),
+            exchanged("links"),
+            Members(name="members", priority=self.priority, **how, **found, width=width),
+            Curve(name="curve", bands=bands, rows=rows, **found),
+        ]
+        if self.keep_signatures:
+            stages.append(PublishedSignatures(name="signatures", scheme=self.scheme, width=width))
+        return *stages, Lost(name="verdict", rejects="near_duplicate", of="members", scored=True, **self.gates())
 
 
-class _Signed(Fold):
-    """A fold over signatures."""
+class Signer(Map):
+    """Every document's signature as bytes, null where it is too short to have one."""
 
-    bands: int
-    rows: int
+    unit: Unit
     ngram: int
-    unit: OldUnit
-
-    partitioned: ClassVar[bool] = True
-
-    def sign(self, rows: pa.Table) -> tuple[Values, npt.NDArray[np.bool_]]:
-        """The signatures of the rows' texts, and which rows have one."""
-        return signatures(rows["text"].to_pylist(), self.ngram, self.unit, self.bands * self.rows)
-
-
-class Bands(_Signed):
-    """Link the documents that share a band: each with the first of its bucket, so a hot bucket costs no more links."""
-
-    key: ClassVar[str] = "band"
+    scheme: Scheme
+    size: int
 
     @override
     def needs(self) -> Columns:
         return TEXT
 
     @override
+    def adds(self) -> Columns:
+        return {SIGNATURE: pa.binary(self.size * VALUE_BYTES[self.scheme])}
+
+    @override
     def bind(self, context: Context) -> BatchFn:
+        from operators.minhash import sign
+
+        how = shingling_of(self.unit, self.ngram, self.scheme)
+
+        def signed(rows: pa.Table) -> pa.Table:
+            found = sign(one_array(rows["text"]), how, self.scheme, self.size)
+            values = found.values.astype(value_type(self.scheme), copy=False)
+            return pa.table({SIGNATURE: packed(values, found.signed)})
+
+        return signed
+
+
+class Links(Fold):
+    """Link the documents that share a band: each with the first of its bucket, so a hot bucket costs no more links."""
+
+    bands: int
+    rows: int
+    scheme: Scheme
+    width: int
+
+    key: ClassVar[str] = "band"
+    partitioned: ClassVar[bool] = True
+
+    @override
+    def needs(self) -> Columns:
+        return {SIGNATURE: pa.binary(self.width)}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        from operators.minhash import band_keys
+
         def partial(rows: pa.Table) -> pa.Table:
-            values, signed = self.sign(rows)
-            keys = band_keys(values[signed], self.bands, self.rows)
-            row = rows[ROW].to_numpy().astype(np.int32, copy=False)[signed]
+            signed = rows.filter(pc.is_valid(rows[SIGNATURE]))
+            values = signatures_of(signed[SIGNATURE], self.scheme)
+            keys = band_keys(values, self.bands, self.rows)
+            row = signed[ROW].to_numpy().astype(np.int32, copy=False)
             return pa.table({"band": keys.ravel(), ROW: np.repeat(row, self.bands)})
 
         return partial
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        return {"_edges": stars(state["band"].to_numpy(), _nodes(state))}
+        return {"_links": bucket_links(state["band"].to_numpy(), nodes_of(state))}
 
 
-class Components(Fold):
-    """Connected components of all links, as stars of each document to its component's first document."""
+class PublishedSignatures(Fold):
+    """The signatures by id, `signature` a fixed-size list of uint64; a document without one is not in it."""
+
+    scheme: Scheme
+    width: int
+
+    key: ClassVar[str] = "id"
+    partitioned: ClassVar[bool] = True
+
+    @override
+    def needs(self) -> Columns:
+        return {SIGNATURE: pa.binary(self.width)}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        def partial(rows: pa.Table) -> pa.Table:
+            table = pa.table({"id": rows["id"].cast(pa.string()), "values": rows[SIGNATURE], ROW: rows[ROW]})
+            return table.filter(pc.is_valid(table["values"]))
+
+        return partial
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        state = state.sort_by([("id", "ascending")])
+        values = signatures_of(state["values"], self.scheme).astype(np.uint64)
+        size = self.width // VALUE_BYTES[self.scheme]
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), size)
+        return {"signatures": pa.table({"id": state["id"], "signature": lists})}
+
+
+class Curve(Fold):
+    """`curve.json`: which share of the pairs of a similarity is expected to be found, beside what was found."""
+
+    threshold: float
+    verify: Verify
+    bands: int
+    rows: int
 
     @override
     def source(self) -> str:
-        return "stage:bands/_edges"
+        return "stage:members/_counts"
 
     @override
     def needs(self) -> Columns:
@@ -122,121 +255,32 @@ class Components(Fold):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        return self.merge
-
-    @override
-    def merge(self, state: pa.Table) -> pa.Table:
-        nodes, labels = components(state["a"].to_numpy(), state["b"].to_numpy())
-        moved = nodes != labels
-        return pa.table({"a": labels[moved], "b": nodes[moved]})
+        return lambda counts: counts
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        nodes, labels = components(state["a"].to_numpy(), state["b"].to_numpy())
-        shard, row = (nodes >> ROW_BITS).astype(np.int32), (nodes & ((1 << ROW_BITS) - 1)).astype(np.int32)
-        # Mixed (a bijection), so that an exchange by any of its bits is even.
-        return {ROWS: pa.table({SHARD: shard, ROW: row, "component": mix64(labels.astype(np.uint64))})}
+        from operators.banding import curve
+
+        found = {name: pc.sum(state[name]).as_py() for name in state.column_names}
+        content = {"verify": self.verify, "found": found, **curve(self.bands, self.rows, self.threshold)}
+        return {"curve.json": f"{json.dumps(content, indent=1)}\n".encode()}
 
 
-class Members(_Signed):
-    """Choose who stays in each component.
+def bucket_links(keys: Words, nodes: Nodes) -> pa.Table:
+    """The links of each set of nodes with the same key: its smallest node with every other, each link once.
 
-    Leaves `_rows`, for every document that goes its survivor and the similarity to it; and `clusters`, a row for every
-    document of every component, whose `cluster_id` is the component's smallest id. A survivor's survivor is itself.
-    """
-
-    threshold: float
-    priority: tuple[str, ...]
-
-    key: ClassVar[str] = "component"
-
-    @override
-    def joins(self) -> str:
-        return "components"
-
-    @override
-    def needs(self) -> Columns:
-        return candidate_needs(self.priority)
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        def partial(rows: pa.Table) -> pa.Table:
-            linked = rows.filter(pc.is_valid(rows["component"]))
-            values, _ = self.sign(linked)
-            state = candidates(linked, self.priority)
-            state = state.append_column("component", linked["component"])
-            return state.append_column("signature", _packed(values))
-
-        return partial
-
-    @override
-    def finish(self, state: pa.Table, context: Context) -> Outputs:
-        from operators.kernels.minhash import elect
-
-        state = best_first(state, "component")
-        values = _unpacked(state["signature"], self.bands * self.rows)
-        label = state["component"].to_numpy()
-        first = np.flatnonzero(np.append(True, label[1:] != label[:-1])[: label.size])
-        survivor, equal = elect(values, np.append(first, label.size), self._enough())
-        size = np.diff(np.append(first, label.size))
-        chosen = {
-            "survivor": state["id"].take(pa.array(survivor)),
-            "survivor_similarity": pa.array(equal / values.shape[1]),
-        }
-        gone = pa.array(survivor != np.arange(label.size))
-        lost = pa.table({SHARD: state[SHARD], ROW: state[ROW], **chosen}).filter(gone)
-        return {ROWS: lost, "clusters": _clusters(state["id"], np.repeat(np.arange(first.size), size), chosen, gone)}
-
-    def _enough(self) -> int:
-        """The fewest equal values whose share is at least the threshold."""
-        size = self.bands * self.rows
-        return next(count for count in range(size + 1) if count / size >= self.threshold)
-
-
-def stars(keys: Words, nodes: Nodes) -> pa.Table:
-    """The links `a, b` of each set of nodes with the same key: its smallest node with every other, each link once.
-
-    >>> stars(np.array([7, 8, 7, 7], np.uint64), np.array([3, 4, 2, 9])).to_pylist()
+    >>> bucket_links(np.array([7, 8, 7, 7], np.uint64), np.array([3, 4, 2, 9])).to_pylist()
     [{'a': 2, 'b': 3}, {'a': 2, 'b': 9}]
     """
-    order = np.lexsort((nodes, keys))
-    keys, nodes = keys[order], nodes[order]
-    first = np.append(True, keys[1:] != keys[:-1])[: keys.size]
-    centre = nodes[np.maximum.accumulate(np.where(first, np.arange(keys.size), 0))]
-    links = np.unique(np.stack([centre, nodes], axis=1)[centre != nodes], axis=0)
-    return pa.table({"a": links[:, 0], "b": links[:, 1]})
-
-
-def _nodes(state: pa.Table) -> Nodes:
-    """A document as one number, ordered by shard, then row."""
-    shard, row = state[SHARD].to_numpy().astype(np.int64), state[ROW].to_numpy().astype(np.int64)
-    nodes: Nodes = (shard << ROW_BITS) | row
-    return nodes
-
-
-def _packed(values: Values) -> pa.Array:
-    width = values.shape[1] * 4
-    buffer = pa.py_buffer(values.astype("<u4", copy=False).tobytes())
-    return pa.Array.from_buffers(pa.binary(width), values.shape[0], [None, buffer])
-
-
-def _unpacked(column: pa.ChunkedArray, size: int) -> Values:
-    packed = b"".join(column.to_pylist())
-    return np.frombuffer(packed, "<u4").astype(np.uint32).reshape(-1, size)
-
-
-def _clusters(
-    ids: pa.ChunkedArray, component: npt.NDArray[np.int64], chosen: dict[str, pa.Array], gone: pa.Array
-) -> pa.Table:
-    named = pa.table({"component": component, "id": ids}).group_by("component", use_threads=False)
-    smallest = named.aggregate([("id", "min")]).sort_by("component")["id_min"]
-    table = pa.table(
-        {
-            "id": ids,
-            "cluster_id": smallest.take(pa.array(component)),
-            "survivor_id": chosen["survivor"],
-            "similarity": chosen["survivor_similarity"],
-            "status": pc.if_else(gone, "removed", "survivor"),
-        }
-    )
-    return table.sort_by([("cluster_id", "ascending"), ("id", "ascending")])
+    order = np.argsort(keys)
+    keys = keys[order]
+    follows = np.zeros(keys.size, bool)
+    follows[1:] = keys[1:] == keys[:-1]
+    # Most buckets hold one document: only the others are worth looking at.
+    shared = follows | np.append(follows[1:], np.zeros(min(1, keys.size), bool))
+    first = np.flatnonzero(~follows[shared])
+    members = nodes[order[shared]]
+    if not members.size:
+        return links_table(members, members)
+    centre = np.repeat(np.minimum.reduceat(members, first), np.diff(np.append(first, members.size)))
+    return links_table(centre, members)

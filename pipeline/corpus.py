@@ -127,9 +127,12 @@ class View:
     columns: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def digest(self, columns: Sequence[tuple[str, str]]) -> str:
-        """The identity of some columns (name, type as text) on the rows that are left."""
+        """The identity of some columns (name, type as text) on the rows that are left.
+
+        The name of a step's own column, `_<step>_<column>`, is left out: only its step reads it, by its stored name.
+        """
         keys = [
-            [name, kind, self.layers[self.columns[name][0]].key, self.columns[name][1]]
+            ["" if name.startswith("_") else name, kind, self.layers[self.columns[name][0]].key, self.columns[name][1]]
             if name in self.columns
             else [name, kind]
             for name, kind in sorted(columns)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from operators.base import Composite, Fold, Judge, Map, Operator, RecipeError, Repeat, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from pipeline.recipe import Recipe
 
@@ -288,25 +288,36 @@ def _check_columns(
 def _check_reads(step: Operator, part: Operator, columns: Mapping[str, pa.DataType], *, open_schema: bool) -> None:
     """Refuse a column that is not there, or that is of another type than it is read as."""
     there = {"_path": pa.string(), "_position": pa.int64(), **columns}
-    missing = [name for name in part.needs() if name not in there]
+    missing = [name for name in part.needs() if read_name(step.label, name, there) not in there]
     if missing and not open_schema:
         raise RecipeError(
             f"step {step.label!r} reads the column {missing[0]!r}, which neither the inputs nor an earlier step "
             f"have; there are {', '.join(columns)}"
         )
     for name, kind in {**part.needs(), **part.takes()}.items():
-        if name in there and not fits(there[name], kind):
-            raise RecipeError(f"step {step.label!r} reads the column {name!r} as {kind}, but it is {there[name]}")
+        have = there.get(read_name(step.label, name, there), kind)
+        if not fits(have, kind):
+            raise RecipeError(f"step {step.label!r} reads the column {name!r} as {kind}, but it is {have}")
 
 
 def public_name(step: str, operator: Operator, name: str) -> str:
     """A column's name among all columns: the step's name goes before it, but for `lang` and `lang_score`.
 
-    A name that begins with "_" is the operator's own: its judge sees it, nobody else, and it is not published.
+    A name that begins with "_" is the step's own: its judge and its later stages see it, nobody else does.
     """
     if name in getattr(type(operator), "bare_columns", frozenset()):
         return name
     return f"_{step}{name}" if name.startswith("_") else f"{step}_{name}"
+
+
+def read_name(step: str, name: str, columns: Collection[str]) -> str:
+    """Under which of all names a stage finds a column that it reads: its own step's goes before any other.
+
+    >>> read_name("near", "_signature", ["text", "_near_signature"]), read_name("near", "text", ["text"])
+    ('_near_signature', 'text')
+    """
+    own = f"_{step}{name}"
+    return own if name.startswith("_") and own in columns else name
 
 
 def fits(have: pa.DataType, want: pa.DataType) -> bool:

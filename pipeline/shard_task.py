@@ -21,7 +21,7 @@ from pipeline.artifacts import StoredArtifact, StoredOutputs
 from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
 from pipeline.exchange import State, key_buckets, write_state
 from pipeline.ledger import NodeCounts, count_by_source, score_buckets
-from pipeline.plan import VERDICT, Node
+from pipeline.plan import VERDICT, Node, read_name
 from pipeline.storage import Store, arrow_bytes, read_arrow
 from pipeline.vault import DamagedError, Vault
 from pipeline.verdicts import as_type, complete, culprit_of, examples_of, trace_of
@@ -77,9 +77,10 @@ class ShardTask:
         return [joined.digest if joined else "", *(used[name].digest for name in sorted(used))]
 
     def needed(self, node: Node) -> dict[str, str]:
-        """The columns that a node reads from the rows, with their types as text."""
-        names = [name for name in read_columns(node.operator) if name in self.schema.names]
-        return {name: str(self.schema.field(name).type) for name in names}
+        """The columns that a node reads from the rows, by their public names, with their types as text."""
+        there = self.schema.names
+        names = [read_name(node.step, name, there) for name in read_columns(node.operator)]
+        return {name: str(self.schema.field(name).type) for name in names if name in there}
 
     def __call__(self, item: ShardItem) -> dict[str, Any]:
         """Run the nodes in order and commit the result; returns its descriptor."""
@@ -295,7 +296,10 @@ class _ShardRun:
 
     def _rows_table(self, node: Node) -> pa.Table:
         """What an operator sees: `id`, the columns it needs, and the columns of the fold that it joins."""
+        there = self.task.schema.names
+        local = {read_name(node.step, name, there): name for name in read_columns(node.operator)}
         table = self.frame.table(dict.fromkeys(["id", *self.task.needed(node)]))
+        table = table.rename_columns([local.get(name, name) for name in table.column_names])
         for name, kind in read_columns(node.operator).items():
             if name in table.column_names and not pa.types.is_null(kind):
                 table = table.set_column(table.column_names.index(name), name, as_type(table[name], kind))

@@ -16,12 +16,15 @@ import pyarrow as pa
 from operators.exact_dedup import ExactDedup
 from operators.hashing import content_digests, mix64, row_hash, row_hashes
 from operators.minhash_dedup import MinhashDedup
+from operators.near_duplicates import shingling_of
 from pipeline.projection.reading import Block, Reading, read_inputs, text_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from operators.base import Operator
+    from operators.minhash import Scheme
+    from operators.shingles import Unit
     from pipeline.recipe import Recipe
 
 DOCUMENT_BYTES: Final = 4_000
@@ -41,7 +44,8 @@ class KeyRule:
     kind: KeyKind
     column: str = ""
     ngram: int = 0
-    unit: Literal["word", "character"] = "word"
+    unit: Unit = "word"
+    scheme: Scheme = "fast"
 
     @property
     def words(self) -> str:
@@ -126,7 +130,7 @@ def key_rule(steps: tuple[Operator, ...]) -> KeyRule:
     """
     near = next((step for step in steps if isinstance(step, MinhashDedup)), None)
     if near is not None:
-        return KeyRule("shingle", ngram=near.ngram, unit=near.unit)
+        return KeyRule("shingle", ngram=near.ngram, unit=near.unit, scheme=near.scheme)
     exact = next((step for step in steps if isinstance(step, ExactDedup)), None)
     if exact is not None:
         return KeyRule("text" if exact.column == "text" else "column", exact.column)
@@ -231,9 +235,9 @@ def content_keys(table: pa.Table, rule: KeyRule, seed: int) -> NDArray[np.uint64
 
 def _shingle_keys(text: pa.ChunkedArray, rule: KeyRule) -> NDArray[np.uint64]:
     """The smallest shingle hash; of texts that have no shingle, the text's."""
-    from operators.shingles import Shingling, shingle_sets
+    from operators.shingles import shingle_sets
 
-    hashes, offsets = shingle_sets(text, Shingling(rule.unit, rule.ngram))
+    hashes, offsets = shingle_sets(text, shingling_of(rule.unit, rule.ngram, rule.scheme))
     short = np.flatnonzero(offsets[:-1] == offsets[1:])
     keys = np.append(hashes, np.uint64(0))[offsets[:-1]]
     keys[short] = content_digests(text.take(pa.array(short)), "whitespace_case")[:, 0]

@@ -50,8 +50,9 @@ class Engine:
 
     @property
     def kept(self) -> pa.Table:
-        """The rows that are left, of all shards in order, without `_row`."""
-        return pa.concat_tables(self.rows).drop_columns([ROW])
+        """The rows that are left, of all shards in order, without `_row` and what only the step sees."""
+        rows = pa.concat_tables(self.rows)
+        return rows.drop_columns([name for name in rows.column_names if name.startswith("_")])
 
     @property
     def kept_ids(self) -> set[str]:

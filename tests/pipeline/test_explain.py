@@ -79,7 +79,7 @@ def test_a_stopped_run_is_done_up_to_where_it_stopped(folder: Path) -> None:
     assert ingest.count("1 task done") == 2
     assert "exact/groups: finish: 1 task done" in first
     assert "not known" not in second
-    assert third.endswith("near/components: 0 of 1 task done")
+    assert third.endswith("near/stars: 0 of 1 task done")
     assert publish.endswith("not known before stage 4 has run")
 
 
@@ -91,7 +91,7 @@ def test_a_published_run_is_done_and_an_edit_shows_what_it_changes(folder: Path)
     assert stage_texts(done)[-1].endswith("is published")
     edited = explain(recipe_of(*STEPS[:2], {**STEPS[2], "docs": 4}, STEPS[3]), "work")
     (changed,) = [stage for stage in stage_texts(edited) if "0 of " in stage]
-    assert changed.startswith("stage 6: rows: near, few")
+    assert changed.startswith("stage 7: rows: near, few")
     assert "is to be written" in stage_texts(explain(recipe_of(*STEPS), "work", "elsewhere"))[-1]
 
 

@@ -23,7 +23,11 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "gopher_repetition": ({},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
     "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
-    "minhash_dedup": ({"threshold": 0.7},),
+    "minhash_dedup": (
+        {"threshold": 0.7},
+        {"verify": "none", "bands": 14, "rows": 8, "keep_signatures": True},
+        {"verify": "containment", "unit": "character", "ngram": 12},
+    ),
     "paragraph_dedup": ({"min_documents": 2},),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
     "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
