@@ -24,15 +24,13 @@ text of less than one shingle has no signature: it resembles nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from operators.banding import meeting_probability as meeting_probability
-from operators.hashing import MASK, Words, collapse, mix64
+from operators.hashing import MASK, Words, mix64
 from operators.shingles import GOLDEN, Shingling, joined, kernel_terms, mix, shingle_hash, shingles, written
 
 Scheme = Literal["fast", "datatrove", "affine32"]
@@ -53,11 +51,16 @@ class Signatures(NamedTuple):
 def sign(texts: pa.LargeStringArray | pa.ChunkedArray, how: Shingling, scheme: Scheme, size: int) -> Signatures:
     """The signatures of some texts, none null: uint64 for `datatrove`, uint32 for the others.
 
+    ValueError for a size below 1.
+
     >>> sign(pa.array(["a b c", "a"], pa.large_string()), Shingling("word", 2), "fast", 3).signed.tolist()
     [True, False]
     """
     from operators.kernels import minhash
 
+    if size < 1:
+        msg = f"the size of a signature is {size!r}; expected at least 1"
+        raise ValueError(msg)
     data, offsets = joined(texts, how)
     values = np.empty((len(texts), size), np.uint64 if scheme == "datatrove" else np.uint32)
     match scheme:
@@ -144,68 +147,7 @@ def slow_datatrove(contents: set[bytes], size: int) -> list[int]:
     return [min((a * h + b & MASK) % MERSENNE for h in hashes) for a, b in zip(factors, increments, strict=True)]
 
 
-# What minhash_dedup still signs with.
-
-OldUnit = Literal["word", "character"]
-Values = npt.NDArray[np.uint32]
-
-BATCH_CHARS: Final = 8_000_000
-"""Texts are normalised so many characters at a time, to bound what is held twice."""
-
-
-def old_shingles(text: str, ngram: int, unit: OldUnit) -> list[str]:
-    """The shingles of a text, repeats included.
-
-    >>> old_shingles("To be  or not", 3, "word")
-    ['to be or', 'be or not']
-    >>> old_shingles("abc", 4, "character")
-    []
-    """
-    normal = collapse(text)
-    if unit == "character":
-        return [normal[first : first + ngram] for first in range(len(normal) - ngram + 1)]
-    words = normal.split(" ") if normal else []
-    return [" ".join(words[first : first + ngram]) for first in range(len(words) - ngram + 1)]
-
-
-def permutations(size: int) -> tuple[Words, Words]:
-    """The multipliers (odd) and increments of the first `size` permutations."""
-    steps = np.arange(1, 2 * size + 1, dtype=np.uint64)
-    numbers = mix64(steps * np.uint64(GOLDEN))
-    return numbers[0::2] | np.uint64(1), numbers[1::2].copy()
-
-
-def slow_signature(text: str, ngram: int, unit: OldUnit, size: int) -> Values | None:
-    """The reference: the signature of one text, None where it is too short to have one."""
-    import xxhash
-
-    hashes = [xxhash.xxh64_intdigest(shingle.encode()) for shingle in old_shingles(text, ngram, unit)]
-    if not hashes:
-        return None
-    multipliers, increments = permutations(size)
-    permuted = np.array(hashes, np.uint64)[:, None] * multipliers + increments
-    values: Values = (permuted >> np.uint64(32)).astype(np.uint32).min(axis=0)
-    return values
-
-
-def signatures(texts: Sequence[str], ngram: int, unit: OldUnit, size: int) -> tuple[Values, npt.NDArray[np.bool_]]:
-    """Signatures of many texts (texts, size), and which texts have one; equal to `slow_signature` of each."""
-    from operators.kernels import minhash
-
-    multipliers, increments = permutations(size)
-    values, signed = np.zeros((len(texts), size), np.uint32), np.zeros(len(texts), bool)
-    for low, high in _batches(texts):
-        normal = [collapse(text).encode() for text in texts[low:high]]
-        offsets = np.zeros(high - low + 1, np.int64)
-        np.cumsum([len(text) for text in normal], out=offsets[1:])
-        data = np.frombuffer(b"".join(normal), np.uint8)
-        values[low:high], signed[low:high] = minhash.signatures(
-            data, offsets, ngram, unit == "word", multipliers, increments
-        )
-    return values, signed
-
-
-def band_keys(values: Values | Words, bands: int, rows: int) -> Words:
+def band_keys(values: npt.NDArray[np.uint32] | Words, bands: int, rows: int) -> Words:
     """The keys (texts, bands) by which texts meet: a hash of the band's number and its `rows` values."""
     from operators.kernels import minhash
 
@@ -213,7 +155,7 @@ def band_keys(values: Values | Words, bands: int, rows: int) -> Words:
     return keys
 
 
-def slow_band_keys(values: Values | Words, bands: int, rows: int) -> Words:
+def slow_band_keys(values: npt.NDArray[np.uint32] | Words, bands: int, rows: int) -> Words:
     """The reference of `band_keys`."""
     keys = np.empty((values.shape[0], bands), np.uint64)
     for band in range(bands):
@@ -222,14 +164,3 @@ def slow_band_keys(values: Values | Words, bands: int, rows: int) -> Words:
             key = mix64(key * np.uint64(GOLDEN) + values[:, row])
         keys[:, band] = key
     return keys
-
-
-def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    low, held = 0, 0
-    for index, text in enumerate(texts):
-        held += len(text)
-        if held >= BATCH_CHARS:
-            yield low, index + 1
-            low, held = index + 1, 0
-    if low < len(texts):
-        yield low, len(texts)

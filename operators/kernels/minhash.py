@@ -42,6 +42,9 @@ _HIGH_BITS = U64(0x8080808080808080)
 _EMPTY = U32(0xFFFFFFFF)
 _RANDOM_ROUNDS = 15
 _WORD_WEIGHT = 6
+_BUCKET_BITS = 14
+_BUCKETS = 1 << _BUCKET_BITS
+_FEW = 24
 _MERSENNE = U64((1 << 61) - 1)
 _P1, _P2, _P3 = U64(11400714785074694791), U64(14029467366897019727), U64(1609587929392839161)
 _P4, _P5 = U64(9650029242287828579), U64(2870177450012600261)
@@ -463,9 +466,50 @@ def _scratch(longest, hashing):
 
 
 @nb.njit(cache=True, nogil=True)
+def _sort(hashes, count, room, places):
+    """Sort the first hashes in place: by their highest bits into buckets, which are alike in size, then each bucket."""
+    bits = 0
+    while bits < _BUCKET_BITS and count >> bits > 4:
+        bits += 1
+    if bits < 2:
+        hashes[:count].sort()
+        return
+    shift = U64(64 - bits)
+    places[: (1 << bits) + 1] = 0
+    for place in range(count):
+        places[np.int64(hashes[place] >> shift) + 1] += 1
+    for index in range(1 << bits):
+        places[index + 1] += places[index]
+    for place in range(count):
+        bucket = np.int64(hashes[place] >> shift)
+        room[places[bucket]] = hashes[place]
+        places[bucket] += 1
+    low = 0
+    for high in places[: 1 << bits]:
+        if high - low > _FEW:
+            room[low:high].sort()  # of a few shingles that repeat often, or of a very long text
+            hashes[low:high] = room[low:high]
+        else:
+            _insert(room, low, high, hashes)
+        low = high
+
+
+@nb.njit(inline="always")
+def _insert(source, low, high, target):
+    """Copy a few hashes in rising order."""
+    for place in range(low, high):
+        value, at = source[place], place
+        while at > low and target[at - 1] > value:
+            target[at] = target[at - 1]
+            at -= 1
+        target[at] = value
+
+
+@nb.njit(cache=True, nogil=True)
 def sets(data, offsets, unit, ngram, hashing, table):
     """The distinct shingle hashes of each text, rising, and where each text's begin, with the end of the last."""
     hashes, weights, normal, starts, schedule = _scratch(_longest(offsets), hashing)
+    sorted_hashes, places = np.empty(hashes.size, np.uint64), np.empty(_BUCKETS + 1, np.int64)
     ends = np.zeros(offsets.size, np.int64)
     out = np.empty(max(offsets[-1] >> 2, hashes.size), np.uint64)
     for document in range(offsets.size - 1):
@@ -476,10 +520,10 @@ def sets(data, offsets, unit, ngram, hashing, table):
             larger = np.empty(2 * out.size, np.uint64)
             larger[:end] = out[:end]
             out = larger
-        rising = np.sort(hashes[:count])
+        _sort(hashes, count, sorted_hashes, places)
         for place in range(count):
-            if place == 0 or rising[place] != rising[place - 1]:
-                out[end] = rising[place]
+            if place == 0 or hashes[place] != hashes[place - 1]:
+                out[end] = hashes[place]
                 end += 1
         ends[document + 1] = end
     return out[: ends[-1]].copy(), ends
@@ -593,78 +637,3 @@ def band_keys(values, bands, rows):
                 key = _mix(key * _GOLDEN + U64(values[document, row]))
             keys[document, band] = key
     return keys
-
-
-@nb.njit(cache=True, nogil=True)
-def _unit_starts(data: Bytes, low: int, high: int, of_words: bool, starts: npt.NDArray[np.int64]) -> int:
-    """Fill `starts` with where the units (words, or code points) of one text begin; return how many there are."""
-    count = 0
-    for at in range(low, high):
-        begins = (at == low or data[at - 1] == 32) if of_words else (data[at] & 0xC0) != 0x80
-        if begins:
-            starts[count] = at
-            count += 1
-    return count
-
-
-@nb.njit(cache=True, nogil=True)
-def signatures(
-    data: Bytes,
-    offsets: npt.NDArray[np.int64],
-    ngram: int,
-    of_words: bool,
-    multipliers: npt.NDArray[np.uint64],
-    increments: npt.NDArray[np.uint64],
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
-    """Signatures (documents, permutations) as uint32 and whether each document is long enough to have one.
-
-    Words must be parted by exactly one space. A shingle is the bytes from its first unit's start to its last one's end.
-    """
-    documents, size = offsets.size - 1, multipliers.size
-    values = np.full((documents, size), np.uint32(0xFFFFFFFF))
-    signed = np.zeros(documents, np.bool_)
-    longest = 0
-    for document in range(documents):
-        longest = max(longest, offsets[document + 1] - offsets[document])
-    starts = np.empty(longest + 1, np.int64)
-    gap = 1 if of_words else 0
-    for document in range(documents):
-        high = offsets[document + 1]
-        count = _unit_starts(data, offsets[document], high, of_words, starts)
-        starts[count] = high + gap
-        row = values[document]
-        signed[document] = count >= ngram
-        for first in range(count - ngram + 1):
-            value = xxh64(data, starts[first], starts[first + ngram] - gap)
-            for index in range(size):
-                permuted = np.uint32((value * multipliers[index] + increments[index]) >> U64(32))
-                row[index] = min(row[index], permuted)
-    return values, signed
-
-
-@nb.njit(cache=True, nogil=True)
-def elect(
-    values: npt.NDArray[np.uint32], starts: npt.NDArray[np.int64], enough: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For groups of signatures sorted best first: each row's survivor and how many values it shares with it.
-
-    The best row of a group survives and takes along every row that shares at least `enough` values with it; the same
-    among the rest, until none is left. `starts` has one entry more than there are groups.
-    """
-    rows, size = values.shape
-    survivor = np.full(rows, -1, np.int64)
-    equal = np.full(rows, size, np.int64)
-    for group in range(starts.size - 1):
-        for best in range(starts[group], starts[group + 1]):
-            if survivor[best] >= 0:
-                continue
-            survivor[best] = best
-            for other in range(best + 1, starts[group + 1]):
-                if survivor[other] >= 0:
-                    continue
-                shared = 0
-                for index in range(size):
-                    shared += values[best, index] == values[other, index]
-                if shared >= enough:
-                    survivor[other], equal[other] = best, shared
-    return survivor, equal

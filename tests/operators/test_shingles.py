@@ -1,3 +1,4 @@
+import random
 from itertools import pairwise
 
 import pyarrow as pa
@@ -24,6 +25,15 @@ def test_the_kernel_equals_the_slow_reference(texts: list[str], ngram: int, unit
     hashes, offsets = shingle_sets(pa.array(texts, pa.large_string()), how)
     found = [hashes[low:high].tolist() for low, high in pairwise(offsets)]
     assert found == [slow_shingle_set(text, how) for text in texts]
+
+
+@pytest.mark.parametrize(("words", "vocabulary"), [(40, 40), (3000, 10**6), (3000, 3), (30_000, 50), (60_000, 10**6)])
+def test_sets_of_long_and_of_repeating_texts_are_sorted_and_distinct(words: int, vocabulary: int) -> None:
+    draw = random.Random(words)
+    text = " ".join(f"w{draw.randrange(vocabulary)}" for _ in range(words))
+    hashes, _ = shingle_sets(pa.array([text, text], pa.large_string()), Shingling("word", 1))
+    expected = slow_shingle_set(text, Shingling("word", 1))
+    assert hashes.tolist() == expected * 2
 
 
 def test_text_with_spaces_has_the_same_shingles_by_word_and_auto() -> None:
