@@ -4,7 +4,7 @@ What datatrove 0.10.1 does, in this order: lower case; every run of decimal digi
 U+2396 U+2397 U+2398 inside, becomes `0`; its punctuation marks become spaces; white space is collapsed; accents go
 (canonical decomposition without category Mn). Its words are spaCy's tokens, stripped, empty ones left out.
 
-Needs the optional extra `parity` (spaCy 3.8.18). Price: 0.3 MB of text a second.
+Needs the optional extra `parity` (spaCy 3.8.18). Price: 0.6 MB of text a second, shingles included.
 """
 
 from __future__ import annotations

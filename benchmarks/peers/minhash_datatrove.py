@@ -37,9 +37,11 @@ def main() -> None:
     stays = MinhashDedupFilter(str(home / "clusters"), load_cluster_ids=True).run(iter(documents))
     print(len(texts), "texts", sum(1 for _ in stays), "stay")
     write_signatures(home, config, len(texts))
-    pairs = np.fromfile(home / "clusters" / "000000.clusters", "<u4").reshape(-1, 2)
     clusters = np.full(len(texts), -1, np.int64)
-    clusters[pairs[:, 0]] = pairs[:, 1]
+    members = home / "clusters" / "000000.clusters"
+    if members.exists():  # not where no pair was found
+        pairs = np.fromfile(members, "<u4").reshape(-1, 2)
+        clusters[pairs[:, 0]] = pairs[:, 1]
     np.save(home / "clusters.npy", clusters)
 
 
