@@ -194,10 +194,10 @@ class Links(Fold):
         from operators.minhash import band_keys
 
         def partial(rows: pa.Table) -> pa.Table:
-            signed = rows.filter(pc.is_valid(rows[SIGNATURE]))
-            values = signatures_of(signed[SIGNATURE], self.scheme)
-            keys = band_keys(values, self.bands, self.rows)
-            row = signed[ROW].to_numpy().astype(np.int32, copy=False)
+            # Null signatures get keys too, which are left out: that copies less than to leave their signatures out.
+            signed = pc.is_valid(rows[SIGNATURE]).to_numpy()
+            keys = band_keys(signatures_of(rows[SIGNATURE], self.scheme), self.bands, self.rows)[signed]
+            row = rows[ROW].to_numpy().astype(np.int32, copy=False)[signed]
             return pa.table({"band": keys.ravel(), ROW: np.repeat(row, self.bands)})
 
         return partial

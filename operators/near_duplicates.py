@@ -176,7 +176,9 @@ def signatures_of(column: pa.ChunkedArray, scheme: Scheme) -> Values:
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """A column's values in one piece."""
+    """A column's values in one piece, not copied where they are in one already (then it may be a slice of more)."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
     array = column.combine_chunks()
     return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
 

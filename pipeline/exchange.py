@@ -85,7 +85,9 @@ def write_state(store: Store, name: str, table: pa.Table, bucket: NDArray[np.int
     """Commit a state, sorted stably by bucket where buckets are given."""
     if bucket is None:
         bucket = np.zeros(table.num_rows, np.int64)
-    order = np.argsort(bucket, kind="stable")
+    # NumPy sorts 16 bits by their digits, six times as fast as it merges 64.
+    small = bucket.size > 0 and bucket.min() >= 0 and bucket.max() < 1 << 16
+    order = np.argsort(bucket.astype(np.uint16) if small else bucket, kind="stable")
     if not np.array_equal(order, np.arange(len(order))):
         table = table.take(pa.array(order))
         bucket = bucket[order]

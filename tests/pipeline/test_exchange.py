@@ -112,3 +112,12 @@ def test_an_empty_state_keeps_its_schema(store: Store) -> None:
     state = write_state(store, "empty", table, key_buckets(table, "key", "x"))
     assert read_buckets(store, state, 0, BUCKETS).schema == table.schema
     assert Path(store.full("empty")).stat().st_size == state.bytes
+
+
+@pytest.mark.parametrize("largest", [0, 255, 65_535, 65_536, 1 << 40])
+def test_rows_are_ordered_by_bucket_and_keep_their_order_in_it(store: Store, largest: int) -> None:
+    bucket = np.random.default_rng(1).integers(0, 5, 2000) * (largest // 4)
+    table = pa.table({"row": np.arange(2000)})
+    state = write_state(store, f"ordered{largest}", table, bucket)
+    found = read_buckets(store, state, 0, largest + 1)["row"].to_pylist()
+    assert found == sorted(range(2000), key=lambda row: bucket[row])
