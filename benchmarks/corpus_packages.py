@@ -27,7 +27,9 @@ NPM: Final = {
     "@angular/core@18.2.12": "b9fd7c9c0919f61f9fcc021be5c2a0d70c4053383a93f50dd677900ea1296717",
     "antd@5.22.2": "14eb058d882cce091c5b6676a7f9a1111487f8b891101cbf09c3ee791769d34f",
     "date-fns@4.1.0": "90718290bbf34bf3d0c80bb70456e0069e0cc547caccaf1464fe42f1f602c460",
+    "three@0.150.0": "dd813cf67155303d9385652bea4662cd086964de3161b092d764ddab15e53ff1",
     "three@0.170.0": "4a608a355dcaba72e0e5383cdc814303f5b6060b43c238cdf6932dceb699238d",
+    "three@0.187.0": "ff540832ded0cfe919764d24a3d88f3e2a05f23303f876423e4f893841e90728",
     "typescript@5.6.3": "ef67f8d8ad895858024b7339d3e34bf112cae3c5db1f538c3079038b17ae30fa",
 }
 """npm packages and the sha256 of what `npm pack` brings."""
