@@ -8,6 +8,7 @@ from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import code, facts
 from pipeline.report.reading import Facts
 from pipeline.report.trained import vocabularies
+from pipeline.report.trimmed import trimmed_sizes
 from pipeline.report.wording import count, duration, plural, share, short, size, text
 
 SHADES: Final = 5
@@ -82,6 +83,10 @@ def _facts(run: Facts) -> list[tuple[str, str]]:
     pairs = [
         ("Text kept", f"{size(run.bytes_kept)} <small>of {size(run.bytes_read)}</small>"),
         ("Trained", _trained(run)),
+    ]
+    pairs += [
+        ("Trimmed", f"{count(before)} <small>to</small> {count(after)} <small>tokens</small>")
+        for before, after in trimmed_sizes(run)[:2]
     ]
     if "seconds" in manifest:
         pairs.append(("Time", duration(manifest["seconds"])))

@@ -45,6 +45,7 @@ class Step:
     examples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     bounds: tuple[Bound, ...] = ()
     artifacts: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     is_audited: bool = False
 
     @property
@@ -126,6 +127,7 @@ def _step(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> Step:
         kind=entry.get("kind", ""),
         bounds=bounds or _implied(entry, parameters),
         artifacts=tuple(sorted(entry.get("artifacts", ()))),
+        parameters=parameters,
         is_audited=bool(parameters.get("audit")) or bool(entry.get("audited")),
         **plain,
         **tables,

@@ -24,7 +24,8 @@ class Vocabulary(NamedTuple):
 def vocabulary(content: object) -> Vocabulary | None:
     """The vocabulary of a tokenizer file; None where the file has none that is known here.
 
-    Byte-level tokens are decoded, and the single bytes left out of what was learned.
+    Byte-level tokens are decoded, and the single bytes left out of what was learned: those inside a word too, where
+    the vocabulary has a prefix for such tokens.
     """
     if not isinstance(content, dict):
         return None
@@ -40,7 +41,9 @@ def vocabulary(content: object) -> Vocabulary | None:
     special = {identity for identity, _ in added}
     learned = [(identity, token) for identity, token in ranked if identity not in special]
     if _is_byte_level(content):
-        learned = [(identity, readable(token)) for identity, token in learned if len(token) > 1]
+        prefix = str(content["model"].get("continuing_subword_prefix") or "")
+        longer = [(identity, token) for identity, token in learned if len(token.removeprefix(prefix)) > 1]
+        learned = [(identity, readable(token, prefix)) for identity, token in longer]
     return Vocabulary(learned, added)
 
 
@@ -50,12 +53,14 @@ def _is_byte_level(content: dict[str, Any]) -> bool:
     return any(kind.get("type") == "ByteLevel" for kind in kinds)
 
 
-def readable(token: str) -> str:
-    r"""A byte-level token as text; bytes that are no whole character are written in hex.
+def readable(token: str, prefix: str = "") -> str:
+    r"""A byte-level token as text, its prefix as it is; bytes that are no whole character are written in hex.
 
-    >>> readable("\u0120the"), readable("\u00e4\u00bd")
-    (' the', '<E4><BD>')
+    >>> readable("\u0120the"), readable("\u00e4\u00bd"), readable("##\u00c3\u00a4r", "##")
+    (' the', '<E4><BD>', '##\xe4r')
     """
+    if prefix and token.startswith(prefix):
+        return prefix + readable(token.removeprefix(prefix))
     if any(character not in _BYTES for character in token):
         return token
     data = bytes(_BYTES[character] for character in token)

@@ -8,8 +8,10 @@ from typing import Any, Final
 from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import Column, code, facts, fold, section, table
 from pipeline.report.reading import Facts, Step
+from pipeline.report.settings import settings
 from pipeline.report.tokens import Vocabulary, chip, vocabulary
 from pipeline.report.training import by_language, left_out, trained_on
+from pipeline.report.trimmed import trimmed, trimmed_sizes, trimming
 from pipeline.report.wording import count, number, plural, share, short, size, text
 
 SHOWN: Final = 48
@@ -17,7 +19,6 @@ SHOWN: Final = 48
 SPECIALS: Final = 24
 TRAINING: Final = "/training.json"
 _KNOWN: Final = ("file", "asked", "reached", "merges")
-_ABOUT: Final = ("algorithm", "pretokenizer", "min_frequency", "max_token_length")
 
 
 def trained(run: Facts) -> str:
@@ -28,7 +29,7 @@ def trained(run: Facts) -> str:
     tokenizers = "".join(_tokenizer(run, step) for step in steps if _is_tokenizer(step))
     names = [name for step in steps for name in step.artifacts if name.endswith("/mixture.json")]
     mixtures = "".join(_mixture(run, name) for name in names)
-    sizes = vocabularies(run)
+    sizes = [*vocabularies(run), *trimmed_sizes(run)]
     lede = f"{plural(len(sizes), 'tokenizer')}; " if sizes else ""
     lede += f"{plural(sum(len(step.artifacts) for step in steps), 'file')} from {plural(len(steps), 'step')}."
     rest = _artifacts(run, steps)
@@ -57,14 +58,27 @@ def _training(run: Facts, step: Step) -> Mapping[str, Any]:
 
 
 def _tokenizer(run: Facts, step: Step) -> str:
-    """One training step: the sizes, the text it saw, and its largest vocabulary's tokens."""
-    training = _training(run, step)
+    """One step: the text it saw, its settings, the sizes, and its largest vocabulary's tokens."""
+    training, about = _training(run, step), trimming(run, step)
     words = vocabulary(run.json(_largest(step)))
+    before = _extended(training)
+    if about:
+        body = trimmed(step, about)
+    else:
+        body = f"{_seen(step, training)}{_sizes(training)}{left_out(training)}{trained_on(training)}"
+        body += by_language(training)
+    how = "kept" if about else "new" if before else "learned"
     return (
         f'<div class="tokenizer"><h3>{code(step.name)} <span class="quiet">{text(step.kind)}</span></h3>'
-        f"{_seen(training)}{_sizes(training)}{left_out(training)}{trained_on(training)}{by_language(training)}"
-        f"{_tokens(words) if words else ''}</div>"
+        f"{body}{_tokens(words, how, int(before.get('ids', 0))) if words else ''}</div>"
     )
+
+
+def _extended(training: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What training went on from: its digest, its tokens, added ones and ids; empty where it began from bytes."""
+    details = training.get("training")
+    found = details.get("extended") if isinstance(details, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _largest(step: Step) -> str:
@@ -73,13 +87,19 @@ def _largest(step: Step) -> str:
     return next((name for name in names if name.endswith("/tokenizer.json")), names[-1])
 
 
-def _seen(training: Mapping[str, Any]) -> str:
-    corpus, settings = training.get("corpus", {}), training.get("settings", {})
+def _seen(step: Step, training: Mapping[str, Any]) -> str:
+    """The text, what training went on from, and the settings."""
+    corpus, before = training.get("corpus", {}), _extended(training)
     pairs = [("Text", size(corpus["bytes"]))] if "bytes" in corpus else []
     for key, value in sorted(corpus.items()):
         if key not in ("bytes", "distinct_bytes") and isinstance(value, int | float):
             pairs.append((text(key.replace("_", " ").capitalize()), short(value)))
-    pairs += [(name.replace("_", " ").capitalize(), code(settings[name])) for name in _ABOUT if name in settings]
+    if before:
+        base = code(step.parameters.get("extend") or f"sha256 {str(before.get('sha256', ''))[:12]}")
+        added = f", {number(before['added'])} of them added" if before.get("added") else ""
+        tokens = int(before.get("tokens", 0)) + int(before.get("added", 0))
+        pairs.append(("Went on from", f"{base} <small>with {plural(tokens, 'token')}{added}</small>"))
+    pairs += settings(step, training)
     return facts(pairs) if pairs else ""
 
 
@@ -89,13 +109,11 @@ def _sizes(training: Mapping[str, Any]) -> str:
     if not isinstance(entries, list) or not entries:
         return ""
     numeric = {key for entry in entries for key, value in entry.items() if isinstance(value, int | float)}
-    others = sorted(numeric - set(_KNOWN))
-    columns = [Column("file"), Column("tokens", True), Column("asked for", True), Column("merges", True)]
-    columns += [Column(text(name.replace("_", " ")), True) for name in others]
-    rows = [
-        [code(entry.get("file", "")), *(_amount(entry, name) for name in ("reached", "asked", "merges", *others))]
-        for entry in entries
-    ]
+    merges = "merges, the old ones too" if _extended(training) else "merges"
+    heads = {"reached": "tokens", "asked": "asked for", **({"merges": merges} if "merges" in numeric else {})}
+    heads |= {name: text(name.replace("_", " ")) for name in sorted(numeric - set(_KNOWN))}
+    columns = [Column("file"), *(Column(head, True) for head in heads.values())]
+    rows = [[code(entry.get("file", "")), *(_amount(entry, name) for name in heads)] for entry in entries]
     short_of = [entry for entry in entries if entry.get("reached", 0) < entry.get("asked", 0)]
     note = "The text was too small for the sizes asked for: no pair was left to merge." if short_of else ""
     return table("Vocabularies", columns, rows) + (f'<p class="warning">{note}</p>' if note else "")
@@ -106,17 +124,17 @@ def _amount(entry: Mapping[str, Any], name: str) -> str:
     return number(value) if isinstance(value, int | float) else ""
 
 
-def _tokens(words: Vocabulary) -> str:
-    """Special tokens, the first tokens that were learned, and the last ones."""
+def _tokens(words: Vocabulary, how: str, first: int) -> str:
+    """Special tokens, and from id `first` on the first tokens that were learned (or `how` they came), and the last."""
     parts = []
     if words.special:
         more = f" and {count(len(words.special) - SPECIALS)} more" if len(words.special) > SPECIALS else ""
         parts.append(_chips(f"Special tokens{more}", words.special[:SPECIALS]))
-    learned = words.learned
+    learned = [(identity, token) for identity, token in words.learned if identity >= first]
     if len(learned) <= 2 * SHOWN:
-        parts.append(_chips("Learned tokens, in order", learned))
+        parts.append(_chips(f"{how.capitalize()} tokens, in order", learned))
     else:
-        parts.append(_chips(f"The first {SHOWN} learned", learned[:SHOWN]))
+        parts.append(_chips(f"The first {SHOWN} {how}", learned[:SHOWN]))
         parts.append(_chips(f"The last {SHOWN} of {count(len(learned))}", learned[-SHOWN:]))
     return f'<div class="tokens">{"".join(parts)}</div>'
 
