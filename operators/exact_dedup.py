@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from operators.base import ROW, ROWS, SHARD, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat
 from operators.dedup import Dedup, Lost
+from operators.duplicate_summary import summary_stages
 from operators.hashing import Normalisation, content_digests, refuse_formless
 from operators.survivors import best_first, candidate_needs, candidates
 
@@ -44,11 +45,15 @@ class ExactDedup(Dedup):
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         groups = EqualContent(name="groups", column=self.column, normalise=self.normalise, priority=self.priority)
-        return groups, Lost(name="verdict", rejects="duplicate", of="groups", **self.gates())
+        shown = summary_stages("groups", "_clusters", reads_text=False)
+        return groups, *shown, Lost(name="verdict", rejects="duplicate", of="groups", **self.gates())
 
 
 class EqualContent(Fold):
-    """Rows by the digest of one column, to `_rows`: for every document that is not its set's survivor, the survivor."""
+    """Rows by the digest of one column, to `_rows`: for every document that is not its set's survivor, the survivor.
+
+    `_clusters` has all documents of every set of more than one, in the form of `clusters` of `minhash_dedup`.
+    """
 
     column: str
     normalise: Normalisation
@@ -74,11 +79,15 @@ class EqualContent(Fold):
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        return {ROWS: losers(state)}
+        found = equals(state)
+        lost = found.filter(pc.equal(found["status"], "removed"))
+        rows = lost.select([SHARD, ROW, "survivor_id"]).rename_columns([SHARD, ROW, "survivor"])
+        order = [("cluster_id", "ascending"), ("id", "ascending")]
+        return {ROWS: rows, "_clusters": found.drop_columns([SHARD, ROW]).sort_by(order)}
 
 
-def losers(state: pa.Table) -> pa.Table:
-    """`_shard, _row, survivor` of every row whose digest a better row has."""
+def equals(state: pa.Table) -> pa.Table:
+    """Every row whose digest another row has: `_shard, _row, id, cluster_id, survivor_id, similarity, status`."""
     digest, rest = state["digest"].to_numpy(), state["digest_rest"].to_numpy()
     order = np.lexsort((rest, digest))
     follows = _equals_predecessor(digest[order], rest[order])
@@ -86,9 +95,16 @@ def losers(state: pa.Table) -> pa.Table:
     shared = follows | np.append(follows[1:], np.zeros(min(1, follows.size), bool))
     ranked = best_first(state.take(pa.array(order[shared])), "digest", "digest_rest")
     lost = _equals_predecessor(ranked["digest"].to_numpy(), ranked["digest_rest"].to_numpy())
-    survivor = np.maximum.accumulate(np.where(lost, 0, np.arange(lost.size)))[lost]
-    table = ranked.select([SHARD, ROW]).filter(pa.array(lost))
-    return table.append_column("survivor", ranked["id"].take(pa.array(survivor)))
+    survivor = ranked["id"].take(pa.array(np.maximum.accumulate(np.where(lost, 0, np.arange(lost.size)))))
+    return pa.table(
+        {
+            **{name: ranked[name] for name in (SHARD, ROW, "id")},
+            "cluster_id": survivor,
+            "survivor_id": survivor,
+            "similarity": np.ones(lost.size),
+            "status": pa.array(["survivor", "removed"]).take(pa.array(lost.astype(np.int8))),
+        }
+    )
 
 
 def _needs(column: str, priority: tuple[str, ...]) -> Columns:

@@ -32,6 +32,7 @@ from typing_extensions import override
 from operators.base import ROW, TEXT, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat
 from operators.components import Nodes, exchanged, links_table, nodes_of
 from operators.dedup import Dedup, Lost
+from operators.duplicate_summary import summary_stages
 from operators.hashing import Words
 from operators.minhash import Scheme
 from operators.near_duplicates import (
@@ -138,6 +139,7 @@ class MinhashDedup(Dedup):
             exchanged("links"),
             Members(name="members", priority=self.priority, **how, **found, width=width),
             Curve(name="curve", bands=bands, rows=rows, **found),
+            *summary_stages("members", "clusters", reads_text=True),
         ]
         if self.keep_signatures:
             stages.append(PublishedSignatures(name="signatures", scheme=self.scheme, width=width))

@@ -33,8 +33,10 @@ class Cut(NamedTuple):
     below: bool
 
 
-def bar(segments: Sequence[Segment], whole: float, label: str) -> str:
+def bar(segments: Sequence[Segment], whole: float, label: str, *, mark: float | None = None) -> str:
     """A horizontal bar of parts; an empty label hides it from those who hear the page, beside text that says the same.
+
+    `mark` draws a line at that share of the whole.
 
     >>> bar([Segment(1, "kept")], 2, "").count("<rect"), 'width="500"' in bar([Segment(1, "kept")], 2, "")
     (1, True)
@@ -47,6 +49,8 @@ def bar(segments: Sequence[Segment], whole: float, label: str) -> str:
         if width > 0:
             rects.append(f'<rect class="{segment.kind}" x="{_short(left)}" width="{_short(width)}" height="10"/>')
         left += width
+    if mark is not None:
+        rects.append(f'<path class="cut" vector-effect="non-scaling-stroke" d="M{_short(BAR * min(mark, 1))} 0V10"/>')
     return f'<svg class="bar" viewBox="0 0 {BAR} 10" preserveAspectRatio="none" {_spoken(label)}>{"".join(rects)}</svg>'
 
 
@@ -91,6 +95,27 @@ def histogram(bins: Sequence[Bin], axis: Axis, cuts: Sequence[Cut], label: str, 
     parts += [_tick(axis, value, name) for value, name in axis.ticks()]
     parts += [_line(cut, axis) for cut in shown]
     return f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" {_spoken(label)}>{"".join(parts)}</svg>'
+
+
+def curve(points: Sequence[tuple[float, float]], threshold: float, label: str) -> str:
+    """A share from 0 to 1 by a value from 0 to 1, with what lies at the threshold or above it shaded."""
+    axis = Axis(0.0, 1.0)
+    cut = Cut(threshold, below=False)
+    drawn = "L".join(f"{_short(_x(axis, x))} {_short(_y(y))}" for x, y in points)
+    parts = [_shade(cut, axis, "lost")]
+    for part, name in ((0.5, "50 %"), (1.0, "100 %")):
+        y = _y(part)
+        parts.append(f'<path class="grid" d="M{MARGIN} {_short(y)}H{WIDTH - MARGIN}"/>')
+        parts.append(f'<text x="{MARGIN}" y="{_short(y + 11)}">{name}</text>')
+    parts.append(f'<path class="axis" d="M{MARGIN} {FLOOR}H{WIDTH - MARGIN}"/>')
+    parts += [_tick(axis, value, name) for value, name in axis.ticks()]
+    parts += [f'<path class="curve" d="M{drawn}"/>', _line(cut, axis)]
+    return f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" {_spoken(label)}>{"".join(parts)}</svg>'
+
+
+def _y(share: float) -> float:
+    """Where a share stands between the floor and the top."""
+    return FLOOR - (FLOOR - TOP - 4) * min(max(share, 0.0), 1.0)
 
 
 def _x(axis: Axis, value: float) -> float:

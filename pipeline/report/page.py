@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from pipeline.report.appendix import appendix
+from pipeline.report.duplicates import duplicates
 from pipeline.report.funnel import funnel
 from pipeline.report.headline import headline
 from pipeline.report.makeup import makeup
@@ -27,6 +28,7 @@ SECTIONS: Final = (
     ("funnel", "Funnel", funnel),
     ("rules", "Drops", rules),
     ("scores", "Scores", scores),
+    ("duplicates", "Duplicates", duplicates),
     ("sources", "Sources", sources),
     ("corpus", "Corpus", makeup),
     ("trained", "Results", trained),

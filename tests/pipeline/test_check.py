@@ -41,7 +41,7 @@ def test_the_lines_say_files_sizes_steps_and_columns(tmp_path: Path) -> None:
     )
     assert check_recipe(recipe) == [
         "docs: 3 files, 1.5 kB, text",
-        "1 step, 4 stages, columns: id, text, source, path, domain",
+        "1 step, 7 stages, columns: id, text, source, path, domain",
         f"output: {tmp_path / 'out'}",
         "ok",
     ]

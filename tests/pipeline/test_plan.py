@@ -42,7 +42,14 @@ def test_maps_and_folds_run_together_until_one_needs_a_result(mill: Mill) -> Non
         {"kind": "exact_dedup", "name": "e"},
         {"kind": "toys:Length", "name": "f"},
     ]
-    assert shape(plan_of(mill, steps)) == ["rows: a + b + c", "rows: d + e/groups", "rows: e/verdict + f"]
+    assert shape(plan_of(mill, steps)) == [
+        "rows: a + b + c",
+        "rows: d + e/groups",
+        "e/groups/_clusters: e/chosen",
+        "rows: e/shown",
+        "e/shown/_shown: e/duplicates",
+        "rows: e/verdict + f",
+    ]
 
 
 def test_folds_over_tables_and_references_are_stages_of_their_own(mill: Mill) -> None:

@@ -37,7 +37,7 @@ LOW_CONTRAST = """
     for (let n = e; n; n = n.parentElement) layers.push(getComputedStyle(n).backgroundColor);
     return layers.reverse().reduce((have, layer) => over(parse(layer), have), [255, 255, 255]); };
   const found = [];
-  const marks = 'p, b, code, small, th, td, dt, dd, li, a, summary, span, h1, h2, h3, caption';
+  const marks = 'p, b, code, small, th, td, dt, dd, li, a, summary, span, h1, h2, h3, caption, mark';
   for (const e of document.querySelectorAll(marks)) {
     if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
     if (e.matches('.space, .arrow, .unseen')) continue;

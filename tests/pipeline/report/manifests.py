@@ -8,12 +8,17 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from operators.banding import curve
+from operators.duplicate_summary import summary
 from operators.tokenizer_files import tokenizer_json
 from pipeline.ledger import score_buckets
 from pipeline.report.reading import Read
 
 HOSTILE: Final = "<script>document.title='owned'</script><img src=http://192.0.2.1/x>'\"&\x00\u202e\ud800"
 """Markup, an address that must not be fetched, quotes, a control character, a reversing mark, half a character."""
+
+DUPLICATES: Final = ("curve.json", "duplicates.json")
+"""What `minhash_dedup` leaves for the page."""
 
 Manifest = dict[str, Any]
 Files = dict[str, bytes]
@@ -85,20 +90,50 @@ def small() -> tuple[Manifest, Read]:
         step(
             "dedup", 983 - few, {"near_duplicate": 100}, scores={"similarity": buckets([0.81, 0.9, 1.0])},
             examples={"near_duplicate": [example(survivor="web/7", similarity=0.875)]},
-            sources={"web": [900 - few, 810 - few], "books": [83, 73]},
+            sources={"web": [900 - few, 810 - few], "books": [83, 73]}, kind="minhash_dedup",
+            artifacts=[f"artifacts/dedup/{name}" for name in ("clusters/part-00000.parquet", *DUPLICATES)],
         ),
         step("tok", 883 - few, kind="train_tokenizer", artifacts=tokens),
     ]  # fmt: skip
     found = manifest(steps, 1000, quarantined=10)
     found["recipe"]["steps"] = [{"kind": "minhash_dedup", "name": "dedup", "threshold": 0.8}]
     found["kept"]["by_lang"] = {"en": [500, 50_000], "de": [20, 4_000], "None": [3, 100]}
-    return found, reader(tokenizer_files())
+    return found, reader({**tokenizer_files(), **duplicate_files()})
 
 
 def example(**given: object) -> Manifest:
     """A dropped document as the ledger keeps it."""
     empty = {"value": None, "threshold": None, "survivor": None, "similarity": None, "detail": None}
     return {"id": "web/1", "source": "web", "excerpt": "An excerpt.", "order": "00", **empty, **given}
+
+
+def duplicate_files(step: str = "dedup", told: str = "", num_clusters: int = 2) -> Files:
+    """What `minhash_dedup` leaves, made by its own writers: sets of three, and one of forty. `told` goes into texts."""
+    rows = [
+        {"what": "size", "bucket": 2, "clusters": 30, "documents": 90},
+        {"what": "size", "bucket": 6, "clusters": 1, "documents": 40},
+        {"what": "similarity", "bucket": 81, "documents": 60},
+        {"what": "similarity", "bucket": 100, "documents": 39},
+    ]
+    shown: list[Manifest] = [
+        {"source": f"web{told}", "lang": f"en{told}", "documents": 800, "removed": 9, "id": None},
+        {"source": "books", "lang": "de", "documents": 100, "removed": 90, "id": None},
+    ]
+    for number in range(num_clusters):
+        gone, best = f"web/gone{number}{told}", f"web/best{number}{told}"
+        pair = {
+            "cluster_id": f"c{number}",
+            "survivor_id": best,
+            "id": gone,
+            "similarity": 0.8125,
+            "documents": 40 - number,
+        }
+        rows += [{"what": what, **pair} for what in ("largest", "closest")]
+        for name, word in ((gone, "red"), (best, "blue")):
+            words = f"The {word} house {told} stands by the river. " + "It is old. " * 90
+            shown.append({"id": name, "source": f"web{told}", "text": words})
+    content = {"duplicates.json": summary(rows, shown), "curve.json": curve(16, 8, 0.8)}
+    return {f"artifacts/{step}/{name}": json.dumps(found).encode() for name, found in content.items()}
 
 
 def tokenizer_files() -> Files:

@@ -28,7 +28,7 @@ ALLOWED = {
     "html", "head", "meta", "link", "title", "style", "body", "div", "header", "nav", "main", "footer",
     "section", "h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "dl", "dt", "dd", "table", "caption", "thead",
     "tbody", "tr", "th", "td", "details", "summary", "figure", "figcaption", "blockquote", "pre", "code", "b",
-    "i", "small", "span", "a", "wbr", "svg", "path", "rect", "text",
+    "i", "small", "span", "a", "wbr", "svg", "path", "rect", "text", "mark",
 }  # fmt: skip
 VOID = {"meta", "link", "wbr", "path", "rect"}
 
