@@ -51,6 +51,7 @@ def describe(recipe: Recipe, headers: list[Header], out: str = "", work_dir: str
     lines.append(
         f"{count_of(len(recipe.steps), 'step')}, {num_stages(plan)} stages, columns: {columns_text(plan, headers)}"
     )
+    lines += [f"  note: {note}" for note in _unseen(plan, headers)]
     lines.append(f"output: {out}")
     return [*lines, "ok"]
 
@@ -92,6 +93,27 @@ def _check_references(plan: Plan, headers: list[Header]) -> None:
                 f"name; there are {', '.join(sorted(there))}"
             )
             raise RecipeError(msg)
+
+
+def _unseen(plan: Plan, headers: list[Header]) -> list[str]:
+    """Columns that steps read and no header shows. Where inputs may hold more than was looked at, the run decides."""
+    known = {f"input:{header.name}": header for header in headers}
+    added = {name for name in plan.added() if not name.startswith("_")}
+    corpus = {*BASE_COLUMNS, *_schema(plan.recipe, headers), *added}
+    notes = []
+    for node in plan.nodes.values():
+        source = node.operator.source() if isinstance(node.operator, Fold) else ""
+        if source and source not in known:  # It reads what a stage of the step made.
+            continue
+        there = {*BASE_COLUMNS, *known[source].columns} if source else corpus
+        of = f" of input {known[source].name!r}" if source else ""
+        notes += [
+            f"step {node.step!r} reads the column {name!r}{of}, which is not among those seen "
+            f"({', '.join(sorted(there))}); the run will tell whether it is there"
+            for name in node.operator.needs()
+            if name not in there and not name.startswith("_")
+        ]
+    return list(dict.fromkeys(notes))
 
 
 def num_stages(plan: Plan) -> int:

@@ -44,13 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_closed()
     try:
         top = parser()
-        options = top.parse_args(arguments)
+        options, unknown = top.parse_known_args(arguments)
+        if unknown:
+            _refuse(options.parser or top, unknown)
         if options.command is None:
             top.print_help(sys.stderr)
             return 2
         return _run(options)
     finally:
         drain()
+
+
+def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoReturn:
+    """End with the usage of the command that was given what it does not know."""
+    named = {option.partition("=")[0] for option in unknown}
+    takes_place = any(action.dest == "place" for action in command._actions)
+    advice = "; give the output directory itself, in place of RECIPE_OR_DIR" if takes_place and "--out" in named else ""
+    command.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -144,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    top.set_defaults(command=None, debug=False)
+    top.set_defaults(command=None, parser=None, debug=False)
     sub = top.add_subparsers(metavar="COMMAND", title="commands")
     shared = _shared()
 
@@ -152,7 +162,7 @@ def parser() -> argparse.ArgumentParser:
         command = sub.add_parser(
             name, help=what, description=what, parents=[*(shared[parent] for parent in parents), shared["debug"]]
         )
-        command.set_defaults(command=name)
+        command.set_defaults(command=name, parser=command)
         return command
 
     run = add("run", "run a recipe; resumes by itself", "recipe", "where", "execute", "json")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from operators.base import RecipeError
 from pipeline.terminal import say, tell
+from pipeline.wording import count_of
 
 if TYPE_CHECKING:
     import argparse
@@ -143,7 +144,7 @@ def _closing(result: dict[str, Any]) -> str:
         return f"stopped after {result['until']!r} as asked; nothing was published"
     rows = result["rows"]
     lines = [
-        f"{rows['read']:,} documents read: {rows['kept']:,} kept, {rows['dropped']:,} dropped, "
+        f"{count_of(rows['read'], 'document')} read: {rows['kept']:,} kept, {rows['dropped']:,} dropped, "
         f"{rows['quarantined']:,} quarantined; {result['seconds']:.1f} s, peak memory {result['peak_rss_mb']:.0f} MB"
     ]
     for step, files in result["artifacts"].items():

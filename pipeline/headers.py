@@ -18,7 +18,7 @@ from pipeline.readers.columns import final_name, plain_type, plan_columns, wrong
 from pipeline.readers.formats import infer_format
 from pipeline.readers.schema import TypeClashError, unify, unify_types
 from pipeline.readers.storage import is_local
-from pipeline.wording import size_text
+from pipeline.wording import count_of, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -61,8 +61,7 @@ class Header:
     @property
     def line(self) -> str:
         """For people."""
-        files = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return f"{self.name}: {files}, {size_text(self.bytes)}, {' and '.join(self.formats)}"
+        return f"{self.name}: {count_of(self.files, 'file')}, {size_text(self.bytes)}, {' and '.join(self.formats)}"
 
 
 def read_header(entry: Input) -> Header:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from pipeline.terminal import say
+from pipeline.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pipeline.storage import Store
 
 PLAIN_SECONDS: Final = 5.0
+FIRST_SIGN: Final = 15.0
+"""Seconds without a finished task after which a plain line says that the stage still works; then twice as many."""
+MOST_SILENCE: Final = 120.0
 log = logging.getLogger("vocabmill")
 
 
@@ -70,20 +74,30 @@ class Stage:
         self.bytes = 0
         self.begin = self.shown = time.monotonic()
         self._bar: Any = None
+        self._over = threading.Event()
+        self._signs = threading.Thread(target=self._give_signs, daemon=True, name="signs-of-life")
 
     def __enter__(self) -> Stage:
-        if not self.owner.quiet and sys.stderr.isatty() and self.total > self.reused:
+        if self.owner.quiet or self.total <= self.reused:
+            return self
+        if sys.stderr.isatty():
             self._bar = _bar(self.label, self.total, self.done)
             self._bar.start()
+        else:
+            self._signs.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._over.set()
+        if self._signs.ident is not None:
+            self._signs.join()
         if self._bar is not None:
             with suppress(OSError):  # The terminal may be gone.
                 self._bar.stop()
         if not self.owner.quiet and error[0] is None:
             again = f" ({self.reused} of {self.total} found done)" if self.reused else ""
-            say(f"{self.label}: {self.total} tasks in {time.monotonic() - self.begin:.1f} s{self._rate()}{again}")
+            tasks = f"{count_of(self.total, 'task')} in {time.monotonic() - self.begin:.1f} s"
+            say(f"{self.label}: {tasks}{self._rate()}{again}")
 
     def advance(self, num_bytes: int = 0) -> None:
         """One task is done; it read `num_bytes` of text."""
@@ -94,7 +108,19 @@ class Stage:
             self._bar.update(self._bar.task_ids[0], completed=self.done, rate=self._rate())
         elif not self.owner.quiet and time.monotonic() - self.shown > PLAIN_SECONDS and self.done < self.total:
             self.shown = time.monotonic()
-            say(f"{self.label}: {self.done} of {self.total} tasks{self._rate()}{self._left()}")
+            say(f"{self.label}: {self.done} of {count_of(self.total, 'task')}{self._rate()}{self._left()}")
+
+    def _give_signs(self) -> None:
+        """While no task ends, say ever more rarely that one is being worked at, and for how long."""
+        silence = FIRST_SIGN
+        while not self._over.wait(max(0.001, self.shown + silence - time.monotonic())):
+            now = time.monotonic()
+            if now - self.shown < silence:  # Another line came in between.
+                continue
+            self.shown = now
+            silence = min(2 * silence, MOST_SILENCE)
+            tasks = f"{self.done} of {count_of(self.total, 'task')} done"
+            say(f"{self.label}: working for {now - self.begin:.0f} s, {tasks}")
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self.begin
@@ -109,11 +135,12 @@ class Stage:
 
 def _bar(label: str, total: int, done: int) -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    bar = Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+    times = (TimeElapsedColumn(), TimeRemainingColumn())  # The first moves while no task ends.
+    bar = Bar(*columns, *times, console=Console(stderr=True), transient=True)
     bar.add_task(label, total=total, completed=done, rate="")
     return bar
 

@@ -215,8 +215,9 @@ class Runner:
         if counts.rows_in and dropped / counts.rows_in > operator.max_drop_ratio:
             rules = ", ".join(f"{rule} {count}" for rule, count in counts.dropped.most_common(4))
             raise RunError(
-                f"step {node.step!r} drops {dropped} of {counts.rows_in} documents ({dropped / counts.rows_in:.1%}), "
-                f"more than its max_drop_ratio {operator.max_drop_ratio:g} allows: {rules}. "
+                f"step {node.step!r} drops {dropped} of {count_of(counts.rows_in, 'document')} "
+                f"({dropped / counts.rows_in:.1%}), more than its max_drop_ratio "
+                f"{operator.max_drop_ratio:g} allows: {rules}. "
                 f"Look at its thresholds, or raise steps.{node.step}.max_drop_ratio"
             )
         if dropped:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from operators.base import RecipeError
 from pipeline.storage import Store
+from pipeline.wording import count_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ class Status:
         """For people."""
         lines = [f"{self.recipe or self.out}: {self.state}{self._when()}"]
         if self.state != "done" and self.stage:
-            lines.append(f"  stage: {self.stage}, {self.done} of {self.total} tasks{self._left()}")
+            lines.append(f"  stage: {self.stage}, {self.done} of {count_of(self.total, 'task')}{self._left()}")
         if self.message and self.state in ("failed", "stopped"):
             lines.append(f"  {self.message}")
         if self.state in ("failed", "interrupted", "stopped"):
@@ -58,8 +59,9 @@ class Status:
         if self.snapshot:
             rows = self.snapshot["rows"]
             lines.append(
-                f"  last snapshot: {self.snapshot['run_id']} of {self.snapshot['created']}: {rows['read']:,} documents "
-                f"read, {rows['kept']:,} kept, {rows['dropped']:,} dropped, {rows['quarantined']:,} quarantined"
+                f"  last snapshot: {self.snapshot['run_id']} of {self.snapshot['created']}: "
+                f"{count_of(rows['read'], 'document')} read, {rows['kept']:,} kept, "
+                f"{rows['dropped']:,} dropped, {rows['quarantined']:,} quarantined"
             )
             others = len(self.snapshots) - 1
             lines.append(f"  in {self.out}" + (f", with {others} earlier" if others > 0 else ""))

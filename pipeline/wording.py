@@ -15,10 +15,10 @@ def count_of(number: int, noun: str) -> str:
 def size_text(num_bytes: int) -> str:
     """A size with three digits or so.
 
-    >>> size_text(10_534_000), size_text(3_400), size_text(12)
-    ('10.5 MB', '3.4 kB', '12 bytes')
+    >>> size_text(10_534_000), size_text(3_400), size_text(12), size_text(1)
+    ('10.5 MB', '3.4 kB', '12 bytes', '1 byte')
     """
     for unit, size in (("GB", 1_000 * MEGABYTE), ("MB", MEGABYTE), ("kB", 1_000)):
         if num_bytes >= size:
             return f"{num_bytes / size:.1f} {unit}"
-    return f"{num_bytes} bytes"
+    return count_of(num_bytes, "byte")

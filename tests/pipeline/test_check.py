@@ -105,6 +105,24 @@ def test_keep_closes_the_columns_of_json_lines(tmp_path: Path) -> None:
         check_recipe(recipe_of(tmp_path / "out", entry(path, columns={"keep": ["lang"]}), steps=sampled))
 
 
+def test_a_column_that_json_lines_do_not_show_is_noted(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", {"text": "a", "lang": "de"})
+    for by, is_noted in (("topic", True), ("lang", False)):
+        lines = check_recipe(recipe_of(tmp_path / "out", entry(path), steps=({"kind": "sample", "docs": 1, "by": by},)))
+        note = (
+            "  note: step 'sample' reads the column 'topic', which is not among those seen "
+            "(id, lang, source, text); the run will tell whether it is there"
+        )
+        assert (note in lines) == is_noted
+        assert lines[-1] == "ok"
+
+
+def test_a_column_that_an_earlier_step_adds_is_not_noted(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", {"text": "a"})
+    steps = ({"kind": "minhash_dedup"}, {"kind": "train_tokenizer", "pretokenizer": "gpt2", "vocab_sizes": [300]})
+    assert not [line for line in check_recipe(recipe_of(tmp_path / "out", entry(path), steps=steps)) if "note" in line]
+
+
 def test_code_and_text_have_the_columns_that_their_readers_make(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1")
     (tmp_path / "a.txt").write_text("x")

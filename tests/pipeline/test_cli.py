@@ -87,6 +87,37 @@ def test_a_wrong_command_line_ends_with_2(arguments: list[str], capsys: pytest.C
     assert "usage: vocabmill" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["report", "status"])
+def test_an_unknown_option_is_told_by_the_command_that_was_given_it(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "k.yaml", "--out", "X"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert f"usage: vocabmill {command} " in said
+    assert "unrecognized arguments: --out X; give the output directory itself, in place of RECIPE_OR_DIR" in said
+
+
+def test_an_unknown_option_of_a_command_with_out_has_no_advice_on_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "k.yaml", "--nope"])
+    said = capsys.readouterr().err
+    assert "usage: vocabmill check " in said
+    assert said.rstrip().endswith("unrecognized arguments: --nope")
+
+
+def test_one_document_is_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "docs.jsonl").write_text('{"text": "one two one two"}\n')
+    assert main(["run", "r.yaml", "--workers", "1"]) == 0
+    said = capsys.readouterr()
+    assert "1 document read: 1 kept" in said.out
+    assert ": 1 task in " in said.err
+    assert "1 tasks" not in said.err
+    assert main(["status", "out"]) == 0
+    assert ": 1 document read, 1 kept" in capsys.readouterr().out
+
+
 def test_a_run_its_status_its_plan_and_its_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "r.yaml", "--workers", "1", "--json"]) == 0
     said = capsys.readouterr()

@@ -1,0 +1,70 @@
+"""What a run says while it works, where there is no terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pipeline import progress
+from pipeline.progress import Progress
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Up to ten seconds."""
+    end = time.monotonic() + 10
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert holds()
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr(progress, "say", found.append)
+    return found
+
+
+def signs_of_life() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "signs-of-life"]
+
+
+def test_a_long_task_gives_signs_of_life_ever_more_rarely(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "FIRST_SIGN", 0.1)
+    begin = time.monotonic()
+    with Progress(None, "r").stage("uni/train: finish", 1):
+        wait_for(lambda: len(lines) == 3)
+        assert time.monotonic() - begin > 0.1 + 0.2 + 0.4
+    assert all(line.startswith("uni/train: finish: working for ") for line in lines[:3])
+    assert lines[0].endswith(" s, 0 of 1 task done")
+    assert lines[-1].startswith("uni/train: finish: 1 task in ")
+    assert not signs_of_life()
+
+
+def test_a_short_stage_gives_none(lines: list[str]) -> None:
+    with Progress(None, "r").stage("a", 2) as stage:
+        stage.advance()
+        stage.advance()
+    assert [line.partition(" in ")[0] for line in lines] == ["a: 2 tasks"]
+
+
+def test_a_quiet_run_and_one_with_nothing_to_do_give_none(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "FIRST_SIGN", 0.001)
+    for quiet, reused in ((True, 0), (False, 1)):
+        with Progress(None, "r", quiet=quiet).stage("a", 1, reused=reused):
+            assert not signs_of_life()
+    assert [line.partition(" in ")[0] for line in lines] == ["a: 1 task"]
+
+
+def test_the_signs_end_with_a_stage_that_fails(lines: list[str]) -> None:
+    def fail() -> None:
+        with Progress(None, "r").stage("a", 1):
+            assert signs_of_life()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not signs_of_life()
+    assert not lines
