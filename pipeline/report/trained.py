@@ -65,7 +65,8 @@ def _tokenizer(run: Facts, step: Step) -> str:
     if about:
         body = trimmed(step, about)
     else:
-        body = f"{_seen(step, training)}{_sizes(training)}{left_out(training)}{trained_on(training)}"
+        sizes = _sizes(training, is_explained=bool(run.manifest.get("warnings")))
+        body = f"{_seen(step, training)}{sizes}{left_out(training)}{trained_on(training)}"
         body += by_language(training)
     how = "kept" if about else "new" if before else "learned"
     return (
@@ -103,7 +104,7 @@ def _seen(step: Step, training: Mapping[str, Any]) -> str:
     return facts(pairs) if pairs else ""
 
 
-def _sizes(training: Mapping[str, Any]) -> str:
+def _sizes(training: Mapping[str, Any], *, is_explained: bool) -> str:
     """The vocabularies; a number that a later version adds (bytes per token, say) gets a column by its name."""
     entries = training.get("tokenizers")
     if not isinstance(entries, list) or not entries:
@@ -115,7 +116,8 @@ def _sizes(training: Mapping[str, Any]) -> str:
     columns = [Column("file"), *(Column(head, True) for head in heads.values())]
     rows = [[code(entry.get("file", "")), *(_amount(entry, name) for name in heads)] for entry in entries]
     short_of = [entry for entry in entries if entry.get("reached", 0) < entry.get("asked", 0)]
-    note = "The text was too small for the sizes asked for: no pair was left to merge." if short_of else ""
+    why = "; the warnings at the top of the page say why" if is_explained else ""
+    note = f"Not every vocabulary reached the size asked for{why}." if short_of else ""
     return table("Vocabularies", columns, rows) + (f'<p class="warning">{note}</p>' if note else "")
 
 

@@ -13,30 +13,35 @@ MOST: Final = 24
 
 
 def trained_on(training: Mapping[str, Any]) -> str:
-    """Documents and bytes by source and language, the largest first; empty where the file does not say."""
+    """Documents and bytes by source, language and whatever else the rows tell apart, the largest first.
+
+    Empty where the file does not say.
+    """
     corpus = training.get("corpus")
     rows = corpus.get("by") if isinstance(corpus, dict) else None
     if not isinstance(rows, list) or not rows:
         return ""
-    ranked = sorted(rows, key=lambda row: (-row["bytes"], str(row["source"]), str(row["lang"])))
+    labels = {"source": "source", "lang": "language"}
+    labels |= {name: name for row in rows for name in sorted(row) if name not in ("documents", "bytes", *labels)}
+    ranked = sorted(rows, key=lambda row: (-row["bytes"], *(str(row.get(name)) for name in labels)))
     rest = ranked[MOST:]
     if rest:
         sums = {name: sum(row[name] for row in rest) for name in ("documents", "bytes")}
-        ranked = [*ranked[:MOST], {"source": f"{len(rest)} more", "lang": "", **sums}]
+        ranked = [*ranked[:MOST], {"source": f"{len(rest)} more", **sums}]
     total = sum(row["bytes"] for row in ranked) or 1
     cells = [
         [
-            text(row["source"]),
-            text(row["lang"] or ""),
+            *(text("" if row.get(name) is None else row[name]) for name in labels),
             number(row["documents"]),
             size(row["bytes"]),
             share(row["bytes"], total),
         ]
         for row in ranked
     ]
-    heads = [Column("source"), Column("language")]
+    heads = [Column(text(name)) for name in labels.values()]
     heads += [Column(name, True) for name in ("documents", "text", "of all text")]
-    return fold("What it was trained on, by source and language", table("Trained on", heads, cells))
+    *first, last = (text(name) for name in labels.values())
+    return fold(f"What it was trained on, by {', '.join(first)} and {last}", table("Trained on", heads, cells))
 
 
 def left_out(training: Mapping[str, Any]) -> str:

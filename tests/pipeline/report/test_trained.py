@@ -153,3 +153,25 @@ def test_a_default_is_not_shown() -> None:
     assert "Algorithm bpe Pretokenizer gpt2 " in said
     hidden: Sequence[str] = ("Min ", "Max ", "Digits", "Parity", "Group by", "Patterns", "Vocab sizes")
     assert not [name for name in hidden if name in said]
+
+
+def test_the_text_is_not_blamed_for_a_vocabulary_that_fell_short() -> None:
+    entry = {"file": "tokenizer.json", "asked": 530, "reached": 520}
+    files = {"tokenizer.json": tokenizer_json([], ("x",), ()), "training.json": summary(tokenizers=[entry])}
+    said = page_of("train_tokenizer", {"kind": "train_tokenizer", "name": "tok"}, files)
+    assert "Not every vocabulary reached the size asked for." in said
+    assert "too small" not in said
+
+
+def test_what_it_was_trained_on_is_told_by_every_column_that_was_counted_by() -> None:
+    rows = [
+        {"source": "d", "lang": None, "label": label, "documents": 1, "bytes": size}
+        for label, size in (("de", 3), ("el", 7))
+    ]
+    files = {
+        "tokenizer.json": tokenizer_json([], ("x",), ()),
+        "training.json": summary(corpus={"bytes": 10, "by": rows}),
+    }
+    said = page_of("train_tokenizer", {"kind": "train_tokenizer", "name": "tok"}, files)
+    assert "What it was trained on, by source, language and label" in said
+    assert "d el 1 7 B 70.0 % d de 1 3 B 30.0 %" in said
