@@ -7,6 +7,8 @@ reaches stands nowhere as several (proof in `vocabulary.py`), so no new merge ma
 encoder, which applies the old merges before the new, does what was done here; no piece of text gets more tokens than
 before. From the first merges of a training of ours it gives that training.
 
+The strings of added tokens are learned by no merge, though longer tokens may hold them: a string has one id.
+
 New ids begin after the largest that there is, special or not: learned merges, then special tokens that the tokenizer
 has not, then reserved slots. A size counts ids from 0, gaps included, as it is the number of rows of an embedding.
 """
@@ -69,6 +71,12 @@ class ContinuedTraining(BpeTraining):
     def _num_added(self) -> int:
         return len(new_tokens(self._base(), self.special_tokens)) + self.reserved
 
+    @override
+    @property
+    def _names(self) -> tuple[str, ...]:
+        base = self._base()
+        return (*(token.content for token in base.added), *new_tokens(base, self.special_tokens))
+
     def _base(self) -> Vocabulary:
         return tokenizer_sources.read(self.extend, self.patterns, self.extend_sha256)
 
@@ -115,6 +123,15 @@ def check_extension(
             f"extend: vocab_sizes holds {smallest}, but tokenizer {path!r} has ids up to {base.next_id - 1}, and "
             f"{num_added} special and reserved tokens are new: ask for {base.next_id + num_added} or more"
         )
+        raise RecipeError(msg)
+
+
+def check_required(path: str, patterns: tuple[str, ...], required_tokens: Sequence[str]) -> None:
+    """RecipeError where a required token is an added one of the tokenizer: it is one token already."""
+    known = {token.content for token in tokenizer_sources.read(path, patterns).added}
+    both = [token for token in required_tokens if token in known]
+    if both:
+        msg = f"required_tokens: {both[0]!r} is an added token of {path!r}, and so one token already: leave it out"
         raise RecipeError(msg)
 
 

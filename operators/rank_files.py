@@ -12,6 +12,10 @@ only for vocabularies that are in order. What is exact here:
   checks it and refuses otherwise. For vocabularies without `whole_first` it is also necessary: the first token that
   fails is encoded as itself by its rank and as something else by its merges.
 
+The pattern must cut alike in both engines, too. The published ones do, and what `pattern_syntax.py` reads. Beyond that
+nothing is promised: where a pattern can match nothing `tiktoken` fails, and look-behind, flags and anchors are other
+things to other engines.
+
 A rank file holds neither the pattern nor the added tokens: hand both to `tiktoken` (`tiktoken_pattern`). It finds added
 tokens only where `allowed_special` allows them, and where one begins like another it may take the shorter one.
 """
@@ -19,14 +23,15 @@ tokens only where `allowed_special` allows them, and where one begins like anoth
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from operators.base import DataError, RecipeError
 from operators.encode import Merge
-from operators.pretokenizers import PATTERNS
+from operators.pattern_syntax import UnsupportedPattern, parse
+from operators.pretokenizers import PATTERNS, Digits, cutting
 from operators.vocabulary import BYTES, AddedToken, Numbers, Vocabulary, reach
 
 _NOT_COVERING = frozenset({"superbpe_stage2"})
@@ -103,6 +108,8 @@ def objection(vocabulary: Vocabulary) -> str:
         return f"text is brought to the form {vocabulary.normalizer} first, which tiktoken does not do"
     if len(vocabulary.patterns) != 1:
         return f"text is cut by {len(vocabulary.patterns)} patterns in turn, and tiktoken takes one"
+    if other := _cuts_otherwise(vocabulary.patterns[0]):
+        return other
     merges, unreachable = reach(vocabulary)
     if unreachable and not vocabulary.whole_first:
         return f"token {_named(unreachable[0], vocabulary)} has a rank, but its own bytes do not merge to it"
@@ -159,6 +166,21 @@ def merges_of_ranks(ranks: Mapping[bytes, int]) -> RankMerges:
         [tokens[number] for number in np.flatnonzero(last.parts != 1).tolist()],
         [tokens[number] for number in np.flatnonzero((below.parts != 2) & (lengths > 1)).tolist()],
     )
+
+
+def _cuts_otherwise(pattern: str) -> str:
+    r"""Why `tiktoken`'s engine could cut text by a pattern in another way; "" if it cuts alike.
+
+    >>> _cuts_otherwise(r"\s+|\S+")
+    ''
+    """
+    if any((pattern,) == cutting(name, digits).patterns for name in PATTERNS for digits in get_args(Digits)):
+        return ""
+    try:
+        parse(pattern)
+    except UnsupportedPattern as error:
+        return f"tiktoken's engine is not known to cut text alike: {error}"
+    return ""
 
 
 def _splits(tokens: list[bytes], numbers: dict[bytes, int]) -> tuple[Numbers, Numbers, Numbers]:

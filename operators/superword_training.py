@@ -89,7 +89,7 @@ def stages(transition: int, superword_mb: int, learning: dict[str, Any]) -> tupl
     """What follows the counts; `learning` are the parameters of `VocabularyTraining`."""
     shared = {name: learning[name] for name in ("digits", "max_token_length", "max_words", "forbidden")}
     num_first = transition - len(learning["special_tokens"]) - learning["reserved"]
-    added = {"special_tokens": (), "reserved": 0, "required_tokens": ()}
+    added = {"special_tokens": (), "reserved": 0, "required_tokens": (), "names": _uncut(learning)}
     return (
         FirstMerges(name="first", **{**learning, **added, "vocab_sizes": (num_first,)}),
         DrawnCorpus(name="drawn", superword_mb=superword_mb),
@@ -120,6 +120,14 @@ def _sizes(runs: Any, first: Vocabulary) -> dict[str, int]:  # noqa: ANN401
         "distinct_run_tokens": len(runs.ids),
         "run_bytes": int((np.diff(ends) * runs.counts).sum()),
     }
+
+
+def _uncut(learning: dict[str, Any]) -> tuple[str, ...]:
+    """The special tokens that the stage-1 pattern leaves whole; the first merges cannot make the others."""
+    from operators.engine_spans import pieces
+
+    patterns = cutting("superbpe", learning["digits"]).patterns
+    return tuple(name for name in learning["special_tokens"] if len(pieces(name, patterns)) == 1)
 
 
 def _num_cut(tokens: list[bytes], digits: Digits) -> int:

@@ -19,7 +19,8 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from operators.base import Composite, Fold, Map, RecipeError, Repeat
-from operators.continued_training import ContinuedTraining, check_extension
+from operators.byte_alphabet import to_bytes
+from operators.continued_training import ContinuedTraining, check_extension, check_required
 from operators.parity import Parity
 from operators.parity_training import DEVELOPMENT, DevelopmentCounts, ParityTraining
 from operators.piece_training import PieceTraining
@@ -144,6 +145,26 @@ class TrainTokenizer(Composite):
             raise ValueError(msg)
         return tokens
 
+    @field_validator("special_tokens")
+    @classmethod
+    def _longer_than_a_byte(cls, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        single = [token for token in tokens if len(to_bytes(token) or b"") == 1]
+        if single:
+            msg = (
+                f"special token {single[0]!r} is written as one byte is, which is a token of every vocabulary: give it "
+                "a name that text does not hold, such as '<|name|>'"
+            )
+            raise ValueError(msg)
+        return tokens
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "TrainTokenizer":
+        both = [token for token in self.required_tokens if token in self.special_tokens]
+        if both:
+            msg = f"token {both[0]!r} is in special_tokens and in required_tokens: a special token is one token already"
+            raise ValueError(msg)
+        return self
+
     @model_validator(mode="after")
     def _cuts(self) -> "TrainTokenizer":
         cutting(self.pretokenizer, self.digits, self.pattern)
@@ -197,6 +218,7 @@ class TrainTokenizer(Composite):
         if self.extend:
             patterns = cutting(self.pretokenizer, self.digits, self.pattern).patterns
             check_extension(self.extend, patterns, self.special_tokens, self.reserved, self.vocab_sizes[0])
+            check_required(self.extend, patterns, self.required_tokens)
 
     @override
     def models(self) -> Mapping[str, str]:

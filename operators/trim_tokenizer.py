@@ -93,6 +93,8 @@ class Trimming(Chosen):
 
     min_count: int = 1
 
+    revision: ClassVar[int] = 2  # fewer rank files: by the pattern
+
     @override
     def source(self) -> str:
         return "stage:counts/_counts"

@@ -193,6 +193,16 @@ def trim(vocabulary: Vocabulary, used: Iterable[int]) -> tuple[Vocabulary, dict[
     return trimmed, {old: new for new, old in enumerate(old_ids)}
 
 
+def as_tokens(names: Iterable[str]) -> tuple[bytes, ...]:
+    """The tokens that a tokenizer.json would write as these names of added ones: no text may be learned as one.
+
+    >>> as_tokens(["<|end|>", "\u0120the", "two words"])
+    (b'<|end|>', b' the')
+    """
+    found = (to_bytes(name) for name in names)
+    return tuple(token for token in found if token)
+
+
 def reserve(vocabulary: Vocabulary, count: int) -> Vocabulary:
     """Add special tokens without a meaning yet, `<|reserved_0|>` and so on, after all others.
 

@@ -6,7 +6,7 @@ is a prefix of the largest; tokens that are required come after what was learned
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from operators.pruning import Pruned, prune
 from operators.rank_files import objection
 from operators.tokenizer_files import artifact_files, merges_by_id, to_tokenizer_json
 from operators.training_corpus import FILE as CORPUS
-from operators.vocabulary import Vocabulary, from_merges, reserve
+from operators.vocabulary import Vocabulary, as_tokens, from_merges, reserve
 
 if TYPE_CHECKING:
     from operators.kernels.bpe import Veto
@@ -60,6 +60,8 @@ class VocabularyTraining(Fold):
     max_pretoken_bytes: int = 0
     max_words: int = 0
     forbidden: tuple[str, ...] = ()
+
+    revision: ClassVar[int] = 2  # fewer rank files: by the pattern
 
     @override
     def source(self) -> str:
@@ -150,7 +152,13 @@ class BpeTraining(VocabularyTraining):
         """What may not be learned."""
         from operators.kernels.bpe import Veto
 
-        return Veto(self.max_words, tuple(part.encode() for part in self.forbidden), self.max_token_chars)
+        forbidden = tuple(part.encode() for part in self.forbidden)
+        return Veto(self.max_words, forbidden, self.max_token_chars, as_tokens(self._names))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """The added tokens, whose strings no learned token may have."""
+        return self.special_tokens
 
     @override
     def learn(self, counts: pa.Table) -> Learned:
@@ -168,6 +176,14 @@ class BpeTraining(VocabularyTraining):
 
 class FirstMerges(BpeTraining):
     """SuperBPE's first stage, for its second: the table `_merges`, and the account in `_transition.json`."""
+
+    names: tuple[str, ...] = ()
+    """The second stage's special tokens."""
+
+    @override
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.names
 
     @override
     def outputs(self, learned: Learned, account: dict[str, Any]) -> Outputs:

@@ -62,6 +62,8 @@ class Veto(NamedTuple):
     """Substrings that no token may hold, as `b": "`."""
     max_chars: int = 0
     """Characters that a token may hold, by the bytes that begin one in UTF-8 (all but 0x80 to 0xBF); 0: no limit."""
+    never: tuple[bytes, ...] = ()
+    """Strings that no token may be, though it may hold them: those of special tokens."""
 
 
 def train(
@@ -198,7 +200,7 @@ def _learn(
         )
         raise ValueError(msg)
     limits = (max(1, min_frequency), max_token_length, veto.max_words, veto.max_chars)
-    rules = bpe_merging.Rules(*limits, *_joined(veto.forbidden))
+    rules = bpe_merging.Rules(*limits, *_joined(veto.forbidden), *_joined(veto.never))
     return Learned(*bpe_merging.learn(laid_out, *_joined(tokens), initial, room, rules))
 
 

@@ -50,6 +50,8 @@ class Rules(NamedTuple):
     max_chars: int
     forbidden: Ints  # uint8: the forbidden substrings, joined
     offsets: Ints  # int64: where each of them begins, and the end
+    never: Ints  # uint8: the strings that are no token, joined
+    never_offsets: Ints  # int64: where each of them begins, and the end
 
 
 class Strings(NamedTuple):
@@ -376,6 +378,7 @@ def _settle(tally, pairs, queue, pool, a, b, new, strings, listed, is_new, rules
     """
     # A call with many arrays costs more than the test of the length.
     length, has_veto = strings.length, rules.max_words > 0 or rules.max_chars > 0 or rules.offsets.size > 1
+    has_veto = has_veto or rules.never_offsets.size > 1
     for t in range(tally.size[0]):
         mark = tally.touched[t]
         neighbour = np.int64(mark >> 1)
@@ -542,7 +545,22 @@ def _may_join(strings, a, b, rules):
         return False
     if rules.max_chars > 0 and strings.num_chars[a] + strings.num_chars[b] > rules.max_chars:
         return False
-    return not _holds_joined(strings, a, b, rules)
+    return not (_is_never(strings, a, b, rules) or _holds_joined(strings, a, b, rules))
+
+
+@njit(cache=True, nogil=True)
+def _is_never(strings, a, b, rules):
+    """Whether the joined string is one of those that are no token."""
+    left, size = strings.length[a], strings.length[a] + strings.length[b]
+    for n in range(rules.never_offsets.size - 1):
+        begin, end = rules.never_offsets[n], rules.never_offsets[n + 1]
+        if end - begin == size:
+            joined = np.empty(size, np.uint8)
+            _write(strings, a, joined[:left])
+            _write(strings, b, joined[left:])
+            if np.array_equal(joined, rules.never[begin:end]):
+                return True
+    return False
 
 
 @njit(cache=True, nogil=True)

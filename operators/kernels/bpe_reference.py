@@ -4,7 +4,7 @@ It keeps the whole rule: an equal string gets its id again, and a listed pair th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 from operators.byte_alphabet import byte_ids, bytes_in_id_order
@@ -36,6 +36,7 @@ def learn(
     max_words: int = 0,
     forbidden: Sequence[bytes] = (),
     max_chars: int = 0,
+    never: Collection[bytes] = (),
 ) -> dict[Pair, int]:
     """Merge the pieces in place; all merges in order, each with its count when it was first merged."""
     strings = list(tokens)
@@ -52,6 +53,7 @@ def learn(
             (-total, pair)
             for pair, total in totals.items()
             if total >= max(1, min_frequency)
+            and strings[pair[0]] + strings[pair[1]] not in never
             and _is_allowed(strings[pair[0]] + strings[pair[1]], max_token_length, max_words, forbidden, max_chars)
         ]
         if not listed and (len(strings) >= num_tokens or not legal):

@@ -120,6 +120,24 @@ def test_from_any_merges_the_new_come_last_and_no_piece_gets_more_tokens(
             assert num_tokens(new, text) == 1
 
 
+@pytest.mark.parametrize("special", [True, False])
+def test_an_added_token_that_text_holds_keeps_its_id_and_is_not_learned(
+    tmp_path: Path, base: Vocabulary, special: bool
+) -> None:
+    old = replace(base, added=(AddedToken("kubernetes", 900, special=special),))
+    engine = trained(["kubernetes (kubernetes) kubernetes's"] * 9, vocab_sizes=(950,), extend=written(tmp_path, old))
+    found = vocabulary_of(engine)
+    assert found.added == old.added
+    assert b"kubernetes" not in found.ids
+    assert b" kubernetes" in found.ids
+
+
+def test_a_required_token_that_is_an_added_one_is_named_with_the_file(tmp_path: Path, base: Vocabulary) -> None:
+    path = written(tmp_path, replace(base, added=(AddedToken("kubernetes", 900),)))
+    with pytest.raises(RecipeError, match=r"required_tokens: 'kubernetes' is an added token of '.*base\.json'"):
+        trained(TEXTS, vocab_sizes=(950,), extend=path, required_tokens=("kubernetes",))
+
+
 def test_what_is_learned_is_what_the_encoder_makes(tmp_path: Path, base: Vocabulary) -> None:
     engine = trained(OTHER, vocab_sizes=(560,), extend=written(tmp_path, base))
     new = vocabulary_of(engine)

@@ -13,6 +13,7 @@ from operators.base import Context, DataError, RecipeError
 from operators.byte_alphabet import to_bytes
 from operators.pretoken_counts import PretokenCounts
 from operators.pretokenizers import PATTERNS
+from operators.tokenizer_files import from_tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
 from operators.unicode_classes import class_table_digest
 from tests.operators.harness import Engine, corpus, deal, run
@@ -229,9 +230,31 @@ def test_a_repeated_document_counts_as_often_as_it_says() -> None:
     assert sorted(row["count"] for row in apply(rows).to_pylist()) == [2, 5]
 
 
-def test_a_special_token_that_the_text_also_makes_is_refused() -> None:
+@pytest.mark.parametrize("algorithm", ["bpe", "superbpe"])
+def test_a_special_token_that_the_text_also_holds_is_not_learned(algorithm: str) -> None:
+    how = {"algorithm": algorithm, "transition": 280, "pretokenizer": "superbpe"} if algorithm == "superbpe" else {}
+    engine = trained(["abc abc abc"], special_tokens=("ab", "<|end|>"), **how)
+    found = from_tokenizer_json(files(engine)["tokenizer.json"])
+    assert b"ab" not in found.ids
+    assert b"abc" in found.ids
+    assert [token.content for token in found.added] == ["ab", "<|end|>"]
+
+
+def test_a_special_token_that_languages_make_together_is_refused() -> None:
+    table = corpus(["ab ab"]).append_column("lang", pa.array(["en"]))
+    step = TrainTokenizer(
+        algorithm="parity_bpe", group_by="lang", pretokenizer="gpt2", vocab_sizes=(300,), special_tokens=("ab",)
+    )
     with pytest.raises(RecipeError, match="'ab' is also token 256"):
-        trained(["ab ab"], special_tokens=("ab",))
+        run(step, [table])
+
+
+@pytest.mark.parametrize("pattern", ["a*", r"(?=\p{Lu})", "(?m)^.*$", r"(?i)[aeiou]+|\b", "(?<=a)b"])
+def test_no_ranks_are_written_for_a_pattern_that_tiktoken_may_read_otherwise(pattern: str) -> None:
+    engine = trained(["abc Abc\nabc"], pretokenizer="custom", pattern=pattern)
+    with pytest.raises(KeyError):
+        engine.artifacts["train"].read("ranks.tiktoken")
+    assert "cut text alike" in json.loads(files(engine)["training.json"])["ranks.tiktoken"]
 
 
 @pytest.mark.parametrize(
@@ -242,6 +265,9 @@ def test_a_special_token_that_the_text_also_makes_is_refused() -> None:
         ({"vocab_sizes": ()}, "at least 1 item"),
         ({"special_tokens": ("<a>", "<a>")}, "'<a>' is empty or given twice"),
         ({"special_tokens": ("",)}, "'' is empty"),
+        ({"special_tokens": ("a",)}, "special token 'a' is written as one byte is"),
+        ({"special_tokens": ("\u0120",)}, "is written as one byte is"),
+        ({"special_tokens": ("<a>",), "required_tokens": ("<a>",)}, "in special_tokens and in required_tokens"),
         ({"pretokenizer": "gpt5"}, "gpt2"),
         ({"pretokenizer": "custom"}, "expected pretokenizer: custom and a pattern"),
         ({"pretokenizer": "custom", "pattern": "a", "digits": "single"}, "into the pattern instead"),

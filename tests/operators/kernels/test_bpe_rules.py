@@ -26,6 +26,7 @@ VETOES = st.builds(
     st.integers(0, 3),
     st.lists(st.text("ab :", min_size=1, max_size=4).map(str.encode), max_size=2).map(tuple),
     st.integers(0, 3),
+    st.lists(st.text("ab :", min_size=2, max_size=4).map(str.encode), max_size=2).map(tuple),
 )
 
 
@@ -91,6 +92,12 @@ def test_what_is_forbidden_is_not_learned_as_in_the_reference(
 ) -> None:
     learned = bpe.train(*table(words), 300, least, longest, veto=veto)
     assert listed(learned) == list(bpe_reference.learn(pieces(words), BYTES, 300, least, longest, (), *veto).items())
+
+
+def test_a_string_that_is_no_token_is_held_by_longer_ones_where_they_come_from_other_parts() -> None:
+    words = table([(b"xab", 5), (b"ab", 9)])
+    learned = bpe.train(*words, 300, veto=Veto(never=(b"ab",)))
+    assert bpe.products(learned.merges.tolist(), BYTES)[256:] == [b"xa", b"xab"]
 
 
 def test_the_limit_in_characters_counts_bytes_that_begin_one_and_lets_whole_characters_through() -> None:
