@@ -38,7 +38,12 @@ def documents() -> pa.Table:
     files = [path for name in FOLDERS for path in (sorted((home / name).rglob("*.py")) or [home / name])]
     texts = {str(path.relative_to(home)): path.read_text("utf-8") for path in files if path.is_file()}
     texts = {name: text for name, text in texts.items() if text.strip()}
-    return pa.table({"id": list(texts), "text": pa.array(texts.values(), pa.large_string())})
+    columns = {
+        "id": list(texts),
+        "text": pa.array(texts.values(), pa.large_string()),
+        "source": ["packages"] * len(texts),
+    }
+    return pa.table(columns)
 
 
 @pytest.fixture(scope="module")
