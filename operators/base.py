@@ -151,6 +151,9 @@ class Operator(BaseModel):
     def check(self) -> None:
         """Refuse, before any data is read, what no field's bounds can say. Raises RecipeError."""
 
+    def check_against(self, earlier: Mapping[str, Operator]) -> None:
+        """Refuse what an earlier step, here by its name, does not leave for this one. Raises RecipeError."""
+
     def refuse(self, columns: Columns) -> None:
         """Refuse columns whose types the operator cannot read; `columns` are all that reach it. Raises RecipeError."""
 

@@ -23,10 +23,11 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators import tokenizer_sources
-from operators.base import BatchFn, Composite, Context, Fold, Map, Outputs, RecipeError, Repeat
+from operators.base import BatchFn, Composite, Context, Fold, Map, Operator, Outputs, RecipeError, Repeat
 from operators.pretoken_counts import PretokenCounts, weights_of
 from operators.pretokenizers import Choice, Cutting, cutting
 from operators.tokenizer_files import artifact_files
+from operators.train_tokenizer import TrainTokenizer
 from operators.vocabulary import BYTES, Vocabulary, encode_pieces, trim
 from operators.vocabulary_training import pretokens_of
 
@@ -168,6 +169,23 @@ class TrimTokenizer(Composite):
         vocabulary = tokenizer_sources.read(self.tokenizer, patterns)
         if patterns and vocabulary.patterns != patterns:
             msg = f"tokenizer {self.tokenizer!r} is a tokenizer.json with patterns of its own: leave pretokenizer out"
+            raise RecipeError(msg)
+
+    @override
+    def check_against(self, earlier: Mapping[str, Operator]) -> None:
+        """RecipeError where the step leaves no byte-level BPE tokenizer, or none of that size."""
+        step = earlier.get(self.step)
+        if isinstance(step, TrainTokenizer) and step.algorithm in ("unigram", "wordpiece"):
+            msg = f"step: {self.step!r} trains algorithm {step.algorithm!r}: only byte-level BPE can be trimmed"
+            raise RecipeError(msg)
+        sizes = step.vocab_sizes if isinstance(step, TrainTokenizer) else ()
+        if isinstance(step, TrainTokenizer | TrimTokenizer):
+            if self.size and self.size not in sizes:
+                there = f"the sizes {', '.join(map(str, sizes))}" if sizes else "one size: leave it out"
+                msg = f"size: step {self.step!r} writes no tokenizer of size {self.size}, but {there}"
+                raise RecipeError(msg)
+        elif step is not None and ":" not in step.what:  # what a class of another package leaves, it knows
+            msg = f"step: {self.step!r} is of kind {step.what}, which leaves no tokenizer: name a train_tokenizer step"
             raise RecipeError(msg)
 
     @override

@@ -137,13 +137,15 @@ def make_plan(recipe: Recipe, schema: Mapping[str, pa.DataType] | None = None, *
     nodes: dict[str, Node] = {}
     stages: list[Stage] = []
     columns = {**BASE_COLUMNS, **(schema or {})}
+    earlier: dict[str, Operator] = {}
     for operator in (*_ingest_steps(recipe), *recipe.steps):
         operator.check()
         operator.models()
         parts = operator.stages() if isinstance(operator, Composite) else (operator,)
         for part in parts:
             _place(recipe, operator, part, nodes, stages)
-        _check_types(operator, columns)
+        _check_types(operator, columns, earlier)
+        earlier[operator.label] = operator
         _check_columns(operator, parts, columns, open_schema=open_schema)
     return Plan(recipe, tuple(stages), nodes)
 
@@ -257,9 +259,10 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
     return node
 
 
-def _check_types(step: Operator, columns: Mapping[str, pa.DataType]) -> None:
-    """Ask a step that has a say on types which `needs` cannot express: its method `refuse`."""
+def _check_types(step: Operator, columns: Mapping[str, pa.DataType], earlier: Mapping[str, Operator]) -> None:
+    """Ask a step that has a say on earlier steps, or on types, which `uses` and `needs` cannot express."""
     try:
+        step.check_against(earlier)
         step.refuse(dict(columns))
     except RecipeError as error:
         raise RecipeError(f"step {step.label!r}: {error}") from error

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from operators.base import ROW, ROWS, SHARD, Fold, Outputs, RecipeError, RunError, fingerprint
+from operators.base import ROW, ROWS, SHARD, Fold, Outputs, RunError, fingerprint
 from pipeline.artifacts import StoredOutputs
 from pipeline.corpus import parquet_bytes, read_parquet
 from pipeline.exchange import BUCKETS, State, key_buckets, read_buckets, write_state
 from pipeline.plan import Node
 from pipeline.shard_task import bound, context_of, result_name
+from pipeline.step_errors import naming
 from pipeline.storage import read_arrow
 from pipeline.vault import Vault
 
@@ -56,7 +57,7 @@ class MergeTask:
         assert isinstance(fold, Fold)
         key = self.key(item)
         name = f"merged/{self.node.work[:16]}/{key[:32]}"
-        try:
+        with naming(self.node.step, "failed while merging"):
             state = fold.merge(
                 pa.concat_tables([_load(store, s, n, item) for s, n in zip(item.states, item.shards, strict=True)])
             )
@@ -66,10 +67,6 @@ class MergeTask:
             else:
                 outputs = fold.finish(state, context_of(store, self.node, self.used))
                 result = _write_outputs(store, name, outputs, item.part).to_json()
-        except (RunError, RecipeError, MemoryError, OSError):
-            raise
-        except (Exception, SystemExit) as error:
-            raise RunError(f"step {self.node.step!r} failed while merging: {type(error).__name__}: {error}") from error
         store.write_json(result_name(key), {**result, "holds": store.written})
         return result
 
@@ -191,14 +188,8 @@ class TableTask:
         fold = self.node.operator
         assert isinstance(fold, Fold)
         apply = bound(self.node, context_of(store, self.node, self.used))
-        try:
+        with naming(self.node.step, "failed on the table of an earlier stage"):
             partial = apply(read_parquet(store, item.file))
-        except (RunError, RecipeError, MemoryError, OSError):
-            raise
-        except (Exception, SystemExit) as error:
-            raise RunError(
-                f"step {self.node.step!r} failed on the table of an earlier stage: {type(error).__name__}: {error}"
-            ) from error
         bucket = key_buckets(partial, fold.key, self.node.step)
         result = write_state(store, f"states/{self.node.work[:16]}/{key[:32]}.arrow", partial, bucket).to_json()
         store.write_json(result_name(key), {**result, "holds": store.written})

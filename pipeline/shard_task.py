@@ -22,6 +22,7 @@ from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
 from pipeline.exchange import State, key_buckets, write_state
 from pipeline.ledger import NodeCounts, count_by_source, score_buckets
 from pipeline.plan import VERDICT, Node, read_name
+from pipeline.step_errors import named, naming
 from pipeline.storage import Store, arrow_bytes, read_arrow
 from pipeline.vault import DamagedError, Vault
 from pipeline.verdicts import as_type, complete, culprit_of, examples_of, trace_of
@@ -328,7 +329,9 @@ class _ShardRun:
         """Call an operator; an error names step, shard and the first document that causes it."""
         try:
             return function(table)
-        except (RunError, RecipeError, MemoryError):
+        except RecipeError as error:
+            raise named(node.step, error) from error
+        except (RunError, MemoryError):
             raise
         except (Exception, SystemExit) as error:
             culprit = culprit_of(function, table)
@@ -338,12 +341,8 @@ class _ShardRun:
 
 def bound(node: Node, context: Context) -> BatchFn:
     """The operator's function; an error names the step."""
-    try:
+    with naming(node.step, "cannot be prepared"):
         return node.operator.bind(context)
-    except (RunError, RecipeError, MemoryError, OSError):
-        raise
-    except (Exception, SystemExit) as error:
-        raise RunError(f"step {node.step!r} cannot be prepared: {type(error).__name__}: {error}") from error
 
 
 def read_columns(operator: Map | Fold) -> dict[str, pa.DataType]:
