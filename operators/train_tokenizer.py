@@ -227,7 +227,7 @@ class TrainTokenizer(Composite):
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         counting = (
-            TrainingCorpus(name="corpus"),
+            TrainingCorpus(name="corpus", group_by=self.group_by),
             PretokenCounts(name="counts", **self.model_dump(include=_COUNTING)),
         )
         learning = self._learning()

@@ -14,10 +14,14 @@ from operators.pretoken_counts import REPEAT
 FILE: Final = "_corpus.json"
 
 _KEYS: Final = ("source", "lang")
+_SUMS: Final = ("documents", "bytes")
 
 
 class TrainingCorpus(Fold):
-    """Documents and bytes by `source` and by `lang`, where the rows have them; a document counts `repeat` times."""
+    """Documents and bytes by `source`, `lang` and a column of choice, where rows have them, counted `repeat` times."""
+
+    group_by: str = ""
+    """A further column to tell apart by."""
 
     @override
     def needs(self) -> Columns:
@@ -25,21 +29,26 @@ class TrainingCorpus(Fold):
 
     @override
     def takes(self) -> Columns:
-        return {**dict.fromkeys(_KEYS, pa.null()), REPEAT: pa.int32()}
+        return {**dict.fromkeys(self._keys, pa.null()), REPEAT: pa.int32()}
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        return _state
+        return lambda rows: self.merge(_state(rows, self._keys))
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by(list(_KEYS), use_threads=False).aggregate([("documents", "sum"), ("bytes", "sum")])
-        return summed.rename_columns([*_KEYS, "documents", "bytes"])
+        summed = state.group_by(list(self._keys), use_threads=False).aggregate([("documents", "sum"), ("bytes", "sum")])
+        return summed.rename_columns([*self._keys, "documents", "bytes"])
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        merged = self.merge(state).sort_by([(name, "ascending") for name in _KEYS])
+        merged = self.merge(state).sort_by([(name, "ascending") for name in self._keys])
         return {FILE: json.dumps(described(merged)).encode()}
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        further = self.group_by and self.group_by not in (*_KEYS, *_SUMS)
+        return (*_KEYS, self.group_by) if further else _KEYS
 
 
 def corpus_of(context: Context, stage: str = "corpus") -> dict[str, Any]:
@@ -57,19 +66,13 @@ def described(state: pa.Table) -> dict[str, Any]:
     }
 
 
-def _state(rows: pa.Table) -> pa.Table:
+def _state(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
     repeat = pa.array([1] * rows.num_rows, pa.int64())
     if REPEAT in rows.column_names:
         repeat = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0)
     sizes = pc.binary_length(rows["text"]).cast(pa.int64())
-    table = pa.table(
-        {
-            **{name: _labels(rows, name) for name in _KEYS},
-            "documents": repeat,
-            "bytes": pc.multiply(sizes, repeat),
-        }
-    )
-    return TrainingCorpus(name="").merge(table)
+    labels = {name: _labels(rows, name) for name in keys}
+    return pa.table({**labels, "documents": repeat, "bytes": pc.multiply(sizes, repeat)})
 
 
 def _labels(rows: pa.Table, name: str) -> pa.Array:

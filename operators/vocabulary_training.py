@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import WARNINGS, BatchFn, Context, Fold, Outputs
+from operators.base import BatchFn, Context, Fold, Outputs
 from operators.encode import Merge, with_required
 from operators.merge_lists import merges_table
 from operators.pretoken_counts import GROUP, total_counts
@@ -22,6 +22,7 @@ from operators.pruning import Pruned, prune
 from operators.rank_files import objection
 from operators.tokenizer_files import artifact_files, merges_by_id, to_tokenizer_json
 from operators.training_corpus import FILE as CORPUS
+from operators.training_warnings import warnings_file
 from operators.vocabulary import Vocabulary, as_tokens, from_merges, reserve
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ class VocabularyTraining(Fold):
     max_pretoken_bytes: int = 0
     max_words: int = 0
     forbidden: tuple[str, ...] = ()
+    group_by: str = ""
 
-    revision: ClassVar[int] = 2  # fewer rank files: by the pattern
+    revision: ClassVar[int] = 2  # 2: fewer rank files, by the pattern; more warnings
 
     @override
     def source(self) -> str:
@@ -120,7 +122,7 @@ class VocabularyTraining(Fold):
             "ranks.tiktoken": ranks,
         }
         text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        return {"training.json": text.encode(), **_warnings(content)}
+        return {"training.json": text.encode(), **warnings_file(content)}
 
     @property
     def num_learned(self) -> int:
@@ -230,19 +232,6 @@ def _digest(counts: pa.Table) -> str:
     digest.update(memoryview(data or b"")[offsets[0] : offsets[-1]] if len(words) else b"")
     digest.update(counts["count"].to_numpy().astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-def _warnings(summary: dict[str, Any]) -> dict[str, bytes]:
-    """The file in which the engine finds what to warn of; none where every size was reached."""
-    missed = [entry for entry in summary["tokenizers"] if entry["reached"] < entry["asked"]]
-    if not missed:
-        return {}
-    sizes = ", ".join(f"{entry['asked']:,}" for entry in missed)
-    line = (
-        f"{summary['corpus']['bytes']:,} bytes of text are too little for vocab_sizes {sizes}: no pair was left to "
-        f"merge at {missed[0]['reached']:,} tokens; give it more text, or ask for fewer tokens"
-    )
-    return {WARNINGS: json.dumps([line]).encode()}
 
 
 def _total(numbers: pa.ChunkedArray) -> int:

@@ -71,6 +71,42 @@ def test_training_json_says_what_went_in_by_source_and_language() -> None:
     assert summary(trained(TEXTS[:2]))["corpus"]["counts_sha256"] != found["counts_sha256"]
 
 
+def test_training_json_names_the_column_of_groups_and_tells_them_apart() -> None:
+    found = summary(trained(columns={"label": ["a", "b", "b"]}, group_by="label"))
+    assert found["settings"]["group_by"] == "label"
+    assert [(row["label"], row["documents"]) for row in found["corpus"]["by"]] == [("a", 3), ("b", 6)]
+    assert "label" not in summary(trained(columns={"label": ["a", "b", "b"]}))["corpus"]["by"][0]
+
+
+def warned(engine: Engine) -> list[str]:
+    lines: list[str] = json.loads(engine.artifacts["train"].read("_warnings.json"))
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({}, "bytes of text are too little, no pair was left to merge at"),
+        ({"min_frequency": 20, "max_token_length": 6}, "left that min_frequency 20 and max_token_length 6 would let"),
+        ({"max_token_chars": 2}, "that max_token_chars 2 would let merge"),
+        ({"algorithm": "unigram"}, "hold pieces worth keeping for"),
+        ({"algorithm": "wordpiece", "min_frequency": 50}, "that min_frequency 50 would let merge"),
+    ],
+)
+def test_the_limit_that_stopped_a_training_is_named(parameters: dict[str, Any], complaint: str) -> None:
+    (line,) = warned(trained(vocab_sizes=(5000,), **parameters))
+    assert line.startswith("vocab_sizes 5,000 not reached: ")
+    assert complaint in line
+
+
+def test_text_that_rules_leave_out_is_warned_of_above_a_tenth() -> None:
+    rare = ["word " * 40, "seldom"]
+    (line,) = warned(trained(rare, vocab_sizes=(257,), max_pretoken_bytes=4))
+    assert line.startswith("max_pretoken_bytes 4 left 98 % of the text out of training")
+    with pytest.raises(KeyError):
+        warned(trained(rare, vocab_sizes=(257,), min_count=4))
+
+
 def test_the_digest_of_the_counts_does_not_depend_on_partitions() -> None:
     step = TrainTokenizer(pretokenizer="cl100k", vocab_sizes=(290,))
     runs = [run(step, deal(corpus(TEXTS), 3, seed), partitions=parts, shuffle=seed) for seed, parts in ((1, 1), (2, 4))]
