@@ -1,14 +1,14 @@
 """What an input's files say about themselves before any document is read: how many, how large, which columns.
 
-Parquet, Arrow and saved datasets carry their schema. JSON lines do not: the first 64 kB of a few files tell which keys
-to expect, so their schema stays open. Of many files a few are looked at, evenly spread over the sorted paths; what they
-did not tell is found when the run reads the rest.
+Parquet, Arrow and saved datasets carry their schema. JSON lines do not: the first 64 kB of a few files, or the first
+object where it is longer, tell which keys to expect, so their schema stays open. Of many files a few are looked at,
+evenly spread over the sorted paths; what they did not tell is found when the run reads the rest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -21,13 +21,16 @@ from pipeline.readers.storage import is_local
 from pipeline.wording import count_of, size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
+    from pipeline.readers.streams import Line
     from pipeline.recipe import Input
 
 LOOK_AT: Final = 32
 """Files of a format whose schema is read."""
 HEAD_BYTES: Final = 64_000
+SEARCHED_BYTES: Final = 1 << 28
+"""Of a file of JSON lines whose head holds no object; beyond, the run says what is there."""
 _PATH: Final = {"path": pa.string()}
 _FIXED: Final = {
     "text": _PATH,
@@ -91,7 +94,8 @@ def read_header(entry: Input) -> Header:
     columns.update({name: _JSON_TYPES[type(value)] for name, value in entry.labels.items()})
     is_open = may_have_more and options.keep is None
     size = sum(file.size for file in files)
-    has_ids = not options.id and "id" not in options.rename and all(each.has_ids for each in found)
+    is_free = not options.id and "id" not in options.rename
+    has_ids = is_free and any("id" in each.names for each in found) and all(each.has_ids for each in found)
     if has_ids:
         notes.append("the column 'id' holds the documents' ids")
     return Header(
@@ -145,12 +149,13 @@ class _Found:
             raise DataError(f"no file can be read as {kind}: {'; '.join(damaged[:3])}; check `format`")
         self.notes += [f"{path} is damaged: what cannot be read becomes a bad row" for path in damaged]
         if kind == "jsonl" and self.names:
-            _require(looked[0], self.names, options, f"no object in the first {HEAD_BYTES // 1_000} kB has")
+            _require(looked[0], self.names, options, "no object looked at has")
 
     def _note(self, file: InputFile, schema: pa.Schema) -> None:
         columns = {column.name: column.type for column in schema}
         self.names.update(columns)
-        self.has_ids &= "id" in columns and (self.kind != "jsonl" or not schema.field("id").nullable)
+        if columns or self.kind != "jsonl":  # Lines of which none is an object tell nothing.
+            self.has_ids &= "id" in columns and (self.kind != "jsonl" or not schema.field("id").nullable)
         names = list(columns)
         if self.kind == "jsonl":
             final = {name: chosen for name in names if (chosen := final_name(name, self.options)) is not None}
@@ -187,7 +192,7 @@ def _file_schema(file: InputFile, kind: str, options: ReadOptions) -> pa.Schema:
     """A file's columns under its own names."""
     if kind in _FIXED:
         return pa.schema({options.text: pa.string(), **_FIXED[kind]})
-    return _jsonl_head(file) if kind == "jsonl" else _stored_schema(file, kind)
+    return _jsonl_head(file, options.max_bytes) if kind == "jsonl" else _stored_schema(file, kind)
 
 
 def _stored_schema(file: InputFile, kind: str) -> pa.Schema:
@@ -212,29 +217,16 @@ def _stored_schema(file: InputFile, kind: str) -> pa.Schema:
             raise _DamagedError(str(error)) from error
 
 
-def _jsonl_head(file: InputFile) -> pa.Schema:
+def _jsonl_head(file: InputFile, max_bytes: int) -> pa.Schema:
     """The keys of the first objects; a type is null where it is null so far, not always the same, or of no one type.
 
     `id` is not nullable where every object has one.
     """
-    import orjson
-
-    from pipeline.readers.jsonl import _refuse_document
-    from pipeline.readers.streams import Line
-
     columns: Columns = {}
     without_id = False
-    for number, line in enumerate(_head_lines(file)):
-        if number == 0:
-            _refuse_document(Line(0, line, len(line)), file)
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:  # A bad row: the run says where it is.
-            continue
-        if isinstance(row, dict) and row.get("id") is None:
-            without_id = True
-        for name, value in row.items() if isinstance(row, dict) else ():
+    for row in _head_objects(file, max_bytes):
+        without_id |= row.get("id") is None
+        for name, value in row.items():
             try:
                 columns[name] = unify_types(columns.get(name, pa.null()), _json_type(value))
             except TypeClashError:
@@ -252,15 +244,45 @@ def _json_type(value: object) -> pa.DataType:
         return pa.null()
 
 
-def _head_lines(file: InputFile) -> Iterable[bytes]:
-    from pipeline.readers.streams import TruncatedError, read_chunks
+def _head_objects(file: InputFile, max_bytes: int) -> Iterator[dict[str, Any]]:
+    """The objects that end in the file's first `HEAD_BYTES`; the first one however long it is, or far behind.
 
+    A line of more than `max_bytes`, or that holds no object, becomes a bad row: the run says where it is.
+    """
+    import orjson
+
+    from pipeline.readers.jsonl import _refuse_document
+
+    found = False
+    for number, line in enumerate(_head_lines(file, max_bytes)):
+        if line.position + line.size >= (HEAD_BYTES if found else SEARCHED_BYTES):
+            return
+        if number == 0:
+            _refuse_document(line, file)
+        if line.size > max_bytes:
+            continue
+        try:
+            row = orjson.loads(line.content.removeprefix(b"\xef\xbb\xbf") if number == 0 else line.content)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            found = True
+            yield row
+
+
+def _head_lines(file: InputFile, max_bytes: int) -> Iterator[Line]:
+    """The lines that are not empty, up to where a damaged file breaks off."""
+    from pipeline.readers.streams import TruncatedError, read_lines
+
+    found = False
     try:
-        chunk = next(read_chunks(file.url), b"")
+        for line in read_lines(file.url, max_bytes):
+            found = True
+            if line.content.strip():
+                yield line
     except TruncatedError as error:
-        raise _DamagedError(error.detail) from error
-    end = chunk.rfind(b"\n", 0, HEAD_BYTES)
-    return [line for line in (chunk[:end] if end >= 0 else chunk).split(b"\n") if line.strip()]
+        if not found:
+            raise _DamagedError(error.detail) from error
 
 
 def _refuse_type(file: InputFile, name: str, new: str, kind: pa.DataType) -> None:

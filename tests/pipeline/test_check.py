@@ -264,6 +264,27 @@ def test_ids_are_taken_by_themselves_only_where_every_object_has_one(tmp_path: P
     assert not read_header(Input.model_validate(entry(partly))).has_ids
 
 
+@pytest.mark.parametrize("megabytes", [1, 2, 5])
+def test_ids_are_taken_however_long_the_first_line_is(tmp_path: Path, megabytes: int) -> None:
+    path = write_lines(tmp_path / "a.jsonl", {"text": "x" * megabytes * 1_000_000, "id": "x"}, {"text": "b", "id": "y"})
+    found = read_header(Input.model_validate(entry(path)))
+    assert found.has_ids
+    assert set(found.columns) == {"text", "id"}
+
+
+@pytest.mark.parametrize("first", ["", "\n\n", "no object\n", "x" * 2_000_000 + "\n"])
+def test_lines_without_an_object_tell_nothing_about_ids(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(first)
+    assert not read_header(Input.model_validate(entry(path))).has_ids
+    write_lines(tmp_path / "b.jsonl", {"text": "b", "id": "y"})
+    given = entry(tmp_path / "*.jsonl", max_document_mb=1)
+    assert read_header(Input.model_validate(given)).has_ids
+    with path.open("a") as lines:
+        lines.write('{"text": "c"}\n')
+    assert not read_header(Input.model_validate(given)).has_ids
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 @pytest.mark.parametrize(
     "step",
