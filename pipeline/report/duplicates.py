@@ -114,7 +114,7 @@ def _similarities(found: Found, step: Step, run: Facts) -> str:
     counts = {int(entry["hundredths"]): int(entry["removed"]) for entry in found.get("similarity", ())}
     if not counts or set(counts) == {100}:
         return ""
-    threshold = _parameter(run, step, "threshold")
+    threshold = None if step.is_estimated else _parameter(run, step, "threshold")
     low = min([*counts, *([round(100 * threshold)] if threshold else [])])
     # Equal sets have a column of their own, beyond the axis' 1.
     axis = Axis(max(low - 5, 0) / 100, 1.01)
@@ -125,10 +125,12 @@ def _similarities(found: Found, step: Step, run: Facts) -> str:
     picture = histogram(bins, axis, [Cut(threshold, below=False)] if threshold else [], label)
     columns = [Column("similarity", True), Column("removed", True)]
     rows = [[number(place / 100), count(rows)] for place, rows in sorted(counts.items())]
-    note = f"{plural(removed, 'removed document')}; {share(equal, removed)} have all shingles of their survivor."
+    alike = "are estimated to be equal to" if step.is_estimated else "have all shingles of"
+    note = f"{plural(removed, 'removed document')}; {share(equal, removed)} {alike} their survivor."
+    kind = "Estimated similarity" if step.is_estimated else "Similarity"
     return (
         '<figure><figcaption><p class="caption">How alike they are</p>'
-        f'<p class="why quiet">Similarity to the document that stays, in hundredths. {note}</p></figcaption>'
+        f'<p class="why quiet">{kind} to the document that stays, in hundredths. {note}</p></figcaption>'
         f"{picture}{fold('as a table', table('Removed documents by similarity', columns, rows), kind='data')}</figure>"
     )
 

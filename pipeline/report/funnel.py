@@ -126,9 +126,18 @@ def _numbers(step: Step) -> str:
         return f'<p class="would">{found}</p>{_rules(step.audited)}'
     if not step.rows_in:
         return '<p class="quiet">no document reached it</p>'
-    changed = f"rewrote {size(step.bytes_rewritten)}" if step.bytes_rewritten else "keeps every document"
-    made = f", makes {plural(len(step.artifacts), 'file')}" if step.artifacts else ""
-    return f'<p class="quiet">{changed}{made}</p>'
+    made = f"makes {plural(len(step.artifacts), 'file')}" if step.artifacts else ""
+    if step.bytes_rewritten or step.bytes_out != step.bytes_in:
+        return _rewritten(step) + (f'<p class="quiet">{made}</p>' if made else "")
+    return f'<p class="quiet">keeps every document{made and f", {made}"}</p>'
+
+
+def _rewritten(step: Step) -> str:
+    """What a step that changes texts and drops none left, and how much text it took out or put in."""
+    change = step.bytes_out - step.bytes_in
+    grown = f'<p class="quiet">+{size(change)}</p>' if change else '<p class="quiet">as much text as before</p>'
+    lost = f'<p class="drop"><b>{size(change)}</b> {share(-change, step.bytes_in)}</p>'
+    return f"<p><b>{short(step.rows_out)}</b> left \u00b7 {size(step.bytes_out)}</p>{lost if change < 0 else grown}"
 
 
 def _rules(counts: Mapping[str, int]) -> str:

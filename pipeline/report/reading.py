@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 Read = Callable[[str], bytes]
@@ -12,17 +12,23 @@ Pair = tuple[int, int]
 
 BOUND_NAMES: Final = ("min_score", "threshold")
 """Parameters that give the bound of a step whose rules are not numeric ones, and that has one score."""
+LINKED: Final = "linked with a better one; similarity is an estimate"
+"""What drops where `verify` is `none`."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A rule that drops rows whose score lies outside [low, high]; `is_inclusive`: also those at `high`."""
+    """A rule that drops rows whose score lies outside [low, high]; `is_inclusive`: also those at `high`.
+
+    `note`: what drops, in words, where the score only accompanies the verdict and has no bound.
+    """
 
     rule: str
     score: str
     low: float | None = None
     high: float | None = None
     is_inclusive: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,11 @@ class Step:
     artifacts: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     is_audited: bool = False
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether it drops what is linked, without looking at the texts: similarity is estimated, and has no bound."""
+        return self.parameters.get("verify") == "none"
 
     @property
     def num_dropped(self) -> int:
@@ -119,42 +130,45 @@ def _step(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> Step:
         for name in ("rows_in", "rows_out", "bytes_in", "bytes_out", "seconds", "bytes_rewritten", "rows_computed")
     }
     tables = {name: entry.get(name, {}) for name in ("dropped", "audited", "sources", "scores", "examples")}
-    bounds = tuple(
+    stated = tuple(
         Bound(rule["name"], rule["score"], rule.get("low"), rule.get("high")) for rule in entry.get("rules", ())
     )
-    return Step(
+    step = Step(
         name=entry["name"],
         kind=entry.get("kind", ""),
-        bounds=bounds or _implied(entry, parameters),
         artifacts=tuple(sorted(entry.get("artifacts", ()))),
         parameters=parameters,
         is_audited=bool(parameters.get("audit")) or bool(entry.get("audited")),
         **plain,
         **tables,
     )
+    return replace(step, bounds=stated or _implied(step))
 
 
-def _implied(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[Bound, ...]:
+def _implied(step: Step) -> tuple[Bound, ...]:
     """The bound of a step that states none and has one score: from its examples, else from its parameters.
 
-    A parameter `min_...` drops what lies below it; a `threshold` is one of similarity, and drops what reaches it.
+    A parameter `min_...` drops what lies below it; a `threshold` is one of similarity, and drops what reaches it,
+    unless the step drops all that is linked.
     """
-    if len(entry.get("scores", {})) != 1:
+    if len(step.scores) != 1:
         return ()
-    (score,) = entry["scores"]
-    for rule, examples in sorted(entry.get("examples", {}).items()):
+    (score,) = step.scores
+    rules = sorted({**step.dropped, **step.audited})
+    only = rules[0] if len(rules) == 1 else ""
+    if step.is_estimated:
+        return (Bound(only, score, note=LINKED),)
+    for rule, examples in sorted(step.examples.items()):
         for example in examples:
             value, threshold = example.get("value"), example.get("threshold")
             if value is not None and threshold is not None and value != threshold:
                 below = value < threshold
                 return (Bound(rule, score, threshold if below else None, None if below else threshold),)
-    rules = sorted({**entry.get("dropped", {}), **entry.get("audited", {})})
-    rule = rules[0] if len(rules) == 1 else ""
     for name in BOUND_NAMES:
-        value = parameters.get(name)
+        value = step.parameters.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             is_least = name.startswith("min_")
-            return (Bound(rule, score, value) if is_least else Bound(rule, score, None, value, is_inclusive=True),)
+            return (Bound(only, score, value) if is_least else Bound(only, score, None, value, is_inclusive=True),)
     return ()
 
 

@@ -120,6 +120,37 @@ def test_every_step_rule_and_section_is_on_the_page() -> None:
     assert len(page.ids) == len(set(page.ids))
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (30_964_000, "1,000 left \u00b7 31.0 MB\u2212636 kB 2.0 %makes 1 file"),
+        (31_600_000, "1,000 left \u00b7 31.6 MBas much text as beforemakes 1 file"),
+        (32_000_000, "1,000 left \u00b7 32.0 MB+400 kBmakes 1 file"),
+    ],
+)
+def test_the_funnel_says_how_much_text_a_step_took_out_not_how_much_it_touched(left: int, said: str) -> None:
+    entry = step("lines", 1_000, kind="line_dedup", artifacts=["artifacts/lines/top.parquet"])
+    entry |= {"bytes_in": 31_600_000, "bytes_out": left, "bytes_rewritten": 21_500_000}
+    words = page_of(manifest([entry], 1_000)).text
+    assert said in words
+    assert "21.5 MB" not in words
+
+
+@pytest.mark.parametrize(("verify", "is_barred"), [("none", False), ("jaccard", True), ("containment", True)])
+def test_a_step_that_drops_all_that_is_linked_has_no_bar(verify: str, is_barred: bool) -> None:
+    content, read = small()
+    before = str(render(content, read))
+    content["recipe"]["steps"][0]["verify"] = verify
+    page = page_of(content, read)
+    assert ("similarity 0.8 or more" in page.text) is is_barred
+    said = "linked with a better one; similarity is an estimate"
+    assert (page.text.count(said) == 2, page.text.count(said) == 0) == (not is_barred, is_barred)
+    assert ("Estimated similarity to the document that stays" in page.text) is not is_barred
+    # The bar stands in the histograms of the score and of the duplicates.
+    lines = '<path class="cut"'
+    assert before.count(lines) - str(render(content, read)).count(lines) == (0 if is_barred else 2)
+
+
 def test_an_audited_step_would_drop_and_drops_nothing() -> None:
     content, read = small()
     assert "would drop 11 1.4 %" in page_of(content, read).text
