@@ -49,6 +49,8 @@ def _documents(run: Facts, step: Step) -> str:
             ("Documents that would go" if step.is_audited else "Documents removed", count(removed)),
             ("Share", share(removed, documents)),
             ("Sets of more than one", count(found.get("clusters", 0))),
+            *[("Documents in the largest", count(first.get("documents", 0))) for first in found.get("largest", ())[:1]],
+            *_compared(run, step),
         ]
     )
     figures = _similarities(found, step, run) + _curve(run, step)
@@ -58,6 +60,15 @@ def _documents(run: Facts, step: Step) -> str:
     listed = "".join(f'<div class="panel">{group}</div>' for group in groups if group)
     panels = f'<div class="panels">{drawn}</div><div class="panels">{listed}</div>' if drawn or listed else ""
     return f"{head}{panels}{largest(found)}{closest(found)}"
+
+
+def _compared(run: Facts, step: Step) -> list[tuple[str, str]]:
+    """Which share of the pairs at the threshold is expected to be compared, where signatures choose the pairs."""
+    found = _file(run, step, "curve.json")
+    threshold, recall = found.get("threshold"), found.get("recall_at_threshold")
+    if not isinstance(threshold, int | float) or not isinstance(recall, int | float):
+        return []
+    return [(f"Pairs at {number(threshold)} compared", f"about {share(recall, 1)}")]
 
 
 def _file(run: Facts, step: Step, file: str) -> Found:

@@ -56,6 +56,14 @@ def test_the_section_says_how_much_went_and_how_large_the_sets_are() -> None:
     assert in_order(words, "3 to 4", "30", "90", "33 to 64", "1", "40")
 
 
+def test_the_head_answers_how_many_sets_how_large_and_how_much_was_compared() -> None:
+    files = duplicate_files()
+    words = Page(near(files)).text
+    assert "Sets of more than one31Documents in the largest40Pairs at 0.8 comparedabout 94.7 %" in words
+    del files["artifacts/dedup/curve.json"]
+    assert "Pairs at" not in Page(near(files)).text
+
+
 def test_sources_stand_by_the_share_that_they_lost_with_the_limit_of_the_guard() -> None:
     shown = near(duplicate_files(), max_source_drop_ratio=0.95)
     words = Page(shown).text
