@@ -44,6 +44,10 @@ class Dedup(Composite):
             raise ValueError(msg)
         return self
 
+    def doubts(self) -> tuple[str, ...]:
+        """What a person should think over, in sentences; nothing that is wrong. `check` and the run show it."""
+        return ()
+
     def gates(self) -> dict[str, bool | float]:
         """What the judging stage is told besides its own parameters."""
         return {

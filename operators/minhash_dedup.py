@@ -68,6 +68,8 @@ class MinhashDedup(Dedup):
     The survivor is the one whose source comes first in `priority`, then the longest text, then the smallest id. It
     takes along the documents that share at least `threshold` of their shingles with it, `ngram` units long each; those
     that it does not take choose a survivor among themselves. Documents of fewer than `ngram` units are kept.
+    Repeats do not count: a text and its repetition have the same shingles. Only the less wanted of two documents can
+    go, so an excerpt from a preferred source stays beside its whole.
 
     `artifacts/<step>/clusters/` has a row for every document: `id`, `cluster_id` (the smallest id of its cluster),
     `survivor_id`, `similarity` to it and `status` (survivor, removed, alone). `curve.json` says which share of the
@@ -88,7 +90,10 @@ class MinhashDedup(Dedup):
         description="word: parted by white space; character: a code point; auto: words, or characters where a"
         " script has no spaces",
     )
-    scheme: Scheme = Field(default="fast", description="how signatures are made; the others equal those of other tools")
+    scheme: Scheme = Field(
+        default="fast",
+        description="how signatures are made; the others equal those of other tools; datatrove needs spaCy",
+    )
     verify: Verify = Field(
         default="jaccard",
         description="similarity on the full text, shingles of both over those of either; containment: over those of the"
@@ -117,6 +122,19 @@ class MinhashDedup(Dedup):
 
             return choose(self.threshold, SIZE, *MISTAKES[self.verify])
         return self.bands, self.rows
+
+    @override
+    def check(self) -> None:
+        """RecipeError where the scheme needs spaCy and it is not installed."""
+        if self.scheme == "datatrove":
+            from operators.reference_words import require_tokenizer
+
+            require_tokenizer()
+
+    @override
+    def doubts(self) -> tuple[str, ...]:
+        line = unlikely(*self.banding(), self.threshold, self.verify)
+        return (line,) if line else ()
 
     @override
     def needs(self) -> Columns:
@@ -266,6 +284,25 @@ class Curve(Fold):
         found = {name: pc.sum(state[name]).as_py() for name in state.column_names}
         content = {"verify": self.verify, "found": found, **curve(self.bands, self.rows, self.threshold)}
         return {"curve.json": f"{json.dumps(content, indent=1)}\n".encode()}
+
+
+def unlikely(bands: int, rows: int, threshold: float, verify: Verify) -> str:
+    """What to say where most pairs at the threshold are missed; "" where half of them meet, or where none is applied.
+
+    >>> unlikely(1, 512, 0.8, "jaccard")[:63]
+    'of the pairs at its threshold 0.8, 1 band of 512 rows compares '
+    >>> unlikely(16, 8, 0.8, "jaccard"), unlikely(9, 13, 0.8, "none")
+    ('', '')
+    """
+    from operators.banding import meeting_probability
+
+    met = meeting_probability(threshold, bands, rows)
+    if verify == "none" or met >= 0.5:
+        return ""
+    return (
+        f"of the pairs at its threshold {threshold:g}, {bands} band{'s' * (bands > 1)} of {rows} rows compares "
+        f"an expected share of {met:.2g}, so most are missed; take more bands of fewer rows, or leave both out"
+    )
 
 
 def bucket_links(keys: Words, nodes: Nodes) -> pa.Table:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, Final
 
 from operators.base import RecipeError
@@ -44,11 +45,15 @@ def datatrove_words(text: str) -> list[str]:
     return [word for word in stripped if word]
 
 
+def require_tokenizer() -> None:
+    """RecipeError where spaCy is not installed. Looks for it and imports nothing."""
+    if find_spec("spacy") is None:
+        raise RecipeError("the words of datatrove need spaCy, which is not installed: pip install 'vocabmill[parity]'")
+
+
 @cache
 def _english() -> Any:  # noqa: ANN401 - spaCy ships no types and is not always installed
-    try:
-        import spacy
-    except ModuleNotFoundError as missing:
-        msg = "the normalisation 'datatrove-0.10' needs spaCy; expected it installed: pip install 'vocabmill[parity]'"
-        raise RecipeError(msg) from missing
+    require_tokenizer()
+    import spacy
+
     return spacy.blank("en")

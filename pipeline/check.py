@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from operators.base import Fold, RecipeError
+from operators.dedup import Dedup
+from pipeline.faults import close_to
 from pipeline.headers import Header, read_header
 from pipeline.plan import BASE_COLUMNS, Plan, make_plan
 from pipeline.readers.schema import unify
@@ -51,7 +53,7 @@ def describe(recipe: Recipe, headers: list[Header], out: str = "", work_dir: str
     lines.append(
         f"{count_of(len(recipe.steps), 'step')}, {num_stages(plan)} stages, columns: {columns_text(plan, headers)}"
     )
-    lines += [f"  note: {note}" for note in _unseen(plan, headers)]
+    lines += [f"  note: {note}" for note in [*_unseen(plan, headers), *_doubts(recipe), *_unranked(recipe, headers)]]
     lines.append(f"output: {out}")
     return [*lines, "ok"]
 
@@ -114,6 +116,29 @@ def _unseen(plan: Plan, headers: list[Header]) -> list[str]:
             if name not in there and not name.startswith("_")
         ]
     return list(dict.fromkeys(notes))
+
+
+def _doubts(recipe: Recipe) -> list[str]:
+    """What steps that remove duplicates have to say of their own settings."""
+    return [
+        f"step {step.label!r}: {doubt}" for step in recipe.steps if isinstance(step, Dedup) for doubt in step.doubts()
+    ]
+
+
+def _unranked(recipe: Recipe, headers: list[Header]) -> list[str]:
+    """Sources that a step's priority names and no input has, so far as the inputs' names are the sources."""
+    corpora = _corpora(recipe, headers)
+    if any("source" in header.columns for header in corpora):
+        return []
+    names = [header.name for header in corpora]
+    return [
+        f"step {step.label!r} has {source!r} in its priority, which is no input's name"
+        + (close_to(source, names) or f"; the inputs are {', '.join(names)}")
+        for step in recipe.steps
+        if isinstance(step, Dedup)
+        for source in step.priority
+        if source not in names
+    ]
 
 
 def num_stages(plan: Plan) -> int:

@@ -22,7 +22,7 @@ from pipeline.ledger import NodeCounts
 from pipeline.plan import INGEST, Node, Plan, RepeatStage, ShardStage, Stage, TableStage, make_plan
 from pipeline.reduce import TableTask, join_parts
 from pipeline.shard_task import ShardItem, ShardTask, view_after
-from pipeline.wording import count_of
+from pipeline.wording import count_of, share_text
 from pipeline.work import Work
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Runner:
             rules = ", ".join(f"{rule} {count}" for rule, count in counts.dropped.most_common(4))
             raise RunError(
                 f"step {node.step!r} drops {dropped} of {count_of(counts.rows_in, 'document')} "
-                f"({dropped / counts.rows_in:.1%}), more than its max_drop_ratio "
+                f"({share_text(dropped, counts.rows_in)}), more than its max_drop_ratio "
                 f"{operator.max_drop_ratio:g} allows: {rules}. "
                 f"Look at its thresholds, or raise steps.{node.step}.max_drop_ratio"
             )
@@ -243,11 +243,12 @@ def _refuse_wipe_out(step: str, counts: NodeCounts, limit: float) -> None:
     worst = max(sorted(over), key=lambda source: over[source][1] / over[source][0])
     before, gone = over[worst]
     more = f", and as much of {count_of(len(over) - 1, 'other source')}" if len(over) > 1 else ""
+    # Before another source it may come; before itself it cannot.
+    first = f"put {worst!r} first in its priority, " if len(counts.sources) > 1 else ""
     raise RunError(
-        f"step {step!r} drops {gone} of the {before} documents of source {worst!r} ({gone / before:.1%}){more}, more "
-        f"than its max_source_drop_ratio {limit:g} allows. Run it with steps.{step}.audit=true and look at what these "
-        f"documents lost to; then change the step, put {worst!r} first in its priority, or raise "
-        f"steps.{step}.max_source_drop_ratio"
+        f"step {step!r} drops {gone} of the {before} documents of source {worst!r} ({share_text(gone, before)}){more}, "
+        f"more than its max_source_drop_ratio {limit:g} allows. Run it with steps.{step}.audit=true and look at what "
+        f"these documents lost to; then change the step, {first}or raise steps.{step}.max_source_drop_ratio"
     )
 
 

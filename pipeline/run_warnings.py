@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING
 
 from operators.base import WARNINGS, Judge, RunError
+from operators.dedup import Dedup
 from pipeline.corpus import read_parquet
 from pipeline.identities import ExcludeIds
 
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
 
 
 def warnings_of(runner: Runner) -> list[str]:
-    """The warnings of a finished run: the block list's, the corpus's, then the steps' in recipe order."""
+    """The warnings of a finished run: of block list, corpus and priorities, then the steps' in recipe order."""
     nodes = [node for node in runner.plan.nodes.values() if node.name in runner.counts]
     found = [line for node in nodes for line in _about_unmatched(runner, node)]
     if not any(view.num_rows for view in runner.corpus.views):
         found.append(_about_nothing(runner, nodes))
+    found += _about_priorities(runner)
+    found += [
+        f"step {step.label!r}: {doubt}"
+        for step in runner.recipe.steps
+        if isinstance(step, Dedup) and any(node.step == step.label for node in nodes)
+        for doubt in step.doubts()
+    ]
     return found + [f"step {node.step!r}: {line}" for node in nodes for line in _said(runner, node)]
 
 
@@ -51,6 +59,18 @@ def _about_nothing(runner: Runner, nodes: list[Node]) -> str:
         node.step for node in nodes if isinstance(node.operator, Judge) and runner.counts[node.name].dropped.total()
     ]
     return f"no document is left, so the corpus is empty: step {dropping[-1]!r} dropped the last ones"
+
+
+def _about_priorities(runner: Runner) -> list[str]:
+    """Sources that a step ranks and no document has, at that step or at one before it."""
+    there = {source for counts in runner.counts.values() for source in counts.sources}
+    return [
+        f"step {step.label!r}: no document has the source {source!r}, which its priority names"
+        for step in runner.recipe.steps
+        if isinstance(step, Dedup)
+        for source in step.priority
+        if there and source not in there
+    ]
 
 
 def _said(runner: Runner, node: Node) -> list[str]:

@@ -12,6 +12,15 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def share_text(part: int, whole: int) -> str:
+    """A share in per cent, rounded down: only all of it is 100 %.
+
+    >>> share_text(49_999, 50_001), share_text(5, 5)
+    ('99.9%', '100.0%')
+    """
+    return f"{part * 1000 // whole / 10:.1f}%"
+
+
 def size_text(num_bytes: int) -> str:
     """A size with three digits or so.
 

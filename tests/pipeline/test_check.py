@@ -335,3 +335,35 @@ def test_integer_ids_with_a_gap_in_parquet_are_refused_with_the_reason(tmp_path:
         header(tmp_path / "a.parquet")
     columns = header(tmp_path / "a.parquet", columns={"rename": {"id": "other_id"}})
     assert columns["other_id"] == pa.float64()
+
+
+def notes_of(tmp_path: Path, steps: tuple[object, ...], *rows: object) -> list[str]:
+    path = write_lines(tmp_path / "a.jsonl", *(rows or ({"text": "a"},)))
+    lines = check_recipe(recipe_of(tmp_path / "out", entry(path), steps=steps))
+    return [line for line in lines if line.startswith("  note: step")]
+
+
+def test_a_source_in_a_priority_that_is_no_inputs_name_is_noted(tmp_path: Path) -> None:
+    steps = ({"kind": "exact_dedup", "priority": ["docs", "dosc"]}, {"kind": "minhash_dedup", "priority": ["books"]})
+    assert notes_of(tmp_path, steps) == [
+        "  note: step 'exact_dedup' has 'dosc' in its priority, which is no input's name; did you mean 'docs'?",
+        "  note: step 'minhash_dedup' has 'books' in its priority, which is no input's name; the inputs are docs",
+    ]
+    assert notes_of(tmp_path, steps, {"text": "a", "source": "books"}) == []
+
+
+def test_bands_that_miss_most_pairs_at_the_threshold_are_noted(tmp_path: Path) -> None:
+    (note,) = notes_of(tmp_path, ({"kind": "minhash_dedup", "bands": 1, "rows": 512},))
+    assert note.startswith(
+        "  note: step 'minhash_dedup': of the pairs at its threshold 0.8, 1 band of 512 rows compares"
+    )
+    assert (
+        notes_of(tmp_path, ({"kind": "minhash_dedup"}, {"kind": "minhash_dedup", "name": "b", "threshold": 0.1})) == []
+    )
+
+
+def test_a_scheme_that_needs_what_is_not_installed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    told = r"step 'minhash_dedup': .* need spaCy, which is not installed: pip install 'vocabmill\[parity\]'"
+    with pytest.raises(RecipeError, match=told):
+        notes_of(tmp_path, ({"kind": "minhash_dedup", "scheme": "datatrove"},))

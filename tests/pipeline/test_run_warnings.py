@@ -94,3 +94,20 @@ def test_the_terminal_shows_them_after_the_summary_and_json_holds_them(
     assert main(["run", "r.yaml", "--workers", "1", "--json"]) == 0
     said = capsys.readouterr()
     assert (len(json.loads(said.out)["warnings"]), said.err) == (1, "")
+
+
+def test_a_source_that_a_priority_names_and_no_document_has_is_told(letters: Mill) -> None:
+    nobody = {"kind": "gopher_quality", "name": "strict", "min_words": 1000, "max_drop_ratio": 1}
+    ranked = {"kind": "exact_dedup", "priority": ["a", "boks"]}
+    assert letters.run([ranked]).summary["warnings"] == [
+        "step 'exact_dedup': no document has the source 'boks', which its priority names"
+    ]
+    warnings = letters.run([nobody, ranked]).summary["warnings"]
+    assert not [line for line in warnings if "'a'" in line]
+
+
+def test_bands_that_miss_most_pairs_at_the_threshold_are_told_also_where_all_is_found_done(letters: Mill) -> None:
+    steps = [{"kind": "minhash_dedup", "bands": 1, "rows": 512}]
+    (line,) = letters.run(steps).summary["warnings"]
+    assert line.startswith("step 'minhash_dedup': of the pairs at its threshold 0.8, 1 band of 512 rows compares")
+    assert letters.run(steps).summary["warnings"] == [line]

@@ -48,3 +48,10 @@ def test_the_gate_opens_where_it_is_raised_where_nothing_goes_and_where_the_sour
 def test_a_handful_of_documents_may_all_be_duplicates(mill: Mill, step: dict[str, Any]) -> None:
     mirror(mill, 99)
     assert mill.run([{**step, "priority": ["books"]}]).manifest["rows"]["kept"] == 400
+
+
+def test_of_a_single_source_nothing_is_said_of_priority_and_no_share_is_rounded_to_all(mill: Mill) -> None:
+    mill.jsonl("one", [{"text": "the same", "source": "s"} for _ in range(3000)] + [{"text": "another", "source": "s"}])
+    told = r"drops 2999 of the 3001 documents of source 's' \(99\.9%\).*then change the step, or raise"
+    with pytest.raises(RunError, match=told):
+        mill.run([{"kind": "exact_dedup", "max_drop_ratio": 1.0}])
