@@ -5,33 +5,29 @@ model's first guess. Where several languages are kept, the reference adds nothin
 threshold; from 0.5 on that is the same, since only one can reach it.
 
 `lang` and `lang_score` are the only columns of the product without their step's name before them. Two such steps in one
-recipe need two names for these columns, so a recipe has at most one. Price: 6 to 8 MB/s of a core; 14 with
-`max_chars: 5000`, which named the same language for 99.97 % of 8,893 documents of prose, code and catalogues.
+recipe need two names for these columns, so a recipe has at most one. Price: 24 to 40 MB
+a CPU-second of whole documents (docs/measurements.md). `max_chars: 5000` named the same language for 99.97 % of 8,893
+documents of prose, code and catalogues.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import mmap
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 from typing_extensions import override
 
 from operators import models
 from operators.base import RULE, BatchFn, Columns, Context, Judge, RecipeError, Resources
-
-_LABEL: Final = "__label__"
-_MAGIC: Final = (793_712_314).to_bytes(4, "little")
-_HEAD: Final = struct.Struct("<64xi24x")  # of a fastText file: only the number of dictionary entries is read
-
-Guess = tuple[str | None, float]
+from operators.fasttext_model import read_labels, read_model
 
 
 class LanguageId(Judge):
@@ -81,16 +77,15 @@ class LanguageId(Judge):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        guess, max_chars = _load(self._path()), self.max_chars or None
+        from operators.kernels.fasttext import Predictor
+
+        predict, max_chars = Predictor(read_model(self._path())), self.max_chars
 
         def apply(rows: pa.Table) -> pa.Table:
-            guesses = [guess((text or "")[:max_chars]) for text in rows["text"].to_pylist()]
-            return pa.table(
-                {
-                    "lang": pa.array([lang for lang, _ in guesses], pa.string()),
-                    "lang_score": pa.array([score for _, score in guesses], pa.float64()),
-                }
-            )
+            texts = rows["text"].cast(pa.large_string()).combine_chunks().fill_null("")
+            langs, scores = predict(pc.utf8_slice_codeunits(texts, 0, max_chars) if max_chars else texts)
+            # The model's sums are of float32, and its probabilities reach 1.00008.
+            return pa.table({"lang": langs, "lang_score": pa.array(np.minimum(scores, 1), pa.float64())})
 
         return apply
 
@@ -126,49 +121,9 @@ class LanguageId(Judge):
         return path
 
 
-def _load(path: Path) -> Callable[[str], Guess]:
-    """A function from text to the model's first guess; None with score 0 where it knows no part of the text."""
-    predict = _open(path)
-
-    def guess(text: str) -> Guess:
-        labels, scores = predict(text.replace("\n", " "))
-        if not labels:
-            return None, 0.0
-        # The model's sums are of float32, and its probabilities reach 1.00008.
-        return labels[0].removeprefix(_LABEL), min(float(scores[0]), 1.0)
-
-    return guess
-
-
-def _open(path: Path) -> Callable[..., tuple[tuple[str, ...], tuple[float, ...]]]:
-    import fasttext
-
-    try:
-        predict: Callable[..., tuple[tuple[str, ...], tuple[float, ...]]] = fasttext.load_model(str(path)).predict
-    except (ValueError, RuntimeError) as error:
-        raise RecipeError(f"model {str(path)!r} is no fastText model ({error}): give a .bin or .ftz file") from error
-    return predict
-
-
 @cache
 def _labels(path: Path) -> frozenset[str]:
-    """The codes that a model can give, from its dictionary: after 64 bytes, 28 of counts, then the entries.
-
-    The dictionary is read here because `predict` names no label for a text of unknown words.
-    """
-    with path.open("rb") as file:
-        head = file.read(_HEAD.size)
-        if len(head) < _HEAD.size or head[:4] != _MAGIC:
-            raise RecipeError(f"model {str(path)!r} is no fastText model: give a .bin or .ftz file")
-        labels = set()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            position = _HEAD.size
-            for _ in range(_HEAD.unpack(head)[0]):
-                end = content.find(b"\0", position)
-                if content[end + 9] == 1:  # after a count of 8 bytes, the entry's type: 0 for a word, 1 for a label
-                    labels.add(content[position:end].decode().removeprefix(_LABEL))
-                position = end + 10
-    return frozenset(labels)
+    return frozenset(read_labels(path))
 
 
 def _digest(path: Path) -> str:

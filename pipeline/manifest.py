@@ -27,7 +27,6 @@ PACKAGES: Final = (
     "numba",
     "tokenizers",
     "datasets",
-    "fasttext-predict",
     "pydantic",
     "regex",
     "xxhash",

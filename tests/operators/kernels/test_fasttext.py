@@ -1,0 +1,147 @@
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from operators import models
+from operators.fasttext_model import LABEL, read_model
+from operators.kernels.fasttext import Predictor
+from operators.kernels.fasttext_reference import predict
+from tests.operators.fasttext_files import LOSSES, Shape, fasttext_file
+
+SHAPES = {
+    **{loss: Shape(loss=loss) for loss in LOSSES},
+    "characters": Shape(letters=(1, 4), dim=17),
+    "words": Shape(most_words=3, loss="hierarchical_softmax", labels=tuple("abcdefg")),
+    "no line end": Shape(words=("the", "der"), letters=(2, 3)),
+    "pruned": Shape(letters=(2, 4), most_words=2, pruned=True, quantised=True, dim=16),
+    "all pruned": Shape(letters=(2, 4), buckets=1, pruned=True, quantised=True, words=("the",)),
+    "norms": Shape(letters=(3, 6), quantised=True, quantised_outputs=True, norms=True, dim=35),
+    "old": Shape(version=11, letters=(2, 4)),
+    "one label": Shape(loss="hierarchical_softmax", labels=("en",)),
+    "saturated": Shape(loss="one_vs_all", dim=40, letters=(1, 2)),
+}
+TOKENS = [
+    "the", "der", "\u00fcber", "</s>", "<", ">", "__label__en", "__label__", "__label__xx", "\x00", "\r", "\t\v\f",
+    "\n", " ", "  ", "\u00a0", "\u3000", "\u0301", "\U0001f600", "\u6f22\u5b57", "\x1c", "a", "unknown" * 3, "x" * 300,
+]  # fmt: skip
+TEXTS = st.lists(st.lists(st.sampled_from(TOKENS) | st.text(max_size=4), max_size=12).map("".join), max_size=4)
+Oracle = Callable[[str], tuple[str | None, float]]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    paths = {name: folder / f"{name}.bin" for name in SHAPES}
+    for name, path in paths.items():
+        path.write_bytes(fasttext_file(SHAPES[name]))
+    return paths
+
+
+def library(path: Path) -> Oracle:
+    model = fasttext.load_model(str(path))
+
+    def guess(text: str) -> tuple[str | None, float]:
+        labels, scores = model.predict(text.replace("\n", " "))
+        return (labels[0].removeprefix(LABEL), scores[0]) if labels else (None, 0.0)
+
+    return guess
+
+
+def assert_equal(found: tuple[pa.Array, NDArray[np.float32]], expected: list[tuple[str | None, float]]) -> None:
+    assert found[0].to_pylist() == [label for label, _ in expected]
+    assert found[1].tolist() == pytest.approx([score for _, score in expected], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_kernel_and_the_reference_are_the_library(name: str, files: dict[str, Path]) -> None:
+    model, guess = read_model(files[name]), library(files[name])
+    kernel = Predictor(model)
+
+    @given(TEXTS)
+    def check(texts: list[str]) -> None:
+        array = pa.array(["skipped", *texts, *texts], pa.large_string()).slice(1)
+        expected = [guess(text) for text in texts]
+        assert_equal(kernel(array), expected * 2)
+        for text, (label, score) in zip(texts, expected, strict=True):
+            found = predict(model, text)
+            assert found[0] == label
+            assert found[1] == pytest.approx(score, abs=1e-6)
+
+    check()
+
+
+@pytest.mark.parametrize("name", ["pruned", "words", "norms", "characters"])
+def test_long_words_many_words_and_batches_do_not_matter(name: str, files: dict[str, Path]) -> None:
+    random = np.random.default_rng(1)
+    many = " ".join(random.integers(0, 9000, 30_000).astype(str))
+    texts = ["\u6f22a" * 5000, "", many, "z" * 255, "z" * 256, "z" * 257]
+    kernel, guess = Predictor(read_model(files[name])), library(files[name])
+    found = kernel(pa.array(texts))
+    assert_equal(found, [guess(text) for text in texts])
+    for text, label, score in zip(texts, found[0], found[1], strict=True):
+        alone = kernel(pa.array([text]))
+        assert (alone[0][0], alone[1][0]) == (label, score)
+
+
+def test_of_equal_labels_the_later_wins(tmp_path: Path) -> None:
+    path = tmp_path / "ties.bin"
+    content = fasttext_file(Shape(dim=1))
+    for loss, number in LOSSES.items():
+        # The loss is the eighth number of the arguments, and the outputs are the last three numbers.
+        path.write_bytes(content[:32] + bytes([number]) + content[33:-12] + bytes(12))
+        assert Predictor(read_model(path))(pa.array(["the"]))[0].to_pylist() == [library(path)("the")[0]], loss
+
+
+def test_null_texts_are_refused(files: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match="no null text: 1 of 2"):
+        Predictor(read_model(files["softmax"]))(pa.array(["a", None]))
+
+
+SENTENCES = [
+    "The council met in the evening to talk about the new bridge.",
+    "Der Rat traf sich am Abend, um \u00fcber die neue Br\u00fccke zu sprechen.",
+    "Le conseil s'est r\u00e9uni le soir pour parler du nouveau pont.",
+    "El consejo se reuni\u00f3 por la noche para hablar del nuevo puente.",
+    "Rada se ve\u010der se\u0161la, aby mluvila o nov\u00e9m mostu.",
+    "A tan\u00e1cs este \u00f6ssze\u00fclt, hogy az \u00faj h\u00eddr\u00f3l besz\u00e9ljen.",
+    "\u0421\u043e\u0432\u0435\u0442 \u0441\u043e\u0431\u0440\u0430\u043b\u0441\u044f",
+    "\u03a4\u03bf \u03c3\u03c5\u03bc\u03b2\u03bf\u03cd\u03bb\u03b9\u03bf",
+    "\u4eca\u65e5\u306f\u3068\u3066\u3082\u6691\u3044\u3067\u3059\u3002",
+    "\u59d4\u5458\u4f1a\u665a\u4e0a\u5f00\u4f1a\u8ba8\u8bba\u65b0\u6865\u3002",
+    "\uc624\ub298\uc740 \ub9e4\uc6b0 \ub365\uc2b5\ub2c8\ub2e4.",
+    "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645",
+    "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
+    "\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e",
+    "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01",
+    "def f(x):\n    return {k: v for k, v in x.items() if v is not None}\n",
+]
+
+
+@pytest.mark.skipif(not models.model_path("lid.176.ftz").is_file(), reason=f"no model: {models.FETCH_COMMAND}")
+def test_scores_of_the_default_model_are_the_library_s_in_every_script() -> None:
+    path = models.locate("lid.176.ftz")
+    documents = [" ".join(SENTENCES[first:last]) for first in range(16) for last in range(first, 17)]
+    texts = [*SENTENCES, *documents, *TOKENS, "", SENTENCES[0] * 3000, "\n".join(SENTENCES) * 500, SENTENCES[9] * 2000]
+    guess = library(path)
+    assert_equal(Predictor(read_model(path))(pa.array(texts, pa.large_string())), [guess(text) for text in texts])
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=60), max_size=6))
+@pytest.mark.skipif(not models.model_path("lid.176.ftz").is_file(), reason=f"no model: {models.FETCH_COMMAND}")
+def test_any_unicode_has_the_library_s_language(texts: list[str]) -> None:
+    kernel, guess = default()
+    assert_equal(kernel(pa.array(texts, pa.large_string())), [guess(text) for text in texts])
+
+
+@cache
+def default() -> tuple[Predictor, Oracle]:
+    path = models.locate("lid.176.ftz")
+    return Predictor(read_model(path)), library(path)
