@@ -47,12 +47,17 @@ class Engine:
     references: Mapping[str, Sequence[pa.Table]] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     dropped_parts: list[pa.Table] = field(default_factory=list)
+    given: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.given = frozenset(name for table in self.rows for name in table.column_names if name != ROW)
 
     @property
     def kept(self) -> pa.Table:
         """The rows that are left, of all shards in order, without `_row` and what only the step sees."""
         rows = pa.concat_tables(self.rows)
-        return rows.drop_columns([name for name in rows.column_names if name.startswith("_")])
+        hidden = [name for name in rows.column_names if name.startswith("_") and name not in self.given]
+        return rows.drop_columns(hidden)
 
     @property
     def kept_ids(self) -> set[str]:
