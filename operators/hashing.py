@@ -11,7 +11,6 @@ Three hashes, each for one purpose, fixed for good (another hash is another `rev
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Literal
 
@@ -27,15 +26,6 @@ Words = npt.NDArray[np.uint64]
 Normalisation = Literal["none", "whitespace_case"]
 
 MASK = (1 << 64) - 1
-
-
-def collapse(text: str) -> str:
-    r"""Lower case (Python's `str.lower`), every run of white space (`str.split`) one space, none at the ends.
-
-    >>> collapse("  Two\n\tWORDS ")
-    'two words'
-    """
-    return " ".join(text.lower().split())
 
 
 def row_hash(row_id: str, seed: int, purpose: str) -> int:
@@ -77,7 +67,7 @@ def content_digests(column: pa.ChunkedArray, normalise: Normalisation = "none") 
     """Two words a row: the 128-bit digest of its content, read as little-endian. A null's digest is that of no bytes.
 
     Strings are hashed as UTF-8, binary as it is, and any other type as the text of Arrow's cast to string.
-    `whitespace_case` hashes `collapse` of the text instead.
+    `whitespace_case` hashes the text's normal form (`operators/normal_text.py`) instead.
     """
     values = _as_binary(column) if normalise == "none" else _as_string(column).cast(pa.large_binary())
     digests = [np.empty((0, 2), np.uint64)]
@@ -95,15 +85,12 @@ def piece_digests(
 
     if normalise == "none":
         return digests(data, starts, stops)
-    from operators.kernels.collapse import collapsed, lower_table
+    from operators.kernels.collapse import collapsed
+    from operators.normal_text import normal_table
 
-    small, offsets, has_sigma = collapsed(data, starts, stops, lower_table())
-    small.flags.writeable = False  # as the other buffers are: one compiled form serves all
-    found = digests(small, offsets[:-1], offsets[1:])
-    for place in np.flatnonzero(has_sigma).tolist():
-        content = collapse(data[starts[place] : stops[place]].tobytes().decode()).encode()
-        found[place] = np.frombuffer(hashlib.blake2b(content, digest_size=16).digest(), "<u8")
-    return found
+    normal, offsets = collapsed(data, starts, stops, normal_table())
+    normal.flags.writeable = False  # as the other buffers are: one compiled form serves all
+    return digests(normal, offsets[:-1], offsets[1:])
 
 
 def as_labels(column: pa.ChunkedArray) -> pa.Array:

@@ -47,6 +47,7 @@ class Members(Fold):
     priority: tuple[str, ...]
     width: int
 
+    revision: ClassVar[int] = 2  # every sigma is one letter
     key: ClassVar[str] = "component"
     partitioned: ClassVar[bool] = True
     resources: ClassVar[Resources] = Resources(memory_mb=1024)

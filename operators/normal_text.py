@@ -2,12 +2,14 @@ r"""The normal form `standard` of a text: lower case, every run of white space o
 
 Decided code point by code point from a table that lies beside this file, so a text's normal form depends neither on the
 version of Python nor on that of a library. `normal_text.txt` holds, in hexadecimal, lines `lower FROM TO` (Unicode's
-simple lower-case mapping, as Arrow 26.0.1 has it), `space FROM TO` (the 29 code points at which Python's `str.split`
-splits), `dense FROM TO` and `thin FROM TO` (see `WEIGHT_SHIFT`); `python -m operators.normal_text` writes it.
+simple lower-case mapping, as Arrow 26.0.1 has it, and the sigma of a word's end as the other one), `space FROM TO` (the
+29 code points at which Python's `str.split` splits), `dense FROM TO` and `thin FROM TO` (see `WEIGHT_SHIFT`);
+`python -m operators.normal_text` writes it.
 
-Deviations from `" ".join(text.lower().split())`: U+0130 becomes `i` alone, not `i` and U+0307; a capital sigma always
-becomes U+03C3, also at the end of a word; capitals newer than the Unicode version of the running Python become lower
-case (Python 3.11 has 14.0). All else is equal, and the length in code points can only shrink.
+Deviations from `" ".join(text.lower().split())`: U+0130 becomes `i` alone, not `i` and U+0307; every sigma becomes
+U+03C3, also at the end of a word, so that a Greek word is the same in capitals; capitals newer than the Unicode version
+of the running Python become lower case (Python 3.11 has 14.0). All else is equal, and the length in code points can
+only shrink.
 """
 
 from __future__ import annotations
@@ -40,11 +42,12 @@ In the 30 articles of the Universal Declaration of Human Rights an English word 
 Chinese, 2.4 of Japanese; 5.0 of Thai, 5.5 of Lao, 5.8 of Khmer, 7.1 of Tibetan, 8.2 of Burmese.
 """
 
-DIGEST: Final = "2e197db8d2c82e7799643026af98539a85e91beb76c4bc642a5d94591d858566"
+DIGEST: Final = "b10c1f537033ad8b7d228d08ccffa629f61753bcfbb99f51a4cdd7333d2dfcac"
 """`table_digest` of the table in the file."""
 
 _FILE: Final = Path(__file__).with_suffix(".txt")
 _DENSE: Final = ("Han", "Hiragana", "Katakana", "Bopomofo", "Yi")
+_FINAL_SIGMA, _SIGMA = 0x3C2, 0x3C3
 _THIN: Final = ("Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
 
 
@@ -116,7 +119,8 @@ def _written() -> str:
     points = [point for point in range(CODE_POINTS) if not 0xD800 <= point < 0xE000]
     characters = "".join(map(chr, points))
     lowered = pc.utf8_lower(pa.array(list(characters), pa.large_string())).to_pylist()
-    lines = [f"lower {a:X} {ord(b):X}" for a, b in zip(points, lowered, strict=True) if chr(a) != b]
+    small = {a: ord(b) for a, b in zip(points, lowered, strict=True)} | {_FINAL_SIGMA: _SIGMA}
+    lines = [f"lower {a:X} {b:X}" for a, b in small.items() if a != b]
     shared = r"[[\p{Script=Common}\p{Script=Inherited}]&&[\x00-\u2E7F]]"  # accents and middle dots that Latin uses too
     dense, thin = ("".join(rf"\p{{scx={name}}}" for name in names) for names in (_DENSE, _THIN))
     kinds = {

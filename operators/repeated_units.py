@@ -10,7 +10,6 @@ is no burden: 20 bytes here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from typing_extensions import override
 
-from operators.base import ROW, ROWS, SHARD, TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.base import ROW, ROWS, SHARD, TEXT, BatchFn, Columns, Context, Fold, Outputs, TableFold
 from operators.groups import Ints, lists_of, order_of, starts_of, values_of
 from operators.hashing import Normalisation, Words, piece_digests
 from operators.text_buffers import column_bytes
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 Unit = Literal["line", "paragraph"]
 
 EXCERPT_BYTES: Final = 300
-_CAPITAL_SIGMA, _FINAL_SIGMA = 0x3A3, 0x3C2
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,7 @@ class OverUnits(Fold):
     min_chars: int
     min_documents: int
 
+    revision: ClassVar[int] = 2  # `whitespace_case` compares by the pinned normal form, not by Python's
     partitioned: ClassVar[bool] = True
 
     def found(self, rows: pa.Table) -> tuple[npt.NDArray[np.uint8], Ints, Units]:
@@ -77,8 +76,9 @@ class OverUnits(Fold):
         starts, stops = units.starts, units.stops
         if self.normalise == "whitespace_case":
             from operators.kernels.collapse import collapsed
+            from operators.normal_text import normal_table
 
-            data, offsets, _ = collapsed(data, starts, stops, _one_sigma())
+            data, offsets = collapsed(data, starts, stops, normal_table())
             data.flags.writeable = False
             starts, stops = offsets[:-1], offsets[1:]
         found: Words = keys(data, starts, stops)
@@ -131,7 +131,7 @@ class UnitCounts(OverUnits):
         return {"_candidates": chosen.rename_columns(["shard", "carrier", "key"])}
 
 
-class Carriers(Fold):
+class Carriers(TableFold):
     """The rows of an earlier table that concern a shard, as lists handed to the row that stands for it."""
 
     of: str
@@ -145,14 +145,6 @@ class Carriers(Fold):
         return f"stage:{self.of}"
 
     @override
-    def needs(self) -> Columns:
-        return {}
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return self.merge
-
-    @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         order = order_of(state, "shard", *self.lists)
         first = np.flatnonzero(starts_of(state["shard"].to_numpy()[order]))
@@ -160,14 +152,3 @@ class Carriers(Fold):
         for name in self.lists:
             rows = rows.append_column(name, lists_of(state[name].to_numpy()[order], first))
         return {ROWS: rows}
-
-
-@cache
-def _one_sigma() -> npt.NDArray[np.int32]:
-    """The lower-case table with the sigma of a word's end as the other one: a key must not depend on which it is."""
-    from operators.kernels.collapse import lower_table
-
-    table = lower_table().copy()
-    table[_FINAL_SIGMA] = table[_CAPITAL_SIGMA]
-    table.flags.writeable = False
-    return table

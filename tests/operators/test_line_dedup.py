@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from operators.base import Operator
 from operators.boilerplate import Boilerplate
-from operators.hashing import collapse
 from operators.kernels.lines_reference import SPLIT, Unit, cut, may_go
 from operators.line_dedup import LineDedup
+from operators.normal_text import standard
 from operators.paragraph_dedup import ParagraphDedup
 from tests.operators.harness import Engine, corpus, deal, run
 
@@ -35,7 +35,7 @@ def by_dictionary(rows: list[Row], step: Boilerplate) -> tuple[dict[str, bytes],
         for unit in SPLIT[step.unit](text):
             content = text[unit[0] : unit[1]]
             if may_go(content, step.min_chars):
-                key = content.decode() if step.normalise == "none" else collapse(content.decode())
+                key = content.decode() if step.normalise == "none" else standard(content.decode())
                 places[key].append((place, row["id"], unit))
     gone: dict[str, list[Unit]] = defaultdict(list)
     counts = {}

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from operators.hashing import collapse
 from operators.kernels import blake2, lines
-from operators.kernels.collapse import SIGMA, collapsed, lower_table
+from operators.kernels.collapse import collapsed
 from operators.kernels.lines_reference import SPLIT, cut, may_go
+from operators.normal_text import normal_table, standard
 from operators.text_buffers import joined_bytes
 from operators.unicode_classes import class_table
 
@@ -113,17 +113,15 @@ def test_digests_are_those_of_hashlib(sizes: list[int], seed: bytes) -> None:
 
 
 @given(st.lists(st.text(max_size=30), max_size=6))
-def test_collapsed_text_is_python_s_except_for_capital_sigmas_which_are_flagged(texts: list[str]) -> None:
+def test_collapsed_pieces_are_in_the_normal_form(texts: list[str]) -> None:
     data, offsets = buffers(texts)
-    out, ends, has_sigma = collapsed(data, offsets[:-1], offsets[1:], lower_table())
-    assert has_sigma.tolist() == [chr(SIGMA) in text for text in texts]
-    for text, low, high, flagged in zip(texts, ends[:-1], ends[1:], has_sigma, strict=True):
-        assert flagged or out[low:high].tobytes().decode() == collapse(text)
+    out, ends = collapsed(data, offsets[:-1], offsets[1:], normal_table())
+    assert [out[low:high].tobytes().decode() for low, high in pairwise(ends)] == [standard(text) for text in texts]
 
 
 @pytest.mark.parametrize("joiner", ["", " ", "x"])
-def test_every_code_point_is_collapsed_as_python_does(joiner: str) -> None:
-    points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000 and point != SIGMA]
+def test_every_code_point_is_collapsed_into_its_normal_form(joiner: str) -> None:
+    points = [point for point in range(0x110000) if not 0xD800 <= point < 0xE000]
     data, offsets = buffers([joiner.join(map(chr, points))])
-    out, _, _ = collapsed(data, offsets[:-1], offsets[1:], lower_table())
-    assert out.tobytes().decode() == collapse(joiner.join(map(chr, points)))
+    out, _ = collapsed(data, offsets[:-1], offsets[1:], normal_table())
+    assert out.tobytes().decode() == standard(joiner.join(map(chr, points)))
