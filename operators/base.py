@@ -270,6 +270,18 @@ class Fold(Operator):
         raise NotImplementedError
 
 
+class TableFold(Fold):
+    """A fold over the output table of an earlier one: it reads no row, and the state of a part is the part, merged."""
+
+    def needs(self) -> Columns:
+        """Nothing of the rows."""
+        return {}
+
+    def bind(self, context: Context) -> BatchFn:
+        """Called once per worker; see `Fold.bind`."""
+        return self.merge
+
+
 @dataclass(frozen=True)
 class Repeat:
     """Stages that iterate: each round reads what the last one left, until the table `until` has no rows.

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Fold, Judge, Map, Repeat, Rule
-from operators.dedup import GATES, Dedup
+from operators.base import TEXT, BatchFn, Columns, Context, Fold, Map, Repeat, Rule
+from operators.dedup import Dedup, SourceGated
 from operators.groups import Ints, values_of
 from operators.hashing import Normalisation
 from operators.repeated_copies import DECIDED, Copies, Cuts, Keep, Top
@@ -61,14 +61,12 @@ class Boilerplate(Dedup):
         return stages if self.audit else (*stages, Cut(name="cut"))
 
 
-class RemovedShare(Judge):
+class RemovedShare(SourceGated):
     """Reject the documents of which nothing, or too little, is left."""
 
     unit: Unit
     max_removed_share: Share
-    max_source_drop_ratio: float = Field(default=0.99, gt=0, le=1)
 
-    inert: ClassVar[frozenset[str]] = GATES
     verdict_only: ClassVar[frozenset[str]] = frozenset({"max_removed_share"})
 
     @override
@@ -82,10 +80,6 @@ class RemovedShare(Judge):
     @override
     def adds(self) -> Columns:
         return {**_added(self.unit), "_share": pa.float64(), "_left": pa.int64()}
-
-    @override
-    def source_limit(self) -> float:
-        return self.max_source_drop_ratio
 
     @override
     def rules(self) -> tuple[Rule, ...]:

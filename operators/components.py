@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from typing_extensions import override
 
-from operators.base import ROW, ROWS, SHARD, BatchFn, Columns, Context, Fold, Outputs, Repeat
+from operators.base import ROW, ROWS, SHARD, BatchFn, Context, Outputs, Repeat, TableFold
 
 Nodes = npt.NDArray[np.int64]
 ROW_BITS: Final = 32
@@ -92,14 +92,10 @@ def exchanged(links: str) -> Repeat:
     return Repeat(stages, until=f"{links}/_open", max_rounds=100)
 
 
-class _OverLinks(Fold):
+class _OverLinks(TableFold):
     """A partitioned fold over a table of links."""
 
     partitioned: ClassVar[bool] = True
-
-    @override
-    def needs(self) -> Columns:
-        return {}
 
 
 class Stars(_OverLinks):
@@ -113,10 +109,6 @@ class Stars(_OverLinks):
     @override
     def source(self) -> str:
         return f"stage:{self.links}/_links"
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return self.merge
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:

@@ -57,7 +57,19 @@ class Dedup(Composite):
         }
 
 
-class Lost(Judge):
+class SourceGated(Judge):
+    """A judge that fails the run where it drops too much of one source."""
+
+    max_source_drop_ratio: float = Field(default=0.99, gt=0, le=1)
+
+    inert: ClassVar[frozenset[str]] = GATES
+
+    @override
+    def source_limit(self) -> float:
+        return self.max_source_drop_ratio
+
+
+class Lost(SourceGated):
     """Reject, by the rule `rejects`, the rows to which the fold `of` gave a survivor.
 
     The fold's rows hold `survivor: string` and, for a step that is `scored`, `survivor_similarity: double`, which also
@@ -67,9 +79,6 @@ class Lost(Judge):
     rejects: str
     of: str
     scored: bool = False
-    max_source_drop_ratio: float = Field(default=0.99, gt=0, le=1)
-
-    inert: ClassVar[frozenset[str]] = GATES
 
     @override
     def needs(self) -> Columns:
@@ -82,10 +91,6 @@ class Lost(Judge):
     @override
     def adds(self) -> Columns:
         return {"similarity": pa.float64()} if self.scored else {}
-
-    @override
-    def source_limit(self) -> float:
-        return self.max_source_drop_ratio
 
     @override
     def bind(self, context: Context) -> BatchFn:

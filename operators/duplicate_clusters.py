@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import BatchFn, Columns, Context, Fold, Outputs
+from operators.base import BatchFn, Context, Outputs, TableFold
 
 LARGEST: Final = 8
 """Clusters named because they are large."""
@@ -45,7 +45,7 @@ Rows = list[dict[str, object]]
 Starts = npt.NDArray[np.int64]
 
 
-class Chosen(Fold):
+class Chosen(TableFold):
     """Sums and names over the table `of` (STAGE/TABLE), whose parts hold whole clusters sorted by `cluster_id`."""
 
     of: str
@@ -53,10 +53,6 @@ class Chosen(Fold):
     @override
     def source(self) -> str:
         return f"stage:{self.of}"
-
-    @override
-    def needs(self) -> Columns:
-        return {}
 
     @override
     def bind(self, context: Context) -> BatchFn:

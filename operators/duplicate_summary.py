@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs, TableFold
 from operators.duplicate_clusters import Chosen
 
 READ_CHARS: Final = 20_000
@@ -110,7 +110,7 @@ class Shown(Fold):
         return {"_shown": self.merge(state).sort_by(order)}
 
 
-class Duplicates(Fold):
+class Duplicates(TableFold):
     """`duplicates.json`; docs/dedup.md says what is in it."""
 
     @override
@@ -120,14 +120,6 @@ class Duplicates(Fold):
     @override
     def uses(self) -> tuple[str, ...]:
         return ("chosen",)
-
-    @override
-    def needs(self) -> Columns:
-        return {}
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda shown: shown
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

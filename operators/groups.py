@@ -21,15 +21,29 @@ def starts_of(*columns: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
     return begins
 
 
-def lists_of(values: npt.NDArray[np.generic], first: Ints) -> pa.Array:
+def lists_of(values: npt.NDArray[np.generic] | pa.Array | pa.ChunkedArray, first: Ints) -> pa.Array:
     """A list from each place in `first` to the next."""
-    return pa.LargeListArray.from_arrays(np.append(first, values.size), pa.array(values))
+    if isinstance(values, pa.ChunkedArray):
+        values = joined(values)
+    return pa.LargeListArray.from_arrays(np.append(first, len(values)), pa.array(values))
 
 
 def values_of(rows: pa.Table, name: str) -> Ints:
     """The values of all lists of a column, one after the other."""
     values: Ints = rows[name].combine_chunks().flatten().to_numpy()
     return values
+
+
+def joined(column: pa.ChunkedArray) -> pa.Array:
+    """A column's chunks as one array."""
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def unlisted(column: pa.ChunkedArray) -> tuple[pa.Array, Ints]:
+    """The values of lists without nulls, joined, and where each list begins, with the end of the last."""
+    lists = joined(column)
+    bounds = np.append(0, np.cumsum(pc.list_value_length(lists).to_numpy(zero_copy_only=False)))
+    return lists.flatten(), bounds.astype(np.int64)
 
 
 def sums_of(group: Ints, values: Ints, groups: int) -> Ints:

@@ -24,7 +24,7 @@ text of less than one shingle has no signature: it resembles nothing.
 from __future__ import annotations
 
 import hashlib
-from typing import Final, Literal, NamedTuple, assert_never
+from typing import Any, Final, Literal, NamedTuple, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -63,18 +63,18 @@ def sign(texts: pa.LargeStringArray | pa.ChunkedArray, how: Shingling, scheme: S
         raise ValueError(msg)
     data, offsets = joined(texts, how)
     values = np.empty((len(texts), size), np.uint64 if scheme == "datatrove" else np.uint32)
+    terms: tuple[Any, ...]
     match scheme:
         case "fast":
-            signed = minhash.sign_fast(data, offsets, *kernel_terms(how), values)
+            none = np.empty(0, np.uint32)
+            terms = *kernel_terms(how), minhash.FAST, none, none
         case "affine32":
-            terms = kernel_terms(how, "sha1")
-            signed = minhash.sign_affine32(data, offsets, *terms, *affine32_factors(size), values)
+            terms = *kernel_terms(how, "sha1"), minhash.AFFINE32, *affine32_factors(size)
         case "datatrove":
-            terms = kernel_terms(how, "xxh64")
-            signed = minhash.sign_datatrove(data, offsets, *terms, *datatrove_factors(size), values)
+            terms = *kernel_terms(how, "xxh64"), minhash.DATATROVE, *datatrove_factors(size)
         case _:
             assert_never(scheme)
-    return Signatures(values, signed)
+    return Signatures(values, minhash.sign(values, data, offsets, *terms))
 
 
 def slow_sign(text: str, how: Shingling, scheme: Scheme, size: int) -> list[int] | None:

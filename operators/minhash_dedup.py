@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import ROW, TEXT, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat
+from operators.base import ROW, TEXT, BatchFn, Columns, Context, Fold, Map, Outputs, Repeat, TableFold
 from operators.components import Nodes, exchanged, links_table, nodes_of
 from operators.dedup import Dedup, Lost
 from operators.duplicate_summary import summary_stages
@@ -172,6 +172,8 @@ class Signer(Map):
     scheme: Scheme
     size: int
 
+    revision: ClassVar[int] = 2  # every sigma is one letter
+
     @override
     def needs(self) -> Columns:
         return TEXT
@@ -257,7 +259,7 @@ class PublishedSignatures(Fold):
         return {"signatures": pa.table({"id": state["id"], "signature": lists})}
 
 
-class Curve(Fold):
+class Curve(TableFold):
     """`curve.json`: which share of the pairs of a similarity is expected to be found, beside what was found."""
 
     threshold: float
@@ -268,14 +270,6 @@ class Curve(Fold):
     @override
     def source(self) -> str:
         return "stage:members/_counts"
-
-    @override
-    def needs(self) -> Columns:
-        return {}
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda counts: counts
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import ROW, ROWS, SHARD, TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.base import ROW, ROWS, SHARD, TEXT, BatchFn, Columns, Context, Outputs, TableFold
 from operators.groups import lists_of, order_of, starts_of, sums_of, values_of
 from operators.hashing import Words
 from operators.repeated_units import Hits, OverUnits, Unit
@@ -121,7 +121,7 @@ class Copies(OverUnits):
         }
 
 
-class Top(Fold):
+class Top(TableFold):
     """The lines or paragraphs that take up most removed bytes: the table `top`, at most 1,000 rows, the worst first."""
 
     unit: Unit
@@ -129,14 +129,6 @@ class Top(Fold):
     @override
     def source(self) -> str:
         return f"stage:copies/{self.unit}s"
-
-    @override
-    def needs(self) -> Columns:
-        return {}
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return self.merge
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:

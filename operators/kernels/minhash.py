@@ -35,6 +35,9 @@ AUTO: Final = 2
 OWN: Final = 0
 XXH64: Final = 1
 SHA1: Final = 2
+FAST: Final = 0
+AFFINE32: Final = 1
+DATATROVE: Final = 2
 
 _GOLDEN = U64(0x9E3779B97F4A7C15)
 _STEP = U64(0xD6E8FEB86659FD93)
@@ -588,41 +591,23 @@ def _datatrove(hashes, count, factors, increments, row):
 
 
 @nb.njit(cache=True, nogil=True)
-def sign_fast(data, offsets, unit, ngram, hashing, table, values):
-    """Fill `values` (texts, size) with signatures; whether each text is long enough to have one."""
+def sign(values, data, offsets, unit, ngram, hashing, table, scheme, factors, increments):
+    """Fill `values` (texts, size) with signatures by FAST, AFFINE32 or DATATROVE, of which the first has no factors.
+
+    Returns whether each text is long enough to have one.
+    """
     hashes, weights, normal, starts, schedule = _scratch(_longest(offsets), hashing)
     signed = np.zeros(offsets.size - 1, np.bool_)
     for document in range(offsets.size - 1):
         low, high = offsets[document], offsets[document + 1]
         count = _shingle_hashes(data, low, high, unit, ngram, hashing, table, hashes, weights, normal, starts, schedule)
         signed[document] = count > 0
-        _fast(hashes, count, values[document])
-    return signed
-
-
-@nb.njit(cache=True, nogil=True)
-def sign_affine32(data, offsets, unit, ngram, hashing, table, factors, increments, values):
-    """As `sign_fast`, with datasketch's factors."""
-    hashes, weights, normal, starts, schedule = _scratch(_longest(offsets), hashing)
-    signed = np.zeros(offsets.size - 1, np.bool_)
-    for document in range(offsets.size - 1):
-        low, high = offsets[document], offsets[document + 1]
-        count = _shingle_hashes(data, low, high, unit, ngram, hashing, table, hashes, weights, normal, starts, schedule)
-        signed[document] = count > 0
-        _affine32(hashes, count, factors, increments, values[document])
-    return signed
-
-
-@nb.njit(cache=True, nogil=True)
-def sign_datatrove(data, offsets, unit, ngram, hashing, table, factors, increments, values):
-    """As `sign_fast`, with datatrove's factors."""
-    hashes, weights, normal, starts, schedule = _scratch(_longest(offsets), hashing)
-    signed = np.zeros(offsets.size - 1, np.bool_)
-    for document in range(offsets.size - 1):
-        low, high = offsets[document], offsets[document + 1]
-        count = _shingle_hashes(data, low, high, unit, ngram, hashing, table, hashes, weights, normal, starts, schedule)
-        signed[document] = count > 0
-        _datatrove(hashes, count, factors, increments, values[document])
+        if scheme == FAST:
+            _fast(hashes, count, values[document])
+        elif scheme == AFFINE32:
+            _affine32(hashes, count, factors, increments, values[document])
+        else:
+            _datatrove(hashes, count, factors, increments, values[document])
     return signed
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from operators.repeated_passages import Fingerprints
 from operators.repeats import slow_cut, slow_repeats, slow_trim
-from operators.substring_dedup import Fingerprints, SubstringDedup
+from operators.substring_dedup import SubstringDedup
 from tests.operators.harness import Engine, corpus, deal, run
 
 PASSAGES = (

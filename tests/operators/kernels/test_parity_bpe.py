@@ -205,8 +205,7 @@ def test_real_text_gives_the_merges_of_tokenizers(mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_many_languages_give_the_merges_of_tokenizers(mode: str) -> None:
     path = Path(__file__).parents[3] / "data" / "quickstart" / "multilingual.jsonl.gz"
-    if not path.exists():
-        pytest.skip("needs the data of `python -m pipeline.fetch quickstart`")
+    assert path.exists(), "run `python -m pipeline.fetch quickstart`, as `make slow` does"
     texts: defaultdict[str, list[str]] = defaultdict(list)
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in map(json.loads, lines):
