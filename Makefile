@@ -34,6 +34,7 @@ test: install ## the default tests and all doctests
 	@$(BIN)/python -m pytest -q
 
 slow: install ## the slow proofs: tests marked slow, ray or browser
+	@$(BIN)/python -m pipeline.fetch quickstart
 	@$(BIN)/python -m pytest -q -m "($(SLOW)) and not network"
 
 check: $(STAMP) ## lint, format and types; changes nothing

@@ -111,7 +111,8 @@ def test_the_page_stays_small_whatever_the_file_holds() -> None:
     found = json.loads(files["artifacts/dedup/duplicates.json"])
     for name in ("largest", "closest"):
         (first, *_) = found[name]
-        pair = {**first["removed"][0], "excerpt": "a b " * 9000, "survivor_excerpt": "b c " * 9000}
+        pair = {**first["removed"][0], "excerpt": "".join(f"{n} a " for n in range(9000))}
+        pair["survivor_excerpt"] = "".join(f"{n} b " for n in range(9000))
         found[name] = [{**first, "removed": [pair] * 50}] * 50
     found["by_source"]["groups"] *= 1000
     files["artifacts/dedup/duplicates.json"] = json.dumps(found).encode()
