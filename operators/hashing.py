@@ -4,8 +4,8 @@ Three hashes, each for one purpose, fixed for good (another hash is another `rev
 
 - `row_hashes`: XXH3-64 of the id, seeded by the recipe's seed and a purpose. Fast (about 4 M ids/s), not secret.
 - `content_digests`: BLAKE2b with 128 bits. A duplicate is removed without its text being read again, so nobody may be
-  able to build two texts of one hash; XXH3 would be faster and does not promise that. About 0.8 GB/s for documents,
-  0.27 for lines; `whitespace_case` 0.25 and 0.17.
+  able to build two texts of one hash; XXH3 would be faster and does not promise that. About 0.85 GB/s for documents;
+  `whitespace_case` 0.27.
 - `mix64`: the finaliser of SplitMix64, a bijection of 64-bit numbers, over whole arrays.
 """
 

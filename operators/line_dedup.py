@@ -9,7 +9,7 @@ by default. Here documents are counted exactly over the whole corpus, the copy t
 never on the order of reading, and equal means equal digests of 128 bits (BLAKE2b), for which nobody can build two lines
 alike.
 
-Price: 90 MB of text per CPU-second, 56 with `whitespace_case`; 20 bytes of state for each distinct line of a shard.
+Price: 100 MB of text per CPU-second, 63 with `whitespace_case`; 20 bytes of state for each distinct line of a shard.
 Nearly equal lines are not found, and a line that differs in a number or a date is another one; whole documents are
 `exact_dedup`'s and `minhash_dedup`'s work, which should come first: of two equal documents this step would leave one
 whole and one hollow.
