@@ -31,7 +31,7 @@ demo: install ## run recipes/quickstart.yaml on data fetched for it
 	@$(BIN)/vocabmill run recipes/quickstart.yaml
 
 test: install ## the default tests and all doctests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n logical --maxprocesses 4 --dist worksteal
 
 slow: install ## the slow proofs: tests marked slow, ray or browser
 	@$(BIN)/python -m pipeline.fetch quickstart
