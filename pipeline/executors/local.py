@@ -109,7 +109,7 @@ class LocalExecutor:
             with _signals_held_back():
                 self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
         with _signals_held_back():  # Again: Python unblocks Ctrl-C when it starts its tracker of semaphores.
-            return self._pool.submit(task, item)
+            return self._pool.submit(_released, task, item)
 
 
 @contextmanager
@@ -136,6 +136,16 @@ def _start_worker(parent: int) -> None:
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
+
+
+def _released(task: Callable[[Item], Result], item: Item) -> Result:
+    """A task's result; what its tables took goes back to the system, not to a worker that may wait for long."""
+    import pyarrow as pa
+
+    try:
+        return task(item)
+    finally:
+        pa.default_memory_pool().release_unused()
 
 
 def _load(modules: Sequence[str]) -> None:
