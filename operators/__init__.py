@@ -12,7 +12,9 @@ from operators.gopher_repetition import GopherRepetition
 from operators.language_id import LanguageId
 from operators.line_dedup import LineDedup
 from operators.minhash_dedup import MinhashDedup
+from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
+from operators.remove_control_characters import RemoveControlCharacters
 from operators.sample import Sample
 from operators.substring_dedup import SubstringDedup
 from operators.train_tokenizer import TrainTokenizer
@@ -26,7 +28,9 @@ AnyOperator = Annotated[
     | LanguageId
     | LineDedup
     | MinhashDedup
+    | NormaliseWhiteSpace
     | ParagraphDedup
+    | RemoveControlCharacters
     | Sample
     | SubstringDedup
     | TrainTokenizer

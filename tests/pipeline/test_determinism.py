@@ -16,6 +16,8 @@ from tests.pipeline.engine import Json, Mill, digests, flawed_texts, rows_of
 ROOT = Path(__file__).parents[2]
 STEPS: list[Json] = [
     {"kind": "language_id", "name": "lid", "min_score": 0.1},
+    {"kind": "remove_control_characters"},
+    {"kind": "normalise_white_space"},
     {"kind": "gopher_repetition", "audit": True},
     {"kind": "exact_dedup"},
     {"kind": "minhash_dedup", "threshold": 0.7},

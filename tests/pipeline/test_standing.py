@@ -28,7 +28,9 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"verify": "none", "bands": 14, "rows": 8, "keep_signatures": True},
         {"verify": "containment", "unit": "character", "ngram": 12},
     ),
+    "normalise_white_space": ({"max_blank_lines": 0, "indentation": "remove"},),
     "paragraph_dedup": ({"min_documents": 2},),
+    "remove_control_characters": ({}, {"only": {"column": "source", "in": ["docs"]}, "joiners": True}),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
     "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
     "train_tokenizer": (
