@@ -36,6 +36,15 @@ def _point(data, at):
     return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
 
 
+@njit(inline="always")
+def _copied(out, to, data, at, stop):
+    """Write `data[at:stop]`; returns where the next byte goes."""
+    for place in range(at, stop):
+        out[to] = data[place]
+        to += 1
+    return to
+
+
 @njit(cache=True, nogil=True)
 def white_space(data, offsets, table, collapse, keep_indent, strip_ends, strip_text, max_blank):  # noqa: C901
     """White space made regular: the new bytes, their offsets, and per text how many characters became others.
@@ -60,10 +69,7 @@ def white_space(data, offsets, table, collapse, keep_indent, strip_ends, strip_t
                 point, after = _point(data, at)
                 kind = table[point]
                 if kind == 0:
-                    for place in range(at, after):
-                        out[to] = data[place]
-                        to += 1
-                    filled = to
+                    filled = to = _copied(out, to, data, at, after)
                     at = after
                     continue
                 if kind == BREAK:
@@ -116,9 +122,7 @@ def without_points(data, offsets, table):
             point, after = _point(data, at)
             kind = table[point]
             if kind == 0:
-                for place in range(at, after):
-                    out[to] = data[place]
-                    to += 1
+                to = _copied(out, to, data, at, after)
             elif kind == LINE_FEED:
                 gone[text, 0] += 1
                 if not (point == 13 and after < stop and data[after] == 10):
@@ -146,16 +150,10 @@ def spliced(data, offsets, starts, stops, new, new_offsets):
     for text in range(offsets.size - 1):
         at, stop = offsets[text], offsets[text + 1]
         while passage < starts.size and starts[passage] < stop:
-            for place in range(at, starts[passage]):
-                out[to] = data[place]
-                to += 1
-            for place in range(new_offsets[passage], new_offsets[passage + 1]):
-                out[to] = new[place]
-                to += 1
+            to = _copied(out, to, data, at, starts[passage])
+            to = _copied(out, to, new, new_offsets[passage], new_offsets[passage + 1])
             at = stops[passage]
             passage += 1
-        for place in range(at, stop):
-            out[to] = data[place]
-            to += 1
+        to = _copied(out, to, data, at, stop)
         ends[text + 1] = to
     return out, ends
