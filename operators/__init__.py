@@ -10,12 +10,14 @@ from operators.exact_dedup import ExactDedup
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
 from operators.language_id import LanguageId
+from operators.length import Length
 from operators.line_dedup import LineDedup
 from operators.minhash_dedup import MinhashDedup
 from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
 from operators.remove_control_characters import RemoveControlCharacters
 from operators.sample import Sample
+from operators.script_share import ScriptShare
 from operators.substring_dedup import SubstringDedup
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
@@ -26,12 +28,14 @@ AnyOperator = Annotated[
     | GopherQuality
     | GopherRepetition
     | LanguageId
+    | Length
     | LineDedup
     | MinhashDedup
     | NormaliseWhiteSpace
     | ParagraphDedup
     | RemoveControlCharacters
     | Sample
+    | ScriptShare
     | SubstringDedup
     | TrainTokenizer
     | TrimTokenizer,

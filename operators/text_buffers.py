@@ -27,10 +27,10 @@ def joined_binary(values: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64
 
 
 def column_bytes(column: pa.ChunkedArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """`joined_bytes` of a whole column.
+    """`joined_bytes` of a whole column; a null is empty.
 
     >>> column_bytes(pa.chunked_array([["ab"], ["c"]]))[1].tolist()
     [0, 2, 3]
     """
-    texts = column.cast(pa.large_string()).combine_chunks()
+    texts = (column.fill_null("") if column.null_count else column).cast(pa.large_string()).combine_chunks()
     return joined_bytes(pa.concat_arrays(texts.chunks) if isinstance(texts, pa.ChunkedArray) else texts)

@@ -25,6 +25,8 @@ STEPS: list[Json] = [
     {"kind": "corpus_stats", "by": ["source", "lang"]},
     {"kind": "train_tokenizer", "pretokenizer": "gpt2", "vocab_sizes": [300, 350]},
     {"kind": "line_dedup", "min_documents": 2, "keep": "none"},
+    {"kind": "length", "min_chars": 30},
+    {"kind": "script_share", "keep": ["Latin"], "scripts": {"zh": ["Han"]}, "audit": True},
 ]
 
 

@@ -22,6 +22,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
+    "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
     "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
     "minhash_dedup": (
         {"threshold": 0.7},
@@ -32,6 +33,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "paragraph_dedup": ({"min_documents": 2},),
     "remove_control_characters": ({}, {"only": {"column": "source", "in": ["docs"]}, "joiners": True}),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
+    "script_share": ({"keep": ["Greek"], "min_share": 0.1},),
     "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
     "train_tokenizer": (
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
