@@ -112,7 +112,8 @@ def values(operator: Operator, rows: pa.Table, batch_rows: int = 1 << 20) -> dic
     if engine.dropped_parts:
         found["verdict"] = [rules.get(name) for name in rows["id"].to_pylist()]
     if not engine.kept["text"].equals(rows["text"]):
-        found["new text"] = engine.kept["text"].to_pylist()
+        pairs = zip(rows["text"].to_pylist(), engine.kept["text"].to_pylist(), strict=True)
+        found["new text"] = ["(the same)" if new == (old or "") else new for old, new in pairs]
     return found
 
 

@@ -14,10 +14,8 @@ from pipeline.executors.local import LocalExecutor
 from tests.pipeline.engine import Json, Mill, digests, flawed_texts, rows_of
 
 ROOT = Path(__file__).parents[2]
-STEPS: list[Json] = [
+STEPS: list[Json] = [  # new ones go last: a test below takes some by their place
     {"kind": "language_id", "name": "lid", "min_score": 0.1},
-    {"kind": "remove_control_characters"},
-    {"kind": "normalise_white_space"},
     {"kind": "gopher_repetition", "audit": True},
     {"kind": "exact_dedup"},
     {"kind": "minhash_dedup", "threshold": 0.7},
@@ -27,6 +25,8 @@ STEPS: list[Json] = [
     {"kind": "line_dedup", "min_documents": 2, "keep": "none"},
     {"kind": "length", "min_chars": 30},
     {"kind": "script_share", "keep": ["Latin"], "scripts": {"zh": ["Han"]}, "audit": True},
+    {"kind": "remove_control_characters"},
+    {"kind": "normalise_white_space"},
 ]
 
 
