@@ -53,7 +53,7 @@ bench: install ## measure what the README claims
 
 lock: $(UV) ## compute requirements.lock again; all newest: make lock UPGRADE=--upgrade
 	@$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
-		--extra ray --extra s3 --extra dev --extra parity --no-annotate $(UPGRADE) \
+		--extra ray --extra s3 --extra dev --extra parity --extra romanise --no-annotate $(UPGRADE) \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
 clean: ## remove .venv, caches and build products; leave data, runs and fetched models

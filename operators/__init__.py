@@ -7,6 +7,7 @@ from pydantic import Field
 from operators.base import Operator
 from operators.corpus_stats import CorpusStats
 from operators.exact_dedup import ExactDedup
+from operators.fix_unicode import FixUnicode
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
 from operators.language_id import LanguageId
@@ -25,6 +26,7 @@ from operators.trim_tokenizer import TrimTokenizer
 AnyOperator = Annotated[
     CorpusStats
     | ExactDedup
+    | FixUnicode
     | GopherQuality
     | GopherRepetition
     | LanguageId

@@ -25,6 +25,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "line_dedup", "min_documents": 2, "keep": "none"},
     {"kind": "length", "min_chars": 30},
     {"kind": "script_share", "keep": ["Latin"], "scripts": {"zh": ["Han"]}, "audit": True},
+    {"kind": "fix_unicode"},
     {"kind": "remove_control_characters"},
     {"kind": "normalise_white_space"},
 ]

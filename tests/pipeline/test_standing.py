@@ -19,6 +19,7 @@ TOKENIZER = str(Path(__file__).resolve().parents[1] / "data" / "tokenizer.json")
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "corpus_stats": ({"by": ["source"]},),
     "exact_dedup": ({}, {"column": "rank"}),
+    "fix_unicode": ({}, {"normal_form": "NFKC", "straight_quotes": True}),
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
