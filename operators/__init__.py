@@ -20,6 +20,7 @@ from operators.remove_control_characters import RemoveControlCharacters
 from operators.sample import Sample
 from operators.script_share import ScriptShare
 from operators.substring_dedup import SubstringDedup
+from operators.train_classifier import TrainClassifier
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 
@@ -39,6 +40,7 @@ AnyOperator = Annotated[
     | Sample
     | ScriptShare
     | SubstringDedup
+    | TrainClassifier
     | TrainTokenizer
     | TrimTokenizer,
     Field(discriminator="kind"),

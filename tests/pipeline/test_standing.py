@@ -36,6 +36,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
     "script_share": ({"keep": ["Greek"], "min_share": 0.1},),
     "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
+    "train_classifier": (
+        {"positive": {"column": "kind", "in": ["prose"]}, "dim": 4, "buckets": 50},
+        {"positive": {"column": "kind", "in": ["prose"]}, "max_documents": 9, "word_ngrams": 1, "dim": 4},
+    ),
     "train_tokenizer": (
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
         {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},
