@@ -47,7 +47,7 @@ class ClassifierTraining(TableFold):
     """Of each class the stages that collected its documents; the ones that drew are called the same, with `_draw`."""
     described: tuple[tuple[str, ...], tuple[str, ...]]
     """How the report calls them."""
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     held_out: float
     word_ngrams: int
     dim: int

@@ -5,8 +5,8 @@ pairs, 200,000 documents each; PreSelect (Shum et al. 2025, arXiv:2503.00808) th
 that its ladder of models agrees on. `classify` scores a corpus with the model.
 
 Training runs on one thread from one seed and its result is the same to the byte on any number of workers; it is the
-library's own training (`kernels/fasttext_training.py`), so results compare to published ones. Price: 200,000 documents
-of 5 kB in each class take some minutes; docs/classifiers.md.
+library's own training (`kernels/fasttext_training.py`), so results compare to published ones. docs/classifiers.md shows
+how to use it, and what it costs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class TrainClassifier(Composite):
     negative: Class = Field(
         default=Condition(), description="what is not: the same; left out: the rows that are not positive"
     )
-    labels: tuple[str, str] = Field(default=("hq", "cc"), description="names of the two classes in the model")
+    labels: tuple[str, ...] = Field(
+        default=("hq", "cc"), min_length=2, max_length=2, description="names of the two classes in the model"
+    )
     max_documents: int = Field(
         default=200_000, ge=1, description="of each class, drawn by a hash of the id; the held-out ones are among them"
     )
@@ -82,7 +84,7 @@ class TrainClassifier(Composite):
 
     @field_validator("labels")
     @classmethod
-    def _names(cls, labels: tuple[str, str]) -> tuple[str, str]:
+    def _names(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [name for name in labels if not name or any(mark.isspace() or mark == "\0" for mark in name)]
         if wrong or labels[0] == labels[1]:
             msg = f"labels {list(labels)}: expected two different names without white space"

@@ -28,6 +28,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "fix_unicode"},
     {"kind": "remove_control_characters"},
     {"kind": "normalise_white_space"},
+    {"kind": "train_classifier", "positive": {"column": "lang", "in": ["en"]}, "dim": 4, "buckets": 50},
 ]
 
 
