@@ -13,6 +13,7 @@ from operators.gopher_repetition import GopherRepetition
 from operators.language_id import LanguageId
 from operators.length import Length
 from operators.line_dedup import LineDedup
+from operators.line_rules import LineRules
 from operators.minhash_dedup import MinhashDedup
 from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
@@ -33,6 +34,7 @@ AnyOperator = Annotated[
     | LanguageId
     | Length
     | LineDedup
+    | LineRules
     | MinhashDedup
     | NormaliseWhiteSpace
     | ParagraphDedup

@@ -25,6 +25,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
     "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
     "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
+    "line_rules": ({},),
     "minhash_dedup": (
         {"threshold": 0.7},
         {"verify": "none", "bands": 14, "rows": 8, "keep_signatures": True},
