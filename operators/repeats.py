@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from operators.words import EXTEND, IDEOGRAPH, SPACE, SYMBOL, code_point_classes
+from operators.word_classes import EXTEND, IDEOGRAPH, SPACE, SYMBOL, code_point_classes
 
 Ints = npt.NDArray[np.int64]
 
@@ -181,5 +181,5 @@ def gram_bytes(size: int) -> int:
 
 @cache
 def border_classes() -> npt.NDArray[np.uint8]:
-    """`words.code_point_classes` as the kernels take it."""
+    """`word_classes.code_point_classes` as the kernels take it."""
     return np.frombuffer(code_point_classes(), np.uint8)

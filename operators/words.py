@@ -1,13 +1,7 @@
 r"""Words and punctuation marks of a text: the splitter behind `variant: standard`, in every script.
 
-Each code point is in one of eight classes, from its Unicode properties alone:
-
-- space: White_Space, controls (Cc), surrogates (Cs), and format characters (Cf) but those that extend
-- extend: marks (Mn Mc Me), emoji skin tones, soft hyphen, U+200C, U+200D, tags U+E0020-E007F
-- ideograph: L and Nl of scripts written without spaces: Han, Hiragana, Katakana, Bopomofo, and Line_Break=SA
-  (Thai, Lao, Khmer, Myanmar, Tai scripts, Ahom)
-- lower (Ll), upper (Lu Lt), letter (Lm Lo), digit (Nd Nl No), each without the ideographs
-- symbol: all else: punctuation, symbols, unassigned and private code points
+Each code point is in one of eight classes, from its Unicode properties alone: see `operators/word_classes.py`, which
+has them in a table of its own, so that words change with no library.
 
 Spaces separate words and belong to none; every other code point belongs to exactly one word, in order:
 
@@ -18,7 +12,8 @@ Spaces separate words and belong to none; every other code point belongs to exac
 3. An ideograph, a run of `.`, a run of `-`, and any other symbol are words of their own, with the extends that follow.
 
 Rule 3 has no dictionary: Chinese, Japanese and Thai words are characters here, one to a word. Against spaCy's English
-tokens, which the reference uses, the differences are listed in docs/rules.md. Price: about 20 MB/s.
+tokens, which the reference uses, the differences are listed in docs/rules.md. Price: 20 MB/s; `operators/scans.py`
+gives the same words of a whole table much faster.
 """
 
 from __future__ import annotations
@@ -26,18 +21,21 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from operators.word_classes import (
+    DIGIT,
+    EXTEND,
+    IDEOGRAPH,
+    LETTER,
+    LOWER,
+    SPACE,
+    SYMBOL,
+    UPPER,
+    code_point_classes,
+)
+
 if TYPE_CHECKING:
     import re
     from collections.abc import Sequence
-
-SPACE: Final = 0
-EXTEND: Final = 1
-IDEOGRAPH: Final = 2
-LOWER: Final = 3
-UPPER: Final = 4
-LETTER: Final = 5
-DIGIT: Final = 6
-SYMBOL: Final = 7
 
 _LETTERS: Final = frozenset({LOWER, UPPER, LETTER})
 _ALPHANUMERIC: Final = _LETTERS | {DIGIT}
@@ -46,21 +44,6 @@ _STAND_INS: Final = " \u0301\u4e00aA\u05d00\u2600"
 """One character of each class, in the order of the classes."""
 _ENDINGS: Final = frozenset({"'s", "'m", "'d", "'re", "'ve", "'ll", "n't"})
 _APOSTROPHES: Final = ("'", "\u2019")
-
-# What the classes are, for the `regex` module in its version 1 syntax (set operations).
-_EXTEND: Final = r"\p{M}\p{Emoji_Modifier}\u00AD\u200C\u200D\U000E0020-\U000E007F"
-_IDEOGRAPH: Final = r"[[\p{L}\p{Nl}]&&[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{sc=Bopomofo}\p{Line_Break=SA}]]"
-_SPACE: Final = r"\p{White_Space}\p{Cc}\p{Cf}\p{Cs}"
-_CLASSES: Final = (
-    (SPACE, f"[{_SPACE}]"),
-    (LOWER, r"\p{Ll}"),
-    (UPPER, r"[\p{Lu}\p{Lt}]"),
-    (LETTER, r"[\p{Lm}\p{Lo}]"),
-    (DIGIT, r"\p{N}"),
-    (IDEOGRAPH, _IDEOGRAPH),
-    (EXTEND, f"[{_EXTEND}]"),
-)
-"""In the order in which they are written into the table: a later class wins."""
 
 
 def _code_points(ranges: str) -> frozenset[str]:
@@ -179,23 +162,6 @@ def _split_ending(word: str) -> tuple[str, ...]:
         if ending in _ENDINGS and len(word) > length:
             return word[:-length], word[-length:]
     return (word,)
-
-
-@cache
-def code_point_classes(limit: int = 0x110000) -> bytes:
-    """The class of every code point below a limit, one byte each: for state machines over code points.
-
-    >>> [code_point_classes(0x80)[ord(c)] for c in " aA1."] == [SPACE, LOWER, UPPER, DIGIT, SYMBOL]
-    True
-    """
-    import regex
-
-    table = bytearray([SYMBOL]) * limit
-    everything = "".join(map(chr, range(limit)))
-    for kind, pattern in _CLASSES:
-        for run in regex.finditer(f"{pattern}+", everything, regex.V1):
-            table[run.start() : run.end()] = bytes([kind]) * (run.end() - run.start())
-    return bytes(table)
 
 
 @cache

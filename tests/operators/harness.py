@@ -162,10 +162,10 @@ class Engine:
         stored = Stored()
         for state in merged:
             for name, output in fold.finish(state, self._context(fold)).items():
-                if isinstance(output, pa.Table):
-                    stored.parts.setdefault(name, []).append(output)
+                if isinstance(output, bytes):
+                    stored.files[name] = output
                 else:
-                    stored.files[name] = bytes(output)
+                    stored.parts.setdefault(name, []).append(output)
         self.artifacts[fold.label] = stored
 
 

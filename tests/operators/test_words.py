@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators import words
+from operators.word_classes import SPACE, code_point_classes
 from operators.words import PUNCTUATION, PUNCTUATION_SET, TERMINAL_PUNCTUATION, split_words, split_words_slowly
 
 # Characters that rules name, and one or more of every class, below and above the first plane.
@@ -28,8 +28,8 @@ def test_ascii_text_is_split_as_any_other(text: str) -> None:
 
 @given(TEXTS)
 def test_every_character_but_space_is_in_exactly_one_word(text: str) -> None:
-    classes = words.code_point_classes()
-    assert "".join(split_words(text)) == "".join(c for c in text if classes[ord(c)] != words.SPACE)
+    classes = code_point_classes()
+    assert "".join(split_words(text)) == "".join(c for c in text if classes[ord(c)] != SPACE)
     assert all(split_words(text))
 
 
