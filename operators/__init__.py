@@ -13,6 +13,7 @@ from operators.gopher_repetition import GopherRepetition
 from operators.language_id import LanguageId
 from operators.length import Length
 from operators.line_dedup import LineDedup
+from operators.line_rules import LineRules
 from operators.minhash_dedup import MinhashDedup
 from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
@@ -20,6 +21,7 @@ from operators.remove_control_characters import RemoveControlCharacters
 from operators.sample import Sample
 from operators.script_share import ScriptShare
 from operators.substring_dedup import SubstringDedup
+from operators.train_classifier import TrainClassifier
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 
@@ -32,6 +34,7 @@ AnyOperator = Annotated[
     | LanguageId
     | Length
     | LineDedup
+    | LineRules
     | MinhashDedup
     | NormaliseWhiteSpace
     | ParagraphDedup
@@ -39,6 +42,7 @@ AnyOperator = Annotated[
     | Sample
     | ScriptShare
     | SubstringDedup
+    | TrainClassifier
     | TrainTokenizer
     | TrimTokenizer,
     Field(discriminator="kind"),

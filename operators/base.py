@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 BatchFn = Callable[[pa.Table], pa.Table]
 Columns = Mapping[str, pa.DataType]
-Outputs = Mapping[str, bytes | pa.Table]
+Outputs = Mapping[str, bytes | pa.Buffer | pa.Table]
 
 TEXT: Final[Columns] = {"text": pa.large_string()}
 """What most operators need: the document's text, never null, valid UTF-8."""

@@ -162,10 +162,10 @@ class Engine:
         stored = Stored()
         for state in merged:
             for name, output in fold.finish(state, self._context(fold)).items():
-                if isinstance(output, bytes):
-                    stored.files[name] = output
-                else:
+                if isinstance(output, pa.Table):
                     stored.parts.setdefault(name, []).append(output)
+                else:
+                    stored.files[name] = bytes(output)
         self.artifacts[fold.label] = stored
 
 

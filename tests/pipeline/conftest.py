@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.executors.local import LocalExecutor
-from tests.pipeline.engine import Mill, flawed_texts
+from tests.pipeline.engine import Mill, flawed_texts, kind_of
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -22,7 +22,8 @@ def flawed(mill: Mill) -> Mill:
     """A place with five input files of flawed texts, ten kilobytes each at most."""
     texts = flawed_texts()
     for number in range(5):
-        mill.jsonl(f"part{number}", ({"text": text, "rank": rank} for rank, text in enumerate(texts[number::5])))
+        rows = ({"text": text, "rank": rank, "kind": kind_of(text)} for rank, text in enumerate(texts[number::5]))
+        mill.jsonl(f"part{number}", rows)
     return mill
 
 

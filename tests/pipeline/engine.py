@@ -153,6 +153,11 @@ def flawed_texts() -> list[str]:
     return [*prose, *prose[:3], *near, *flaws, *GERMAN, " ".join(GERMAN), *FRENCH, GERMAN[0]]
 
 
+def kind_of(text: str) -> str:
+    """What a flawed text is called in the column `kind`."""
+    return "prose" if len(text) >= 690 else "flaw"
+
+
 def check_sums(ran: Ran) -> None:
     """Assert the sums that every manifest must hold, against the published files."""
     manifest, dropped = ran.manifest, ran.dropped

@@ -24,10 +24,12 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "train_tokenizer", "pretokenizer": "gpt2", "vocab_sizes": [300, 350]},
     {"kind": "line_dedup", "min_documents": 2, "keep": "none"},
     {"kind": "length", "min_chars": 30},
+    {"kind": "line_rules", "max_removed_share": 0.5},
     {"kind": "script_share", "keep": ["Latin"], "scripts": {"zh": ["Han"]}, "audit": True},
     {"kind": "fix_unicode"},
     {"kind": "remove_control_characters"},
     {"kind": "normalise_white_space"},
+    {"kind": "train_classifier", "positive": {"column": "lang", "in": ["en"]}, "dim": 4, "buckets": 50},
 ]
 
 

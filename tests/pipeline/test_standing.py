@@ -25,6 +25,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
     "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
     "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
+    "line_rules": ({},),
     "minhash_dedup": (
         {"threshold": 0.7},
         {"verify": "none", "bands": 14, "rows": 8, "keep_signatures": True},
@@ -36,6 +37,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
     "script_share": ({"keep": ["Greek"], "min_share": 0.1},),
     "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
+    "train_classifier": (
+        {"positive": {"column": "kind", "in": ["prose"]}, "dim": 4, "buckets": 50},
+        {"positive": {"column": "kind", "in": ["prose"]}, "max_documents": 9, "word_ngrams": 1, "dim": 4},
+    ),
     "train_tokenizer": (
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
         {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},

@@ -1,0 +1,13 @@
+from tests.pipeline.engine import Mill
+
+PROSE = "\n".join(f"This is line {number} of a page that somebody wrote in the evening." for number in range(20))
+
+
+def test_a_document_that_line_rules_drop_keeps_its_text_in_the_trace(mill: Mill) -> None:
+    page = f"Home\nMENU AND NEWS\n{PROSE}\n3 likes\n2 items in cart"
+    mill.jsonl("a", [{"text": page}, {"text": "Home\nNews\nThree words here"}])
+    ran = mill.run([{"kind": "line_rules"}])
+    assert ran.dropped["excerpt"].to_pylist() == ["Home\nNews\nThree words here"]
+    assert ran.corpus["text"].to_pylist() == [f"{PROSE}\n2"]
+    assert ran.corpus["line_rules_phrases"].to_pylist() == [1]
+    assert not [name for name in ran.corpus.column_names if "left" in name]
