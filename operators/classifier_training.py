@@ -115,7 +115,8 @@ class ClassifierTraining(TableFold):
         for label, name in enumerate(CLASSES):
             if not (training.labels == label).any():
                 where = ", ".join(self.described[label])
-                msg = f"the {name} class has no document to train on: nothing in {where}; a classifier needs both"
+                remedy = "name other documents, or give a dry run more --docs"
+                msg = f"the {name} class has no document to train on: nothing in {where}; {remedy}"
                 raise RunError(msg)
 
     def _settings(self, seed: int) -> Settings:

@@ -101,16 +101,39 @@ def curve(points: Sequence[tuple[float, float]], threshold: float, label: str) -
     """A share from 0 to 1 by a value from 0 to 1, with what lies at the threshold or above it shaded."""
     axis = Axis(0.0, 1.0)
     cut = Cut(threshold, below=False)
-    drawn = "L".join(f"{_short(_x(axis, x))} {_short(_y(y))}" for x, y in points)
-    parts = [_shade(cut, axis, "lost")]
+    parts = [_shade(cut, axis, "lost"), *_frame(axis), _drawn(points, axis), _line(cut, axis)]
+    return f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" {_spoken(label)}>{"".join(parts)}</svg>'
+
+
+def plot(points: Sequence[tuple[float, float]], label: str, *, has_diagonal: bool = False) -> str:
+    """A share from 0 to 1 by another, point after point; with a diagonal the points are dots beside it."""
+    axis = Axis(0.0, 1.0)
+    parts = _frame(axis)
+    if has_diagonal:
+        parts.append(
+            f'<path class="grid" d="M{_short(_x(axis, 0))} {_short(_y(0))}L{_short(_x(axis, 1))} {_short(_y(1))}"/>'
+        )
+        dots = ((_short(_x(axis, x)), _short(_y(y))) for x, y in points)
+        parts += [f'<circle class="docs" cx="{x}" cy="{y}" r="3.2"/>' for x, y in dots]
+    if len(points) > 1:
+        parts.append(_drawn(points, axis))
+    return f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" {_spoken(label)}>{"".join(parts)}</svg>'
+
+
+def _drawn(points: Sequence[tuple[float, float]], axis: Axis) -> str:
+    line = "L".join(f"{_short(_x(axis, x))} {_short(_y(y))}" for x, y in points)
+    return f'<path class="curve" d="M{line}"/>'
+
+
+def _frame(axis: Axis) -> list[str]:
+    """The axes of a share by a value, with lines at a half and at one."""
+    parts = []
     for part, name in ((0.5, "50 %"), (1.0, "100 %")):
         y = _y(part)
         parts.append(f'<path class="grid" d="M{MARGIN} {_short(y)}H{WIDTH - MARGIN}"/>')
         parts.append(f'<text x="{MARGIN}" y="{_short(y + 11)}">{name}</text>')
     parts.append(f'<path class="axis" d="M{MARGIN} {FLOOR}H{WIDTH - MARGIN}"/>')
-    parts += [_tick(axis, value, name) for value, name in axis.ticks()]
-    parts += [f'<path class="curve" d="M{drawn}"/>', _line(cut, axis)]
-    return f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" {_spoken(label)}>{"".join(parts)}</svg>'
+    return parts + [_tick(axis, value, name) for value, name in axis.ticks()]
 
 
 def _y(share: float) -> float:

@@ -1,4 +1,4 @@
-"""The settings of a step that made a tokenizer: what it was told to do otherwise than by default."""
+"""The settings of a step that trained something: what it was told to do otherwise than by default."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
+from operators.train_classifier import TrainClassifier
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 from operators.unigram import LONGEST_TOKEN
@@ -21,10 +22,16 @@ MOST: Final = 12
 SPACE: Final = "\u2423"
 FIRST: Final = ("algorithm", "pretokenizer")
 """Shown whatever they are."""
-ELSEWHERE: Final = frozenset({"kind", "name", "vocab_sizes", "extend", "tokenizer", "step", "size"})
+ELSEWHERE: Final = frozenset(
+    {"kind", "name", "vocab_sizes", "extend", "tokenizer", "step", "size", "negative", "labels"}
+)
 LONGEST: Final = {"unigram": LONGEST_TOKEN, "wordpiece": LONGEST_WORD}
 """Bytes that no token of an algorithm has more than, whatever `max_token_length` says."""
-_OPERATORS: Final[Mapping[str, type[BaseModel]]] = {"train_tokenizer": TrainTokenizer, "trim_tokenizer": TrimTokenizer}
+_OPERATORS: Final[Mapping[str, type[BaseModel]]] = {
+    "train_classifier": TrainClassifier,
+    "train_tokenizer": TrainTokenizer,
+    "trim_tokenizer": TrimTokenizer,
+}
 
 
 def settings(step: Step, training: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,10 +1,11 @@
-"""What the run made besides rows: tokenizers with a look at their tokens, mixtures, and every other artifact."""
+"""What the run made besides rows: tokenizers with a look at their tokens, classifiers, mixtures, and all else."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pipeline.report.classifiers import classifier, metrics
 from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import Column, code, facts, fold, section, table
 from pipeline.report.reading import Facts, Step
@@ -30,11 +31,15 @@ def trained(run: Facts) -> str:
     names = [name for step in steps for name in step.artifacts if name.endswith("/mixture.json")]
     mixtures = "".join(_mixture(run, name) for name in names)
     sizes = [*vocabularies(run), *trimmed_sizes(run)]
+    found = [(step, about) for step in steps if (about := metrics(run, step))]
+    classifiers = "".join(classifier(step, about) for step, about in found)
     lede = f"{plural(len(sizes), 'tokenizer')}; " if sizes else ""
+    lede += f"{plural(len(found), 'classifier')}; " if found else ""
     lede += f"{plural(sum(len(step.artifacts) for step in steps), 'file')} from {plural(len(steps), 'step')}."
     rest = _artifacts(run, steps)
-    body = tokenizers + mixtures + (fold("All artifacts by step", rest) if tokenizers or mixtures else rest)
-    return section("trained", "What was trained" if tokenizers else "What was made", lede, body)
+    body = tokenizers + classifiers + mixtures
+    title = "What was trained" if tokenizers or classifiers else "What was made"
+    return section("trained", title, lede, body + (fold("All artifacts by step", rest) if body else rest))
 
 
 def vocabularies(run: Facts) -> list[int]:

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from pipeline.report.bins import Axis, Bin
-from pipeline.report.figures import BAR, LEAST, Cut, Segment, band, bar, flare, histogram
+from pipeline.report.figures import BAR, LEAST, Cut, Segment, band, bar, flare, histogram, plot
 
 AXIS = Axis(0, 10)
 BINS = [Bin(float(n), float(n + 1), float(n)) for n in range(10)]
@@ -86,3 +86,14 @@ def test_of_several_thresholds_on_one_side_only_the_outermost_shades() -> None:
 
 def test_a_threshold_off_the_scale_draws_no_line() -> None:
     assert not elements(histogram(BINS, AXIS, [Cut(50.0, below=False)], "scores"), "path", "cut")
+
+
+def test_a_plot_goes_through_its_points_and_marks_them_beside_a_diagonal() -> None:
+    points = [(0.0, 0.0), (0.5, 1.0), (1.0, 0.5)]
+    (line,) = elements(plot(points, "a"), "path", "curve")
+    assert line.get("d") == "M6 104L160 24L314 64"
+    assert not elements(plot(points, "a"), "circle")
+    marked = plot(points, "a", has_diagonal=True)
+    assert [dot.get("cx") for dot in elements(marked, "circle")] == ["6", "160", "314"]
+    assert "M6 104L314 24" in [path.get("d") for path in elements(marked, "path", "grid")]
+    assert not elements(plot(points[:1], "a", has_diagonal=True), "path", "curve")
