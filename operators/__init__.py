@@ -14,6 +14,7 @@ from operators.language_id import LanguageId
 from operators.length import Length
 from operators.line_dedup import LineDedup
 from operators.line_rules import LineRules
+from operators.mask_pii import MaskPii
 from operators.minhash_dedup import MinhashDedup
 from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
@@ -35,6 +36,7 @@ AnyOperator = Annotated[
     | Length
     | LineDedup
     | LineRules
+    | MaskPii
     | MinhashDedup
     | NormaliseWhiteSpace
     | ParagraphDedup

@@ -27,6 +27,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "line_rules", "max_removed_share": 0.5},
     {"kind": "script_share", "keep": ["Latin"], "scripts": {"zh": ["Han"]}, "audit": True},
     {"kind": "fix_unicode"},
+    {"kind": "mask_pii", "replace_by": "stand_in"},
     {"kind": "remove_control_characters"},
     {"kind": "normalise_white_space"},
     {"kind": "train_classifier", "positive": {"column": "lang", "in": ["en"]}, "dim": 4, "buckets": 50},

@@ -26,6 +26,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
     "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
     "line_rules": ({},),
+    "mask_pii": ({}, {"replace_by": "stand_in", "kinds": ["email", "ip"], "variant": "datatrove-0.10"}),
     "minhash_dedup": (
         {"threshold": 0.7},
         {"verify": "none", "bands": 14, "rows": 8, "keep_signatures": True},
