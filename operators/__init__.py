@@ -16,6 +16,7 @@ from operators.line_dedup import LineDedup
 from operators.line_rules import LineRules
 from operators.mask_pii import MaskPii
 from operators.minhash_dedup import MinhashDedup
+from operators.ngram_perplexity import NgramPerplexity
 from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
 from operators.remove_control_characters import RemoveControlCharacters
@@ -23,6 +24,7 @@ from operators.sample import Sample
 from operators.script_share import ScriptShare
 from operators.substring_dedup import SubstringDedup
 from operators.train_classifier import TrainClassifier
+from operators.train_ngram_model import TrainNgramModel
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 
@@ -38,6 +40,7 @@ AnyOperator = Annotated[
     | LineRules
     | MaskPii
     | MinhashDedup
+    | NgramPerplexity
     | NormaliseWhiteSpace
     | ParagraphDedup
     | RemoveControlCharacters
@@ -45,6 +48,7 @@ AnyOperator = Annotated[
     | ScriptShare
     | SubstringDedup
     | TrainClassifier
+    | TrainNgramModel
     | TrainTokenizer
     | TrimTokenizer,
     Field(discriminator="kind"),

@@ -15,6 +15,8 @@ from tests.pipeline.engine import Mill, Ran, check_sums, rows_of
 
 TOKENIZER = str(Path(__file__).resolve().parents[1] / "data" / "tokenizer.json")
 """300 tokens, the last one special, trained on German and French sentences that are in `engine.py`."""
+NGRAMS = str(Path(__file__).resolve().parents[1] / "data" / "sentences.ngram")
+"""A model of the German sentences that are in `engine.py`."""
 
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "corpus_stats": ({"by": ["source"]},),
@@ -32,6 +34,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"verify": "none", "bands": 14, "rows": 8, "keep_signatures": True},
         {"verify": "containment", "unit": "character", "ngram": 12},
     ),
+    "ngram_perplexity": (
+        {"model": NGRAMS, "head": 0.4, "middle": 0.3, "share_of": "bytes", "by": "source", "keep": ["head", "middle"]},
+        {"model": NGRAMS, "against_model": NGRAMS, "max_bits_per_byte": 4.5},
+    ),
     "normalise_white_space": ({"max_blank_lines": 0, "indentation": "remove"},),
     "paragraph_dedup": ({"min_documents": 2},),
     "remove_control_characters": ({}, {"only": {"column": "source", "in": ["docs"]}, "joiners": True}),
@@ -42,6 +48,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"positive": {"column": "kind", "in": ["prose"]}, "dim": 4, "buckets": 50},
         {"positive": {"column": "kind", "in": ["prose"]}, "max_documents": 9, "word_ngrams": 1, "dim": 4},
     ),
+    "train_ngram_model": ({"order": 3, "max_mb": 0.01}, {"unit": "byte", "order": 6}),
     "train_tokenizer": (
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
         {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},

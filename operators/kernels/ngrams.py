@@ -1,0 +1,439 @@
+"""Train n-gram models and score with them, on arrays of symbols; `ngrams_reference.py` says what they are.
+
+Training sorts the places of a text by the symbols that end there, read backwards: all n-grams of all orders are then
+runs of neighbours, and how many symbols stand before an n-gram is how many runs there are in its run. The model is one
+table with open addressing. The key of an n-gram is the place of the n-gram without its first symbol (32 bits) and that
+symbol (32 bits): exact, so no two n-grams are ever taken for each other, and a longer n-gram is found by one look from
+the shorter. Its logarithms lie beside the key, in the same line of the cache.
+
+All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+"""
+
+# Compiled functions get their types from their arguments.
+# ruff: noqa: ANN001, ANN202
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+NOTHING: Final = 0
+"""Stands before a document's beginning."""
+BEGIN: Final = 1
+END: Final = 2
+FIRST: Final = 3
+"""The first symbol that stands for something."""
+FALLBACK: Final = (0.5, 1.0, 1.5)
+MAX_ORDER: Final = 6
+
+_FULL: Final = 1.5  # slots of the table for each n-gram in it
+_FREE: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
+_MIX, _MIX_AGAIN = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+_HALF: Final = np.uint64(32)
+_NAME_BASIS, _NAME_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a of 64 bits
+
+
+class Grams(NamedTuple):
+    """A model of sequences of symbols.
+
+    `unigrams` has a row for each symbol, `table` one for each slot: its key, and 64 bits that hold two float32. These
+    two numbers are log2 of the probability of the n-gram's last symbol after the others, and log2 of the share that a
+    history of these symbols leaves to shorter ones. `rest` is log2 of what the unigrams leave to the base.
+    """
+
+    order: int
+    unigrams: NDArray[np.float32]
+    table: NDArray[np.uint64]
+    rest: float
+
+
+class Level(NamedTuple):
+    """All n-grams of one length, in sorted order: those of one without the first symbol are neighbours."""
+
+    parents: Ints  # the n-gram without its first symbol, among those one shorter; the symbol where that is one long
+    firsts: Ints  # the first symbol
+    histories: Ints  # the n-gram without its last symbol, as `parents`
+    counts: Ints  # how often it stands in the text
+    at: Ints  # for each place the n-gram that ends there, -1 for none
+
+
+def train(documents: Ints, starts: Longs, num_symbols: int, order: int, base: Floats, min_count: int = 1) -> Grams:
+    """A model of documents.
+
+    Args:
+        documents: symbols from `FIRST` to num_symbols - 1, one document after the other.
+        starts: where each begins, and the end of the last.
+        num_symbols: with the three that stand for nothing.
+        order: 1 to `MAX_ORDER`.
+        base: the probability of each symbol before anything was seen.
+        min_count: n-grams of three symbols or more that occur less often are forgotten.
+
+    Raises ValueError where the model would be too large for its keys of 32 bits: 4 * 10^9 n-grams.
+    """
+    text = _laid_out(documents, starts, order)
+    places, shared = _sorted(text, num_symbols, order)
+    levels: list[Level] = []
+    at = text
+    for length in range(2, order + 1):
+        levels.append(Level(*_level(text, places, shared, length, at, length < order)))
+        at = levels[-1].at
+    counts = [_adjusted(text, num_symbols, levels, length) for length in range(1, order + 1)]
+    discounts = [
+        np.array((0.0, *_discounts(np.bincount(np.minimum(of, 5), minlength=5)[1:5].tolist()))) for of in counts
+    ]
+    taken = discounts[0][np.minimum(counts[0], 3)]
+    total = int(counts[0].sum())
+    rest = float(taken.sum()) / total if total else 1.0
+    probabilities, shares = [(counts[0] - taken) / max(total, 1) + rest * base], []
+    for length, level in enumerate(levels, 2):
+        num_histories = probabilities[-1].size
+        least = min_count if length > 2 else 1
+        estimated = _estimate(level, counts[length - 1], discounts[length - 1], least, num_histories, probabilities[-1])
+        probabilities.append(estimated[0])
+        shares.append(estimated[1])
+    return _model(levels, probabilities, [*shares, np.ones(probabilities[-1].size)], min_count, order, rest)
+
+
+def _model(
+    levels: list[Level], probabilities: list[Floats], shares: list[Floats], min_count: int, order: int, rest: float
+) -> Grams:
+    kept = [np.flatnonzero(of) for of in probabilities[1:]]
+    size = int(_FULL * sum(one.size for one in kept)) + 1
+    num_symbols = probabilities[0].size
+    if size + num_symbols >= 1 << 32:
+        msg = f"a model of {size} n-grams is too large: raise min_count, or lower order or max_mb"
+        raise ValueError(msg)
+    with np.errstate(divide="ignore"):
+        pairs = np.stack((np.log2(probabilities[0]), np.log2(shares[0])), axis=1)
+    unigrams = np.maximum(pairs, np.finfo(np.float32).min).astype(np.float32)
+    table = np.full((size, 2), _FREE, np.uint64)
+    slots = np.arange(num_symbols, dtype=np.uint32)
+    for level, numbers, probability, share in zip(levels, kept, probabilities[1:], shares[1:], strict=True):
+        slots = _insert(table, table.view(np.float32), num_symbols, numbers, level, slots, probability, share)
+    return Grams(order, unigrams, table, float(np.log2(rest)))
+
+
+def _sorted(text: Ints, num_symbols: int, order: int) -> tuple[Longs, NDArray[np.uint8]]:
+    """The places of a text by the symbols that end there, the last one first; symbols shared with the one before."""
+    bits = num_symbols.bit_length()
+    length = min(order, 63 // bits)
+    keys = np.zeros(text.size - order, np.uint64)
+    for back in range(length):
+        keys |= text[order - back : text.size - back].astype(np.uint64) << np.uint64(bits * (length - 1 - back))
+    places = np.argsort(keys) + order
+    while length < order:
+        shared = _shared(text, places, length)
+        further = min(length, order - length)
+        ranks = [np.zeros(text.size, np.uint32) for _ in range(2)]
+        for rank, of in zip(ranks, (length, further), strict=True):
+            rank[places] = np.cumsum(shared < of)
+        keys = ranks[0][order:].astype(np.uint64) << _HALF | ranks[1][order - length : text.size - length]
+        places = np.argsort(keys) + order
+        length += further
+    return places, _shared(text, places, order)
+
+
+def _adjusted(text: Ints, num_symbols: int, levels: list[Level], length: int) -> NDArray[Any]:
+    """What is counted of the n-grams of a length: see `ngrams_reference`."""
+    if length == 1:
+        counts = np.bincount(levels[0].parents if levels else text, minlength=num_symbols)
+        counts[[NOTHING, BEGIN]] = 0
+        return counts
+    level = levels[length - 2]
+    if length - 1 == len(levels):
+        return level.counts
+    before = np.bincount(levels[length - 1].parents, minlength=level.firsts.size).astype(np.int32)
+    return np.where(level.firsts == BEGIN, level.counts, before)
+
+
+def _discounts(having: list[int]) -> tuple[float, ...]:
+    """See `ngrams_reference.discounts_of`."""
+    if not all(having[:3]):
+        return FALLBACK
+    share = having[0] / (having[0] + 2 * having[1])
+    found = tuple(k - (k + 1) * share * having[k] / having[k - 1] for k in (1, 2, 3))
+    return found if all(0 < taken <= k for k, taken in enumerate(found, 1)) else FALLBACK
+
+
+@njit(cache=True, nogil=True)
+def _laid_out(documents, starts, order):
+    """The documents that have symbols, each between its beginning and its end, with nothing before."""
+    size = order
+    for document in range(starts.size - 1):
+        length = starts[document + 1] - starts[document]
+        size += (length + order + 2) * (length > 0)
+    text, place = np.zeros(size, np.int32), order
+    for document in range(starts.size - 1):
+        if starts[document] == starts[document + 1]:
+            continue
+        place += order
+        text[place] = BEGIN
+        for symbol in documents[starts[document] : starts[document + 1]]:
+            place += 1
+            text[place] = symbol
+        text[place + 1] = END
+        place += 2
+    return text
+
+
+@njit(cache=True, nogil=True)
+def _shared(text, places, order):
+    """How many symbols each place has in common with the one before it in the sorted order, at most `order`."""
+    shared = np.zeros(places.size, np.uint8)
+    for number in range(1, places.size):
+        one, other = places[number - 1], places[number]
+        while shared[number] < order and text[one - shared[number]] == text[other - shared[number]]:
+            shared[number] += 1
+    return shared
+
+
+@njit(cache=True, nogil=True)
+def _level(text, places, shared, length, shorter_at, wants_places):
+    """The n-grams of a length of at least two; see `Level`."""
+    most = places.size
+    parents, firsts = np.empty(most, np.int32), np.empty(most, np.int32)
+    histories, counts = np.empty(most, np.int32), np.zeros(most, np.int32)
+    at = np.full(text.size if wants_places else 0, -1, np.int32)
+    size, shorter = 0, -1
+    for number in range(places.size):
+        place = places[number]
+        if text[place] <= BEGIN or text[place - length + 2] == NOTHING:
+            continue
+        if length == 2:
+            shorter = text[place]
+        elif shared[number] < length - 1:
+            shorter += 1
+        first = text[place - length + 1]
+        if first == NOTHING:
+            continue
+        if shared[number] < length:
+            parents[size], firsts[size], histories[size] = shorter, first, shorter_at[place - 1]
+            size += 1
+        counts[size - 1] += 1
+        if wants_places:
+            at[place] = size - 1
+    return parents[:size].copy(), firsts[:size].copy(), histories[:size].copy(), counts[:size].copy(), at
+
+
+@njit(cache=True, nogil=True)
+def _estimate(level, counts, discounts, least, num_histories, shorter):
+    """The probability of each n-gram's last symbol after the others, 0 if it is forgotten; what histories leave."""
+    sums = np.zeros((num_histories, 2), np.float64)
+    for gram in range(counts.size):
+        count, history = counts[gram], level.histories[gram]
+        sums[history, 0] += count
+        sums[history, 1] += discounts[min(count, 3)] if level.counts[gram] >= least else count
+    shares = np.ones(num_histories, np.float64)
+    for history in range(num_histories):
+        if sums[history, 0] > 0:
+            shares[history] = sums[history, 1] / sums[history, 0]
+    probabilities = np.zeros(counts.size, np.float64)
+    for gram in range(counts.size):
+        if level.counts[gram] >= least:
+            count, history = counts[gram], level.histories[gram]
+            own = (count - discounts[min(count, 3)]) / sums[history, 0]
+            probabilities[gram] = own + shares[history] * shorter[level.parents[gram]]
+    return probabilities, shares
+
+
+@njit(inline="always")
+def _slot(key, size):
+    mixed = key * _MIX
+    mixed = (mixed ^ mixed >> _HALF) * _MIX_AGAIN
+    return np.int64((mixed >> _HALF) * np.uint64(size) >> _HALF)
+
+
+@njit(cache=True, nogil=True)
+def _insert(table, halves, num_symbols, numbers, level, slots, probabilities, shares):
+    """Put n-grams of one length into the table; where those are that longer ones follow on."""
+    places = np.zeros(probabilities.size, np.uint32)
+    for number in numbers:
+        key = np.uint64(slots[level.parents[number]]) << _HALF | np.uint64(level.firsts[number])
+        slot = _slot(key, table.shape[0])
+        while table[slot, 0] != _FREE:
+            slot = slot + 1 if slot + 1 < table.shape[0] else 0
+        table[slot, 0] = key
+        halves[slot, 2], halves[slot, 3] = np.log2(probabilities[number]), np.log2(shares[number])
+        places[number] = num_symbols + slot
+    return places
+
+
+class Listed(NamedTuple):
+    """All n-grams of one length in a model: a row of symbols each, and their two logarithms to base 2."""
+
+    symbols: Ints
+    probabilities: NDArray[np.float32]
+    shares: NDArray[np.float32]
+
+
+def listed(model: Grams) -> list[Listed]:
+    """The n-grams of a model by length, from two on, in the order of the table."""
+    num_symbols = model.unigrams.shape[0]
+    used = np.flatnonzero(model.table[:, 0] != _FREE)
+    keys = model.table[used, 0]
+    parents, firsts = (keys >> _HALF).astype(np.int64), (keys & np.uint64(0xFFFFFFFF)).astype(np.int32)
+    grams = np.full((model.table.shape[0], max(model.order, 2)), NOTHING, np.int32)
+    lengths = np.where(parents < num_symbols, 2, 0)
+    two = used[lengths == 2]
+    grams[two, 0], grams[two, 1] = firsts[lengths == 2], parents[lengths == 2]
+    length_of = np.zeros(model.table.shape[0], np.int8)
+    length_of[two] = 2
+    halves = model.table.view(np.float32)
+    for length in range(3, model.order + 1):
+        mine = (lengths == 0) & (length_of[parents - num_symbols] == length - 1)
+        lengths[mine], length_of[used[mine]] = length, length
+        grams[used[mine], 0] = firsts[mine]
+        grams[used[mine], 1:length] = grams[parents[mine] - num_symbols, : length - 1]
+    slots = [used[lengths == length] for length in range(2, model.order + 1)]
+    return [Listed(grams[of, :length], halves[of, 2], halves[of, 3]) for length, of in enumerate(slots, 2)]
+
+
+def symbol_bits(model: Grams, tokens: NDArray[Any], starts: Longs, symbols: Ints, unknown: Floats) -> Floats:
+    """What every token of documents costs in bits, and the end of each document after its tokens.
+
+    Args:
+        model: of symbols.
+        tokens: of all documents, one after the other: places in `symbols`.
+        starts: where each document begins, and the end of the last.
+        symbols: the symbol that a token is; -1 for one that the model does not know.
+        unknown: what an unknown token costs where nothing is known of its history.
+
+    Returns:
+        Token t of document d at t + d; each is finite and at least 0.
+    """
+    bits = np.empty(tokens.size + starts.size - 1)
+    arrays = (tokens, starts, symbols, unknown, model.unigrams, model.table, model.table.view(np.float32))
+    _symbol_bits(*map(_frozen, arrays), model.order, bits)
+    return bits
+
+
+def totals(bits: Floats, tokens: Ints, starts: Longs, lengths: Longs) -> tuple[Floats, Longs]:
+    """The bits of each document with its end, as `symbol_bits` has them, and the lengths of its tokens, added up."""
+    sums, sizes = _totals(*map(_frozen, (bits, tokens, starts, lengths)))
+    return sums, sizes
+
+
+def _frozen(array: Any) -> Any:  # noqa: ANN401
+    """Read-only, as what lies in a file is: else everything would be compiled twice."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@njit(cache=True, nogil=True)
+def _totals(bits, tokens, starts, lengths):
+    sums, sizes = np.zeros(starts.size - 1, np.float64), np.zeros(starts.size - 1, np.int64)
+    for document in range(starts.size - 1):
+        for place in range(starts[document], starts[document + 1]):
+            sums[document] += bits[place + document]
+            sizes[document] += lengths[tokens[place]]
+        sums[document] += bits[starts[document + 1] + document]
+    return sums, sizes
+
+
+@njit(cache=True, nogil=True)
+def _symbol_bits(tokens, starts, symbols, unknown, unigrams, table, halves, order, bits):
+    num_symbols, size = np.uint64(unigrams.shape[0]), table.shape[0]
+    past = np.empty(order + 1, np.int64)  # the last symbols, the latest first
+    shares, new_shares = np.zeros(order + 1, np.float64), np.zeros(order + 1, np.float64)
+    for document in range(starts.size - 1):
+        # How many of the last symbols are known, and of how many of them a history is.
+        known, num_shares = 1, 1
+        past[0], shares[0] = BEGIN, unigrams[BEGIN, 1]
+        for place in range(starts[document], starts[document + 1] + 1):
+            is_end = place == starts[document + 1]
+            symbol = np.int64(END) if is_end else np.int64(symbols[tokens[place]])
+            if symbol < 0:
+                cost = unknown[tokens[place]]
+                for length in range(min(num_shares, order - 1)):
+                    cost -= shares[length]
+                bits[place + document] = max(cost, 0.0)
+                known, num_shares = 0, 0
+                continue
+            cost, new_shares[0] = -np.float64(unigrams[symbol, 0]), unigrams[symbol, 1]
+            node, length = np.uint64(symbol), 1
+            while length < order and length <= known:
+                key = node << _HALF | np.uint64(past[length - 1])
+                slot = _slot(key, size)
+                while table[slot, 0] != key and table[slot, 0] != _FREE:
+                    slot = slot + 1 if slot + 1 < size else 0
+                if table[slot, 0] == _FREE:
+                    break
+                cost, new_shares[length] = -np.float64(halves[slot, 2]), halves[slot, 3]
+                node = num_symbols + np.uint64(slot)
+                length += 1
+            for shorter in range(length - 1, min(num_shares, order - 1)):
+                cost -= shares[shorter]
+            bits[place + document] = max(cost, 0.0)
+            for back in range(min(known, order - 2), 0, -1):
+                past[back] = past[back - 1]
+            past[0] = symbol
+            known, num_shares = min(known + 1, order), length
+            shares, new_shares = new_shares, shares
+
+
+class Names(NamedTuple):
+    """Byte strings, one after the other, and a hash table of their numbers (-1: free)."""
+
+    data: NDArray[np.uint8]
+    starts: Longs
+    slots: Ints
+
+
+def indexed(data: NDArray[np.uint8], starts: Longs) -> Names:
+    """Distinct byte strings that can be looked up."""
+    slots = np.full(2 * starts.size + 1, -1, np.int32)
+    _index(data, starts, slots)
+    return Names(data, starts, slots)
+
+
+def looked_up(names: Names, data: NDArray[np.uint8], starts: Longs) -> Ints:
+    """The number of each byte string among the names, -1 where it is none of them; compared byte by byte."""
+    found: Ints = _looked_up(*map(_frozen, (*names, data, starts)))
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _name_slot(data, start, stop, size):
+    value = _NAME_BASIS
+    for place in range(start, stop):
+        value = (value ^ np.uint64(data[place])) * _NAME_PRIME
+    return _slot(value, size)
+
+
+@njit(cache=True, nogil=True)
+def _index(data, starts, slots):
+    for number in range(starts.size - 1):
+        slot = _name_slot(data, starts[number], starts[number + 1], slots.size)
+        while slots[slot] >= 0:
+            slot = slot + 1 if slot + 1 < slots.size else 0
+        slots[slot] = number
+
+
+@njit(cache=True, nogil=True)
+def _looked_up(names, name_starts, slots, data, starts):
+    found = np.empty(starts.size - 1, np.int32)
+    for number in range(found.size):
+        start, stop = starts[number], starts[number + 1]
+        slot = _name_slot(data, start, stop, slots.size)
+        while slots[slot] >= 0:
+            first = name_starts[slots[slot]]
+            length = name_starts[slots[slot] + 1] - first
+            same = length == stop - start
+            step = 0
+            while same and step < length:
+                same = names[first + step] == data[start + step]
+                step += 1
+            if same:
+                break
+            slot = slot + 1 if slot + 1 < slots.size else 0
+        found[number] = slots[slot]
+    return found

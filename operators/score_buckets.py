@@ -1,0 +1,140 @@
+"""CCNet's head, middle and tail: the best documents by a score, those after them, and the rest.
+
+The bounds are exact and found in one pass: scores are counted as integers, so a state has a row for each different
+score of a group, and is merged by adding. Documents with the same score are in the same bucket, the better one where a
+bound lies among them: so a bucket holds at least its share, and a little more where scores are equal.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from typing_extensions import override
+
+from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Outputs
+from operators.hashing import as_labels
+
+Bucket = Literal["head", "middle", "tail"]
+ShareOf = Literal["documents", "bytes"]
+
+BUCKETS: tuple[Bucket, ...] = ("head", "middle", "tail")
+
+
+class Percentiles(Fold):
+    """How many documents and bytes each group has of each `_score` (less is better); where its buckets end.
+
+    Leaves `_bounds`, a row a group, and `percentiles.json` for people, with scores as they are published.
+    """
+
+    head: float
+    middle: float
+    share_of: ShareOf
+    by: str
+    steps: int
+    sign: int
+    """A published score is `sign` * `_score` / `steps`."""
+
+    @override
+    def needs(self) -> Columns:
+        return {"_score": pa.int64(), "_bytes": pa.int64(), **({self.by: pa.null()} if self.by else {})}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        def apply(rows: pa.Table) -> pa.Table:
+            ones = pa.array(np.ones(rows.num_rows, np.int64))
+            state = {
+                "group": labels(rows, self.by),
+                "score": rows["_score"],
+                "documents": ones,
+                "bytes": rows["_bytes"],
+            }
+            return self.merge(pa.table(state).filter(pc.is_valid(rows["_score"])))
+
+        return apply
+
+    @override
+    def merge(self, state: pa.Table) -> pa.Table:
+        sums = state.group_by(["group", "score"], use_threads=False)
+        summed = sums.aggregate([("documents", "sum"), ("bytes", "sum")])
+        return summed.rename_columns(["group", "score", "documents", "bytes"])
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        state = self.merge(state).sort_by([("group", "ascending"), ("score", "ascending")])
+        groups = state["group"].unique().to_pylist()
+        found, said = [], []
+        for group in groups:
+            mine = state.filter(pc.equal(state["group"], group) if group is not None else pc.is_null(state["group"]))
+            scores = mine["score"].to_numpy()
+            until = np.cumsum(mine[self.share_of].to_numpy())
+            # The first score up to which there is at least that share of all.
+            ends = np.searchsorted(until, np.array([self.head, self.head + self.middle]) * until[-1])
+            bounds = scores[np.minimum(ends, scores.size - 1)].tolist()
+            found.append({"group": group, "head": bounds[0], "middle": bounds[1]})
+            said.append({"group": group, **self._described(mine, bounds)})
+        schema = pa.schema([("group", pa.string()), ("head", pa.int64()), ("middle", pa.int64())])
+        content = json.dumps({"by": self.by, "share_of": self.share_of, "groups": said}, indent=1, ensure_ascii=False)
+        return {"_bounds": pa.Table.from_pylist(found, schema), "percentiles.json": content.encode() + b"\n"}
+
+    def _described(self, mine: pa.Table, bounds: list[int]) -> dict[str, object]:
+        """The last score of head and middle, and what each bucket holds."""
+        number = np.searchsorted(bounds, mine["score"].to_numpy())
+        sums = {
+            bucket: {name: int(mine[name].to_numpy()[number == at].sum()) for name in ("documents", "bytes")}
+            for at, bucket in enumerate(BUCKETS)
+        }
+        ends = {name: self.sign * end / self.steps for name, end in zip(BUCKETS, bounds, strict=False)}
+        return {"last_score": ends, "buckets": sums}
+
+
+class BucketVerdict(Judge):
+    """The bucket of each document, null without a score; drops by the rule `unwanted_bucket`."""
+
+    by: str
+    keep: tuple[Bucket, ...]
+
+    verdict_only: ClassVar[frozenset[str]] = frozenset({"keep"})
+
+    @override
+    def uses(self) -> tuple[str, ...]:
+        return ("percentiles",)
+
+    @override
+    def needs(self) -> Columns:
+        return {"_score": pa.int64(), **({self.by: pa.null()} if self.by else {})}
+
+    @override
+    def adds(self) -> Columns:
+        return {"bucket": pa.string()}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        bounds = context.artifacts["percentiles"].table("_bounds")
+
+        def apply(rows: pa.Table) -> pa.Table:
+            groups = pa.concat_arrays(bounds["group"].chunks) if bounds.num_rows else pa.array([], pa.string())
+            at = pc.index_in(labels(rows, self.by), value_set=groups, skip_nulls=False)
+            score = rows["_score"]
+            after_middle = pc.if_else(pc.less_equal(score, bounds["middle"].take(at)), "middle", "tail")
+            return pa.table({"bucket": pc.if_else(pc.less_equal(score, bounds["head"].take(at)), "head", after_middle)})
+
+        return apply
+
+    @override
+    def judge(self, rows: pa.Table) -> pa.Table:
+        found = super().judge(rows)
+        if not self.keep:
+            return found
+        wanted = pc.is_in(rows["bucket"], value_set=pa.array(self.keep, pa.string()))
+        passes = pc.or_(wanted, pc.is_null(rows["bucket"]))
+        rule = pc.coalesce(found[RULE], pc.if_else(passes, pa.scalar(None, pa.string()), "unwanted_bucket"))
+        return found.set_column(found.column_names.index(RULE), RULE, rule)
+
+
+def labels(rows: pa.Table, by: str) -> pa.Array:
+    """The group of each row: the column as strings, "" for all where none is named."""
+    return as_labels(rows[by]) if by else pa.nulls(rows.num_rows, pa.string()).fill_null("")
