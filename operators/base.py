@@ -215,7 +215,11 @@ class Judge(Map):
         return 1.0
 
     def rules(self) -> tuple[Rule, ...]:
-        """The numeric rules in order; the first that fails names the verdict."""
+        """The numeric rules in order; the first that fails names the verdict.
+
+        A judge with a `judge` of its own states here those of its bounds that are numbers: the report shows what others
+        would keep, one rule at a time.
+        """
         return ()
 
     def judge(self, rows: pa.Table) -> pa.Table:

@@ -26,7 +26,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators import models
-from operators.base import RULE, BatchFn, Columns, Context, Judge, RecipeError, Resources
+from operators.base import RULE, BatchFn, Columns, Context, Judge, RecipeError, Resources, Rule
 from operators.fasttext_model import read_labels, read_model
 
 
@@ -74,6 +74,11 @@ class LanguageId(Judge):
             if code not in known:
                 expected = f"expected some of its {len(known)} codes: {' '.join(sorted(known))}"
                 raise RecipeError(f"keep: the model {self.model!r} knows no language {code!r}; {expected}")
+
+    @override
+    def rules(self) -> tuple[Rule, ...]:
+        """The bound of the first verdict; the second is no number."""
+        return (Rule("uncertain_language", "lang_score", low=self.min_score),)
 
     @override
     def bind(self, context: Context) -> BatchFn:

@@ -198,6 +198,10 @@ class Frame:
                 self._loaded[name] = self._read_layer(name)
         return pa.table({name: self._loaded[name] for name in names})
 
+    def has(self, name: str) -> bool:
+        """Whether a step has added the column, or the shard came with it."""
+        return name in self.view.columns or name in shard_columns(self.store, self.view.shard)
+
     def put(self, view: View, columns: dict[str, pa.ChunkedArray]) -> None:
         """Take over a view with one more layer, and that layer's columns for the rows that are left."""
         self.view = view

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from pipeline.thresholds import Explored
 
 EXAMPLES: Final = 3
 """Dropped documents per rule that the report may show: those with the smallest (hash of id, id)."""
 EXCERPT_CHARS: Final = 200
+REVISION: Final = 1
+"""Goes up when the same rows are counted in another way: what was counted before is then counted again."""
 
 
 @dataclass
@@ -33,6 +33,7 @@ class NodeCounts:
     sources: dict[str, list[int]] = field(default_factory=dict)
     scores: dict[str, Counter[str]] = field(default_factory=dict)
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    explored: Explored = field(default_factory=Explored)
 
     def add(self, other: NodeCounts) -> None:
         """Add another shard's counts."""
@@ -48,10 +49,15 @@ class NodeCounts:
         for rule, examples in other.examples.items():
             together = self.examples.get(rule, []) + examples
             self.examples[rule] = sorted(together, key=lambda e: (e["order"], e["id"] or ""))[:EXAMPLES]
+        self.explored.add(other.explored)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON; counters as sorted objects."""
-        content = dict(vars(self))
+        """Plain JSON for a descriptor; counters as sorted objects."""
+        return {**self.shown(), "explored": self.explored.packed()}
+
+    def shown(self) -> dict[str, Any]:
+        """Plain JSON for the manifest, without `explored`, of which it holds but a part."""
+        content = {name: value for name, value in vars(self).items() if name != "explored"}
         content["dropped"] = dict(sorted(self.dropped.items()))
         content["audited"] = dict(sorted(self.audited.items()))
         content["scores"] = {
@@ -62,25 +68,11 @@ class NodeCounts:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> NodeCounts:
         """The inverse of `to_json`."""
-        counts = cls(**content)
+        counts = cls(**{**content, "explored": Explored.unpacked(content["explored"])})
         counts.dropped = Counter(counts.dropped)
         counts.audited = Counter(counts.audited)
         counts.scores = {name: Counter(buckets) for name, buckets in counts.scores.items()}
         return counts
-
-
-def score_buckets(column: pa.ChunkedArray) -> Counter[str]:
-    """A score's distribution in buckets of 1/32 relative width: lower edge (as text) -> rows. Nulls and NaN left out.
-
-    >>> score_buckets(pa.chunked_array([[0.5, 0.5, 100.0, None]]))
-    Counter({'0.5': 2, '100.0': 1})
-    """
-    values = column.drop_null().cast(pa.float64()).to_numpy()
-    values = np.clip(values[np.isfinite(values)], -1e300, 1e300)
-    mantissa, exponent = np.frexp(values)
-    edges: NDArray[np.float64] = np.ldexp(np.floor(mantissa * 64), exponent - 6)
-    found, counts = np.unique(edges, return_counts=True)
-    return Counter({repr(float(edge)): int(count) for edge, count in zip(found, counts, strict=True)})
 
 
 def count_by_source(before: pa.ChunkedArray, kept: pa.Array) -> dict[str, list[int]]:

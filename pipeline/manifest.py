@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipeline.run import Runner
 
 FORMAT: Final = 1
+EXPLORED: Final = ("thresholds", "spreads", "score_bytes")
+"""What a step's entry holds for the report alone: `--json` does not print it."""
 PACKAGES: Final = (
     "vocabmill",
     "pyarrow",
@@ -100,7 +102,8 @@ def step_entries(runner: Runner) -> list[dict[str, Any]]:
                 "kind": kinds.get(step, step),
                 "composite": step in composites,
                 "fingerprint": runner.plan.fingerprint(nodes[-1].name),
-                **total.to_json(),
+                **total.shown(),
+                **total.explored.shown(),
                 "rules": rules,
                 "artifacts": [part.name for part in artifacts.get(step, [])],
             }
@@ -136,7 +139,7 @@ def summary(manifest: dict[str, Any], out: str) -> dict[str, Any]:
         "status": "done",
         "out": out,
         "report": f"{out}/report.html",
-        "steps": manifest["steps"],
+        "steps": [{name: part for name, part in step.items() if name not in EXPLORED} for step in manifest["steps"]],
         "rows": manifest["rows"],
         "warnings": manifest["warnings"],
         "artifacts": {step["name"]: step["artifacts"] for step in manifest["steps"] if step["artifacts"]},

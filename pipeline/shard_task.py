@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,16 +20,20 @@ from operators.base import ROW, RULE, SHARD, BatchFn, Context, Fold, Judge, Map,
 from pipeline.artifacts import StoredArtifact, StoredOutputs
 from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
 from pipeline.exchange import State, key_buckets, write_state
-from pipeline.ledger import NodeCounts, count_by_source, score_buckets
+from pipeline.ledger import REVISION, NodeCounts, count_by_source
 from pipeline.plan import VERDICT, Node, read_name
+from pipeline.score_counts import Judged, explore, is_score
 from pipeline.step_errors import named, naming
 from pipeline.storage import Store, arrow_bytes, read_arrow
+from pipeline.thresholds import CELLS, GROUPS
 from pipeline.vault import DamagedError, Vault
 from pipeline.verdicts import as_type, complete, culprit_of, examples_of, trace_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LANG: Final = "lang"
+"""The column by which scores are counted beside `source`, where the rows have it."""
 _BOUND: dict[str, BatchFn] = {}
 
 
@@ -64,12 +68,14 @@ class ShardTask:
         """The result's identity: the nodes' work and verdicts, the shard's content, slices and artifacts."""
         # Whatever the nodes read: traces, counts and sizes are made of these.
         needed = dict.fromkeys(("id", "source", "text"), "")
+        if LANG in item.view.columns:  # What an input brings is in the shard's digest.
+            needed[LANG] = ""
         made: set[str] = set()
         for node in self.nodes:
             needed.update({n: t for n, t in self.needed(node).items() if n not in made})
             made.update(node.columns.values())
         nodes = [[node.work, node.verdict, *self.inputs(node, item)] for node in self.nodes]
-        return fingerprint([nodes, item.view.digest(list(needed.items()))])
+        return fingerprint([REVISION, nodes, item.view.digest(list(needed.items()))])
 
     def inputs(self, node: Node, item: ShardItem) -> list[str]:
         """Digests of what a node reads besides the rows."""
@@ -229,8 +235,7 @@ class _ShardRun:
             scores = self.frame.table(local)
             for public, name in local.items():
                 rows = rows.append_column(name, scores[public])
-                if pa.types.is_floating(scores[public].type) or pa.types.is_integer(scores[public].type):
-                    counts.scores[name] = score_buckets(scores[public])
+        self._count_scores(node, operator, rows, counts)
         verdict = self._call(node, operator.judge, rows)
         if verdict.num_rows != rows.num_rows or RULE not in verdict.column_names:
             raise RunError(
@@ -254,6 +259,22 @@ class _ShardRun:
             counts.dropped = broken
             self.dropped.append(trace)
             self._drop(rejected, counts)
+
+    def _count_scores(self, node: Node, operator: Judge, rows: pa.Table, counts: NodeCounts) -> None:
+        """Count the scores by value: those that the node adds, and those that its rules read elsewhere."""
+        rules = operator.rules()
+        names = dict.fromkeys([*node.columns, *(rule.score for rule in rules)])
+        scores = {name: rows[name] for name in names if name in rows.column_names and is_score(rows[name])}
+        if not scores:
+            return
+        table = self.frame.table(["id", "source", "text"])
+        if self.frame.has(LANG):
+            lang = self.frame.table([LANG])[LANG]
+            if pa.types.is_string(lang.type) or pa.types.is_large_string(lang.type):
+                table = table.append_column(LANG, lang)
+        most = min(GROUPS, CELLS // len(scores))
+        judged = Judged(table, shows_text=type(operator).shows_text, most_groups=most)
+        counts.scores, counts.explored = explore(judged, scores, rules)
 
     def _record_verdict(self, node: Node, verdict: pa.Table, result: dict[str, Any]) -> None:
         digest = hashlib.sha256(self.frame.rows.tobytes()).hexdigest()

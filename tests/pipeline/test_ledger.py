@@ -8,7 +8,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ledger import EXAMPLES, NodeCounts, count_by_source, score_buckets
+from pipeline.ledger import EXAMPLES, NodeCounts, count_by_source
+from pipeline.score_counts import score_buckets
 from pipeline.verdicts import examples_of, trace_of
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
