@@ -136,6 +136,23 @@ def _frame(axis: Axis) -> list[str]:
     return parts + [_tick(axis, value, name) for value, name in axis.ticks()]
 
 
+def strip(points: Sequence[float], axis: Axis, cuts: Sequence[Cut], *, kind: str = "lost") -> str:
+    """Five quantiles of a score on one line, thin from the first to the last, thick between the second and fourth.
+
+    Drawn in strokes, whose widths the style sheet has: a page holds hundreds of them. Hidden from those who hear the
+    page, as the table that it stands in says how many rows there are and are kept.
+    """
+    first, low, middle, high, last = (_short(BAR * axis.place(point)) for point in points)
+    parts = []
+    for cut in _outermost([cut for cut in cuts if axis.holds(cut.value)]):
+        edge = _short(BAR * axis.place(cut.value))
+        span = f"M0 8H{edge}" if cut.below else f"M{edge} 8H{BAR}"
+        parts.append(f'<path class="shade {kind}" d="{span}"/><path class="cut" d="M{edge} 0V16"/>')
+    parts.append(f'<path d="M{first} 8H{last}"/><path class="box" d="M{low} 8H{high}"/>')
+    parts.append(f'<path class="median" d="M{middle} 3V13"/>')
+    return f'<svg class="strip" viewBox="0 0 {BAR} 16" preserveAspectRatio="none" {_spoken("")}>{"".join(parts)}</svg>'
+
+
 def _y(share: float) -> float:
     """Where a share stands between the floor and the top."""
     return FLOOR - (FLOOR - TOP - 4) * min(max(share, 0.0), 1.0)

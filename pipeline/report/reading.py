@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from pipeline.thresholds import Bound as Tried
+
 Read = Callable[[str], bytes]
 Pair = tuple[int, int]
 
@@ -50,6 +52,9 @@ class Step:
     scores: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     examples: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     bounds: tuple[Bound, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    spreads: Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]] = field(default_factory=dict)
+    score_bytes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     artifacts: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     is_audited: bool = False
@@ -129,13 +134,15 @@ def _step(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> Step:
         name: entry.get(name, 0)
         for name in ("rows_in", "rows_out", "bytes_in", "bytes_out", "seconds", "bytes_rewritten", "rows_computed")
     }
-    tables = {name: entry.get(name, {}) for name in ("dropped", "audited", "sources", "scores", "examples")}
+    names = ("dropped", "audited", "sources", "scores", "examples", "spreads", "score_bytes")
+    tables = {name: entry.get(name, {}) for name in names}
     stated = tuple(
         Bound(rule["name"], rule["score"], rule.get("low"), rule.get("high")) for rule in entry.get("rules", ())
     )
     step = Step(
         name=entry["name"],
         kind=entry.get("kind", ""),
+        tried=tuple(Tried.from_json(tried) for tried in entry.get("thresholds", ())),
         artifacts=tuple(sorted(entry.get("artifacts", ()))),
         parameters=parameters,
         is_audited=bool(parameters.get("audit")) or bool(entry.get("audited")),

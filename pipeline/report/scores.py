@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from pipeline.report.bins import Axis, Bin, choose_axis, read_buckets, rebin
+from pipeline.report.explorer import Explored, ladders, neighbours, spreads
 from pipeline.report.figures import Cut, histogram
 from pipeline.report.markup import Column, code, fold, section, table
 from pipeline.report.reading import Bound, Facts, Step
 from pipeline.report.rules import limit
-from pipeline.report.wording import count, number, plural
+from pipeline.report.wording import count, number, plural, size
 
 OPEN: Final = 40
-"""Histograms that are shown at once; on a page with more, only those of steps that dropped something are open."""
+"""Scores that are shown in full; on a page with more, only steps that dropped something are open, and languages and
+sources are told apart for the scores of `WIDE` alone."""
+
+WIDE: Final = 3
+"""Scores of a step that show at once what other thresholds keep: those whose rules drop most."""
 
 
 def scores(run: Facts) -> str:
@@ -21,23 +26,36 @@ def scores(run: Facts) -> str:
     if not steps:
         return ""
     amount = sum(1 for step in steps for counts in step.scores.values() if counts)
-    groups = [_group(step, is_open=amount <= OPEN or step.num_dropped > 0) for step in steps]
+    is_light = amount <= OPEN
+    groups = [_group(step, is_open=is_light or step.num_dropped > 0, is_light=is_light) for step in steps]
     lede = (
         f"{plural(amount, 'score')} of {plural(len(steps), 'step')}, each over the documents that reached the step. "
-        "A line is a threshold; its shaded side is dropped. A document counts for the first rule that it breaks."
+        "A line is a threshold; its shaded side is dropped. A document counts for the first rule that it breaks; what "
+        "other thresholds keep is told for each rule alone. In a strip, 90 % of the documents lie on the thin line "
+        "and half on the thick one, about the median, on the scale of the histogram."
     )
     return section("scores", "Scores", lede, f'<div class="groups">{"".join(groups)}</div>')
 
 
-def _group(step: Step, *, is_open: bool) -> str:
+def _group(step: Step, *, is_open: bool, is_light: bool) -> str:
     bounds = {bound.score for bound in step.bounds}
     ordered = sorted(step.scores, key=lambda score: (score not in bounds, _place(step, score), score))
-    figures = [_figure(step, score) for score in ordered if step.scores[score]]
-    kind = "group" if len(figures) == 1 else "group many"
+    shown = [score for score in ordered if step.scores[score]]
+    hit = sorted((score for score in shown if _hit(step, score)), key=lambda score: -_hit(step, score))[:WIDE]
+    wide = [_figure(step, score, is_wide=True, with_groups=True) for score in shown if score in hit]
+    narrow = [_figure(step, score, is_wide=False, with_groups=is_light) for score in shown if score not in hit]
+    kind = "group" if len(shown) == 1 and not wide else "group many"
     would = count(step.num_audited) if step.num_audited else "none"
     audit = f' <span class="would">audited: would drop {would}</span>' if step.is_audited else ""
     summary = f"<h3>{code(step.name)}</h3>{audit}"
-    return fold(summary, f'<div class="histograms">{"".join(figures)}</div>', kind=kind, is_open=is_open)
+    body = "".join(wide) + (f'<div class="histograms">{"".join(narrow)}</div>' if narrow else "")
+    return fold(summary, body, kind=kind, is_open=is_open)
+
+
+def _hit(step: Step, score: str) -> int:
+    """How many documents the rules over the score drop, or would, where it is known what other thresholds would."""
+    hit = {**step.dropped, **step.audited}
+    return sum(hit.get(rule, 0) for rule in {tried.rule for tried in step.tried if tried.score == score})
 
 
 def _place(step: Step, score: str) -> int:
@@ -45,7 +63,7 @@ def _place(step: Step, score: str) -> int:
     return next((place for place, bound in enumerate(step.bounds) if bound.score == score), len(step.bounds))
 
 
-def _figure(step: Step, score: str) -> str:
+def _figure(step: Step, score: str, *, is_wide: bool, with_groups: bool) -> str:
     bounds = [bound for bound in step.bounds if bound.score == score]
     cuts = [Cut(bound.low, True) for bound in bounds if bound.low is not None]
     cuts += [Cut(bound.high, False) for bound in bounds if bound.high is not None]
@@ -58,10 +76,24 @@ def _figure(step: Step, score: str) -> str:
     picture = histogram(bins, axis, cuts, label, kind="would" if step.is_audited else "lost")
     caption = "".join(f"<li>{_rule(step, bound, axis)}</li>" for bound in bounds)
     scale = ' <span class="quiet">log scale</span>' if axis.log else ""
-    return (
+    sizes = rebin(read_buckets(step.score_bytes[score]), axis) if step.score_bytes.get(score) else []
+    drawn = (
         f'<figure><figcaption><p>{code(score)}{scale}</p><ul class="why">{caption}</ul></figcaption>'
-        f"{picture}{fold('as a table', _table(score, bins), kind='data')}</figure>"
+        f"{picture}{fold('as a table', _table(score, bins, sizes), kind='data')}</figure>"
     )
+    tried = [tried for tried in step.tried if tried.score == score]
+    about = Explored(score, tried, step.spreads.get(score, {}) if with_groups else {}, axis, step.is_audited)
+    return _explored(about, drawn, is_wide=is_wide)
+
+
+def _explored(about: Explored, drawn: str, *, is_wide: bool) -> str:
+    """The figure with what other thresholds keep: side by side where there is room for it, else behind a line."""
+    if not about.is_worth_a_look:
+        return drawn
+    if is_wide:
+        return f'<div class="explorer"><div>{drawn}{ladders(about)}</div>{spreads(about)}{neighbours(about)}</div>'
+    what = "Other thresholds" if about.tried else "By language and source"
+    return f'<div class="narrow">{drawn}{fold(what, ladders(about) + spreads(about) + neighbours(about))}</div>'
 
 
 def _rule(step: Step, bound: Bound, axis: Axis) -> str:
@@ -77,7 +109,11 @@ def _rule(step: Step, bound: Bound, axis: Axis) -> str:
     return f'{condition}: <span class="quiet">{"would drop none" if step.is_audited else "dropped none"}</span>'
 
 
-def _table(score: str, bins: list[Bin]) -> str:
+def _table(score: str, bins: list[Bin], sizes: list[Bin]) -> str:
     columns = [Column("from", True), Column("below", True), Column("documents", True)]
     rows = [[number(bin_.low), number(bin_.high), count(bin_.rows)] for bin_ in bins if bin_.rows]
+    if len(sizes) == len(bins):
+        columns.append(Column("text", True))
+        texts = [size(bin_.rows) for bin_, docs in zip(sizes, bins, strict=True) if docs.rows]
+        rows = [[*row, cell] for row, cell in zip(rows, texts, strict=True)]
     return table(f"{score} by value", columns, rows)

@@ -153,6 +153,30 @@ def test_an_example_opens_and_shows_its_text_as_text(browser: Browser, pages: di
     assert browser.ask("document.title") == "demo \u2013 vocabmill report"
 
 
+def test_the_documents_next_to_a_threshold_open_and_show_both_sides(browser: Browser, pages: dict[str, str]) -> None:
+    browser.view(DESK)
+    browser.open(pages["small"])
+    bound = "document.querySelector('.explorer .ladder tr:has(b)').innerText.replace(/\\s+/g, ' ')"
+    assert str(browser.ask(bound)).startswith("50 ")
+    closed = browser.ask("document.querySelector('.nearest blockquote').checkVisibility()")
+    browser.ask("document.querySelector('.nearest summary').click()")
+    titles = browser.ask("[...document.querySelector('.nearest').querySelectorAll('h4')].map(e => e.innerText)")
+    assert not closed
+    assert titles == ["Just below 50: dropped", "50 or just above: kept by this rule"]
+    assert browser.ask("document.querySelector('.nearest blockquote').checkVisibility()")
+
+
+def test_strips_stand_on_one_scale_and_numbers_on_one_edge(browser: Browser, pages: dict[str, str]) -> None:
+    browser.view(DESK)
+    browser.open(pages["small"])
+    boxes = "[...document.querySelectorAll('.explorer .strips.source .strip')].map(e => e.getBoundingClientRect())"
+    edges = browser.ask(f"{boxes}.map(box => [box.left, box.width])")
+    assert isinstance(edges, list)
+    assert len(edges) > 2
+    assert all(width > 40 for _, width in edges)
+    assert len({tuple(edge) for edge in edges[:2]}) == 1
+
+
 def test_hostile_names_make_no_elements(browser: Browser, pages: dict[str, str]) -> None:
     browser.open(pages["hostile"])
     assert browser.ask("document.querySelectorAll('script, img, iframe, object, embed, form').length") == 0

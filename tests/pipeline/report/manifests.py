@@ -9,13 +9,17 @@ from typing import Any, Final
 import pyarrow as pa
 
 from operators.banding import curve
+from operators.base import Rule
 from operators.duplicate_summary import summary
 from operators.tokenizer_files import tokenizer_json
-from pipeline.ledger import score_buckets
 from pipeline.report.reading import Read
+from pipeline.score_counts import Judged, explore, score_buckets
 
 HOSTILE: Final = "<script>document.title='owned'</script><img src=http://192.0.2.1/x>'\"&\x00\u202e\ud800"
 """Markup, an address that must not be fetched, quotes, a control character, a reversing mark, half a character."""
+
+MARKUP: Final = HOSTILE[:-1]
+"""As much of it as a text can hold: half a character is no UTF-8."""
 
 DUPLICATES: Final = ("curve.json", "duplicates.json")
 """What `minhash_dedup` leaves for the page."""
@@ -27,6 +31,22 @@ Files = dict[str, bytes]
 def buckets(values: list[float]) -> dict[str, int]:
     """A score's distribution as the ledger counts it."""
     return dict(score_buckets(pa.chunked_array([pa.array(values, pa.float64())])))
+
+
+def explored(scores: dict[str, list[float | None]], rules: list[Manifest]) -> Manifest:
+    """What the engine leaves of scores over documents of two languages and two sources, with hostile texts."""
+    rows = len(next(iter(scores.values())))
+    table = pa.table(
+        {
+            "id": [f"web/{number}" for number in range(rows)],
+            "source": ["books" if number % 11 == 0 else "web" for number in range(rows)],
+            "text": pa.array([f"{MARKUP} {'a' * (number % 50)}" for number in range(rows)], pa.large_string()),
+            "lang": ["gl" if number % 7 == 0 else "en" if number % 5 else None for number in range(rows)],
+        }
+    )
+    columns = {name: pa.chunked_array([pa.array(values, pa.float64())]) for name, values in scores.items()}
+    counts, found = explore(Judged(table), columns, [Rule(**rule) for rule in rules])
+    return {"scores": {name: dict(counter) for name, counter in counts.items()}, **found.shown(), "rules": rules}
 
 
 def step(name: str, rows_in: int = 0, dropped: dict[str, int] | None = None, **more: object) -> Manifest:
@@ -73,18 +93,20 @@ def small() -> tuple[Manifest, Read]:
     rng = random.Random(1)
     words = [rng.lognormvariate(5, 1.4) for _ in range(900)]
     few = sum(value < 50 for value in words)
+    rules: list[Manifest] = [
+        {"name": "too_few_words", "score": "num_words", "low": 50, "high": None},
+        {"name": "too_odd", "score": "oddness", "low": None, "high": 0.5},
+        {"name": "never", "score": "oddness", "low": None, "high": 0.9},
+    ]
+    scores: dict[str, list[float | None]] = {"num_words": [*words, *[None] * 90]}
+    scores["oddness"] = [rng.random() ** 3 for _ in range(990)]
     tokens = [f"artifacts/tok/{name}" for name in ("tokenizer-300.json", "tokenizer.json", "training.json")]
     steps = [
         step(
             "quality", 990, {"too_few_words": few, "too_odd": 7}, kind="gopher_quality",
-            rules=[
-                {"name": "too_few_words", "score": "num_words", "low": 50, "high": None},
-                {"name": "too_odd", "score": "oddness", "low": None, "high": 0.5},
-                {"name": "never", "score": "oddness", "low": None, "high": 0.9},
-            ],
-            scores={"num_words": buckets(words), "oddness": buckets([rng.random() ** 3 for _ in range(990)])},
             sources={"web": [900, 900 - few], "books": [90, 2]},
             examples={"too_few_words": [example(value=12.0, threshold=50.0, excerpt=HOSTILE)]},
+            **explored(scores, rules),
         ),
         step("repetition", 983 - few, audited={"repeated": 11}),
         step(

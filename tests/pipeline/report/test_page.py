@@ -94,6 +94,14 @@ def hostile_names(content: Manifest) -> Manifest:
     for entry in renamed["steps"]:
         for table in ("dropped", "audited", "sources", "scores", "examples"):
             entry[table] = {key + HOSTILE: found for key, found in entry[table].items()}
+        entry["score_bytes"] = {key + HOSTILE: found for key, found in entry.get("score_bytes", {}).items()}
+        entry["spreads"] = {
+            score + HOSTILE: {by: {name + HOSTILE: found for name, found in g.items()} for by, g in spread.items()}
+            for score, spread in entry.get("spreads", {}).items()
+        }
+        for tried in entry.get("thresholds", ()):
+            for by, groups in tried["groups"].items():
+                tried["groups"][by] = {name + HOSTILE: found for name, found in groups.items()}
     for group in ("by_source", "by_lang"):
         renamed["kept"][group] = {key + HOSTILE: found for key, found in renamed["kept"][group].items()}
     for key in ("files", "versions"):
