@@ -1,17 +1,24 @@
-"""Predict the first label of texts with a fastText model, straight on Arrow buffers.
+"""Predict labels of texts with a fastText model, straight on Arrow buffers.
 
 A text is one line: line feeds are read as spaces. What comes out is what the library's `predict` says of it, with the
 quirks of its code: white space is that of ASCII with the zero byte, bytes are hashed as signed, the token `</s>` ends
 the line, words that look like labels are passed over, and of two labels with the same score the later one wins.
 
-The rows of a word's n-grams are found once a batch and kept beside the word in a table, because words repeat. They are
-then added to each document one by one, in the text's order and in float32, as the library adds them: sums are equal to
-the last bit, however long the text is. Only `exp` and `log` may round otherwise, by the last digit. Keeping each word's
-sum instead of its rows would save additions, but rounds in another order than the library.
+Four things make it quick, and one of them costs the last digits:
 
-Price with `lid.176.ftz`: 24 to 40 MB a CPU-second (docs/measurements.md), 12 s to compile, once per machine. A distinct
-word costs about 0.6 us, so small batches are slower. Memory besides the model: 4 bytes a bucket (8 MB), and for each
-distinct word of up to 256 bytes 64 to 128 bytes and 4 for each of its rows.
+- A word's rows (its own and those of its n-grams) are found and added once; a table keeps the sum for when the word
+  comes again. The library adds all rows one after another in float32, so its sums round otherwise, the more the longer
+  a text is. Ours: float32 within a word and within 256 words, float64 beyond. Probabilities differ by less than 1e-6
+  on texts of a few kB (`fasttext_reference.py` keeps the library's order).
+- Words are found by a bit map of white space, 64 bytes at once, and compared 8 bytes at a time.
+- A model with no more outputs than dimensions is multiplied out when it is loaded: a row is then as long as the labels
+  are many, two numbers instead of a hundred for a quality classifier.
+- A pruned model's rows are found by counting bits: 380 kB instead of a list of 8 MB.
+
+A prediction is a function of its text alone: what else is in a batch, and what the table holds, changes no bit.
+
+Prices are in docs/measurements.md: with `lid.176.ftz` a word that is known costs about 20 ns, a new one about 0.3 us.
+Memory besides the model: an eighth of the text, and at most 64 MB for the table of words.
 
 All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
 """
@@ -23,11 +30,13 @@ All compiled functions stay in this file: numba's cache looks at the file of the
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from operators.fasttext_model import LABEL, SENTENCE_END, FasttextModel, Loss, huffman_tree
@@ -36,19 +45,29 @@ from operators.text_buffers import joined_bytes
 _MASK: Final = np.uint64(0xFFFFFFFF)
 _BASIS, _PRIME = np.uint64(2_166_136_261), np.uint64(16_777_619)  # FNV-1a of 32 bits
 _WORD_PRIME: Final = np.uint64(116_049_371)
-_SIGNED: Final = np.arange(256).astype(np.int8).astype(np.int64).astype(np.uint64)  # a byte as the library's `char`
+_FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _PREFIX: Final = np.frombuffer(LABEL.encode(), np.uint8).copy()
 _END: Final = np.frombuffer(SENTENCE_END, np.uint8).copy()
-_WHITE: Final = np.isin(np.arange(256), np.frombuffer(b" \n\r\t\v\f\0", np.uint8))
-_CACHED: Final = 256  # bytes of the longest word that is kept
+_LOW: Final = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
+"""Masks of so many bytes of a word of eight."""
+_CACHED: Final = 64  # bytes of the longest word that is kept
 _WINDOW: Final = 1024  # bytes of a longer word whose n-grams are found at once
-_FIRST_SLOTS: Final = 1 << 12
-_NO_WORD: Final = -1  # instead of a number of rows: a token that counts for nothing
+_SPAN: Final = 256  # bytes that the longest n-gram may take: 64 characters
+_BLOCK: Final = 256  # words that are added up in float32
+_TABLE_BYTES: Final = 32 << 20
+_MOST_WORDS: Final = 1 << 18
+_LANES: Final = 8  # numbers that are added at once
+_SKIPPED, _STOP, _FIRST_WORD = 0, 1, 2  # instead of a word's number: a label, `</s>`
 _SIGMOID_BOUND, _SIGMOID_STEPS = 8, 512
-_FLOOR: Final = 1e-5  # added to a probability before its logarithm is taken
+_FLOOR: Final = 1e-5  # the library adds it to a probability before it takes the logarithm
 _LOSS_NUMBERS: Final[dict[Loss, int]] = {
     "hierarchical_softmax": 0, "softmax": 1, "negative_sampling": 2, "one_vs_all": 2,
 }  # fmt: skip
+
+
+# Nothing is allocated in here: without `_nrt` no references are counted, which took half the time.
+_compiled: Final[Any] = njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
+_inlined: Final[Any] = njit(inline="always")
 
 
 class _Tables(NamedTuple):
@@ -57,38 +76,64 @@ class _Tables(NamedTuple):
     slots: NDArray[np.int32]  # of a hash table: numbers of names, -1 where free
     num_words: int
     end_word: int  # the number of `</s>`, -1 if it is no word
-    kept: NDArray[np.int32]  # of each bucket its row after the words', -1 if it was pruned; empty: all have one
-    is_kept: NDArray[np.uint64]  # a bit for each bucket: fits into a nearer cache than their rows
+    is_kept: NDArray[np.uint64]  # a bit for each bucket; empty: all have a row
+    kept_before: NDArray[np.int32]  # how many bits are set before each 64
     buckets: int
+    magic: int  # with `shift`: to divide 32 bits by `buckets`
+    shift: int
     least: int
     most: int
     most_words: int
 
 
 class _Weights(NamedTuple):
-    inputs: NDArray[np.float32]
-    outputs: NDArray[np.float32]
-    norms: NDArray[np.float32]
+    inputs: NDArray[np.float32]  # flat; a row for every word, then for every bucket in order that has one
+    width: int  # of a row
+    outputs: NDArray[np.float32]  # empty: the inputs have been multiplied with them
     left: NDArray[np.int32]
     right: NDArray[np.int32]
+    parents: NDArray[np.int32]
+    ranks: NDArray[np.int32]  # of the leaves, left to right
     sigmoid: NDArray[np.float32]
     num_labels: int
     loss: int
+
+
+class _Known(NamedTuple):
+    """The table of words."""
+
+    slots: NDArray[np.uint64]  # of a hash table: 32 bits of the hash, then the word's number; 0 where free
+    keys: NDArray[np.uint64]  # flat, of each word: its first and its last eight bytes, its size and its place
+    sums: NDArray[np.float32]  # flat, a row for each word
+    counts: NDArray[np.int64]  # how many rows each word has
+    hashes: NDArray[np.int32]  # of each word, as the library keeps them, with a sign
+    num: NDArray[np.int64]  # how many words there are, in one cell
+
+
+class _Room(NamedTuple):
+    """What is worked in, one text after the other."""
+
+    numbers: NDArray[np.int64]  # a block of words
+    spans: NDArray[np.int64]  # flat, where each of them begins and its size
+    keys: NDArray[np.uint64]  # flat, their first and last eight bytes and their hash
+    rows: NDArray[np.int64]  # of the n-grams of a word, or of a window of it
+    block: NDArray[np.float32]  # the sum of its rows
+    hidden: NDArray[np.float64]  # the sum of a text's rows, then their mean
+    products: NDArray[np.float64]
+    hashes: NDArray[np.int32]  # of all words of a text
+    nodes: NDArray[np.int32]
+    shares: NDArray[np.float64]
+    marked: NDArray[np.int8]  # a word between its marks
 
 
 class Predictor:
     """A model ready to predict. Immutable; batches may come from any thread."""
 
     def __init__(self, model: FasttextModel) -> None:
-        self._labels = pa.array(model.dictionary.labels, pa.string())
-        self._tables = _tables(model)
-        left, right = huffman_tree(model.dictionary.label_counts)
-        steps = (np.arange(_SIGMOID_STEPS + 1) * 2 * _SIGMOID_BOUND).astype(np.float32)
-        powers = np.exp(_SIGMOID_BOUND - steps / np.float32(_SIGMOID_STEPS))
-        self._weights = _Weights(
-            model.inputs, model.outputs, model.output_norms, left, right, (1 / (1 + powers)).astype(np.float32),
-            len(model.dictionary.labels), _LOSS_NUMBERS[model.loss],
-        )  # fmt: skip
+        self.labels: Final = model.dictionary.labels
+        """Without the prefix, by number."""
+        self._tables, order = _tables(model)
+        self._weights = _weights(model, order)
 
     def __call__(self, texts: pa.Array) -> tuple[pa.StringArray, NDArray[np.float32]]:
         """The first label of every text without its prefix, and the probability that the library gives it.
@@ -99,14 +144,52 @@ class Predictor:
         Args:
             texts: strings, none null.
         """
-        if texts.null_count:
-            msg = f"expected no null text: {texts.null_count} of {len(texts)}"
-            raise ValueError(msg)
-        labels, scores = _predict(*joined_bytes(texts), self._tables, self._weights)
-        return self._labels.take(pa.array(labels, pa.int32(), mask=labels < 0)), scores
+        data, offsets = _spans(texts)
+        labels, scores = self.best(data, offsets[:-1], offsets[1:])
+        return pa.array(self.labels, pa.string()).take(pa.array(labels, mask=labels < 0)), scores
+
+    def best(
+        self, data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The same of the spans [start, stop) of a buffer: the label's number, -1 where no part is known."""
+        return self._predict(data, starts, stops, -1)
+
+    def probabilities(self, texts: pa.Array, label: str) -> NDArray[np.float32]:
+        """The probability that the library gives one label; 0 where no part of a text is known.
+
+        With hierarchical softmax the library names no label below 1e-5; here it has its number all the same.
+        """
+        data, offsets = _spans(texts)
+        return self._predict(data, offsets[:-1], offsets[1:], self.labels.index(label))[1]
+
+    def _predict(
+        self, data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], label: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        tables, weights = self._tables, self._weights
+        labels, scores = np.empty(starts.size, np.int32), np.empty(starts.size, np.float32)
+        white = np.zeros((data.size >> 6) + 2, np.uint64)
+        longest = int((stops - starts).max(initial=0)) if tables.most_words > 1 else -2
+        room = _Room(
+            np.empty(_BLOCK, np.int64), np.empty(2 * _BLOCK, np.int64), np.empty(3 * _BLOCK, np.uint64),
+            np.empty(_WINDOW * tables.most + 1, np.int64), np.zeros(weights.width, np.float32), np.empty(weights.width),
+            np.empty(weights.num_labels), np.empty(longest // 2 + 2, np.int32),
+            np.empty(weights.left.size + 1, np.int32), np.empty(weights.left.size + 1),
+            np.empty(_WINDOW + _SPAN + 2, np.int8),
+        )  # fmt: skip
+        known = _new_table(weights.width, data.size)
+        _predict(data, white, starts, stops, label, labels, scores, room, known, tables, weights)
+        return labels, scores
 
 
-def _tables(model: FasttextModel) -> _Tables:
+def _spans(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    if texts.null_count:
+        msg = f"expected no null text: {texts.null_count} of {len(texts)}"
+        raise ValueError(msg)
+    return joined_bytes(texts)
+
+
+def _tables(model: FasttextModel) -> tuple[_Tables, NDArray[np.int64] | None]:
+    """The tables, and which rows of the inputs stay, in their new order; None for all as they are."""
     known = model.dictionary
     # A label's name was cut at its prefix, and may come without one from a model made with another prefix.
     names = [*known.words, *((LABEL + label).encode() for label in known.labels)]
@@ -115,20 +198,170 @@ def _tables(model: FasttextModel) -> _Tables:
     joined = np.frombuffer(b"".join(names) or b"\0", np.uint8).copy()
     slots = np.full(1 << max(4, (2 * len(names)).bit_length()), -1, np.int32)
     _index(joined, places, slots)
-    kept, is_kept = np.empty(0, np.int32), np.empty(0, np.uint64)
+    is_kept, kept_before, order = np.empty(0, np.uint64), np.empty(0, np.int32), None
     if known.kept is not None:
-        kept = np.full(max(model.buckets, 1), -1, np.int32)
-        kept[known.kept[:, 0]] = known.kept[:, 1]
-        bits = np.packbits(kept >= 0, bitorder="little")
+        rows = np.full(max(model.buckets, 1), -1, np.int64)
+        rows[known.kept[:, 0]] = known.kept[:, 1]
+        bits = np.packbits(rows >= 0, bitorder="little")
         is_kept = np.pad(bits, (0, -bits.size % 8)).view(np.uint64)
+        kept_before = (np.cumsum(np.bitwise_count(is_kept)) - np.bitwise_count(is_kept)).astype(np.int32)
+        order = np.concatenate([np.arange(len(known.words)), len(known.words) + rows[rows >= 0]])
     end_word = known.words.index(SENTENCE_END) if SENTENCE_END in known.words else -1
+    shift = 31 + max(model.buckets, 1).bit_length()
     return _Tables(
-        joined, places, slots, len(known.words), end_word, kept, is_kept, model.buckets,
-        model.least_letters, model.most_letters, model.most_words,
+        joined, places, slots, len(known.words), end_word, is_kept, kept_before, max(model.buckets, 1),
+        (1 << shift) // max(model.buckets, 1), shift, model.least_letters, model.most_letters, model.most_words,
+    ), order  # fmt: skip
+
+
+def _weights(model: FasttextModel, order: NDArray[np.int64] | None) -> _Weights:
+    left, right = huffman_tree(model.dictionary.label_counts)
+    num_labels = len(model.dictionary.labels)
+    num_outputs = max(num_labels - 1, 1) if model.loss == "hierarchical_softmax" else num_labels
+    outputs = model.outputs[:num_outputs] * model.output_norms[:num_outputs, None]
+    inputs = model.inputs if order is None else model.inputs[order]
+    if num_outputs <= inputs.shape[1]:
+        inputs, outputs = _multiplied(inputs, outputs), np.empty((0, 1), np.float32)
+    width = inputs.shape[1]
+    if width >= _LANES:
+        padding = ((0, 0), (0, -width % _LANES))
+        inputs, outputs = np.pad(inputs, padding), np.pad(outputs, padding) if outputs.size else outputs
+    steps = (np.arange(_SIGMOID_STEPS + 1) * 2 * _SIGMOID_BOUND).astype(np.float32)
+    powers = np.exp(_SIGMOID_BOUND - steps / np.float32(_SIGMOID_STEPS))
+    parents, ranks = _tree(left, right)
+    return _Weights(
+        np.ascontiguousarray(inputs).reshape(-1), inputs.shape[1], np.ascontiguousarray(outputs), left, right,
+        parents, ranks, (1 / (1 + powers)).astype(np.float32), num_labels, _LOSS_NUMBERS[model.loss],
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+def _multiplied(inputs: NDArray[np.float32], outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row's products with the outputs; in float64 and one order, whatever library multiplies matrices."""
+    products = np.empty((inputs.shape[0], outputs.shape[0]), np.float32)
+    for first in range(0, inputs.shape[0], 1 << 16):
+        _multiply(inputs[first : first + (1 << 16)], outputs, products[first : first + (1 << 16)])
+    return products
+
+
+def _tree(left: NDArray[np.int32], right: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The parent of every node (-1 for the root's), and the leaves' ranks from left to right."""
+    parents, ranks = np.full(left.size, -1, np.int32), np.zeros(left.size, np.int32)
+    stack, seen = [left.size - 1], 0
+    while stack:
+        node = stack.pop()
+        if left[node] < 0:
+            ranks[node], seen = seen, seen + 1
+            continue
+        parents[[left[node], right[node]]] = node
+        stack += [int(right[node]), int(left[node])]
+    return parents, ranks
+
+
+def _new_table(width: int, num_bytes: int) -> _Known:
+    """Room for as many words as so much text may have; bounded."""
+    most = min(_MOST_WORDS, _TABLE_BYTES // (4 * width), num_bytes // 4)
+    room = 1 << max(10, most.bit_length() - 1)
+    aligned = np.empty(room * width + 16, np.float32)
+    first = -aligned.ctypes.data % 64 // 4
+    return _Known(
+        np.empty(2 * room, np.uint64), np.empty(4 * room, np.uint64), aligned[first : first + room * width],
+        np.empty(room, np.int64), np.empty(room, np.int32), np.zeros(1, np.int64),
+    )  # fmt: skip
+
+
+@intrinsic
+def _eight_bytes(context, data, place):
+    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        word = context.get_value_type(types.uint64).as_pointer()
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
+        return builder.load(address, align=1)
+
+    return types.uint64(data, types.int64), generate
+
+
+@intrinsic
+def _white(context, data, place):
+    """A bit for each of 64 bytes: whether it is white space; the caller sees to it that the bytes are there."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        kind = ir.VectorType(ir.IntType(8), 64)
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), kind.as_pointer())
+        values = builder.load(address, align=1)
+        splat = [ir.Constant(kind, [number] * 64) for number in (0, 9, 5, 32)]
+        found = builder.icmp_unsigned("<", builder.sub(values, splat[1]), splat[2])  # tab to carriage return
+        for number in (splat[0], splat[3]):
+            found = builder.or_(found, builder.icmp_unsigned("==", values, number))
+        return builder.bitcast(found, ir.IntType(64))
+
+    return types.uint64(data, types.int64), generate
+
+
+@intrinsic
+def _add_eight(context, target, target_place, source, source_place):
+    """Add eight floats to eight others at once; the caller sees to it that they are there."""
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.VectorType(ir.FloatType(), 8).as_pointer()
+        places = []
+        for number in (0, 2):
+            array = context.make_array(signature.args[number])(context, builder, arguments[number])
+            places.append(builder.bitcast(builder.gep(array.data, [arguments[number + 1]]), kind))
+        total = builder.fadd(builder.load(places[0], align=4), builder.load(places[1], align=4))
+        builder.store(total, places[0], align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, source, types.int64), generate
+
+
+@intrinsic
+def _prefetch(context, slots, place):
+    """Have a slot brought nearer."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
+        builder.call(function, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(slots, types.int64), generate
+
+
+@intrinsic
+def _bits_set(context, value):
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _lowest_bit(context, value):
+    """The place of the lowest bit set; 64 where there is none."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), generate
+
+
+@_compiled
+def _multiply(inputs, outputs, products):
+    for row in range(inputs.shape[0]):
+        for output in range(outputs.shape[0]):
+            total = 0.0
+            for column in range(inputs.shape[1]):
+                total += np.float64(inputs[row, column]) * np.float64(outputs[output, column])
+            products[row, output] = total
+
+
+@_compiled
 def _index(names, places, slots):
     for number in range(places.size - 1):
         value = _hash(names, places[number], places[number + 1])
@@ -138,72 +371,154 @@ def _index(names, places, slots):
         slots[slot] = number
 
 
-@njit(cache=True, nogil=True)
-def _predict(data, offsets, tables, weights):
-    num_texts = offsets.size - 1
-    labels, scores = np.empty(num_texts, np.int32), np.empty(num_texts, np.float32)
-    seen, num_seen = np.full((_FIRST_SLOTS, 4), -1, np.int64), 0
-    rows, num_rows = np.empty(1 << 16, np.int32), 0
-    hidden = np.empty(weights.inputs.shape[1], np.float32)
-    products = np.empty(weights.num_labels, np.float32)
-    hashes = np.empty(256 if tables.most_words > 1 else 0, np.int64)
-    for text in range(num_texts):
-        place, stop = offsets[text], offsets[text + 1]
-        hidden[:] = 0
-        num_added, num_hashes = 0, 0
-        while True:
-            start, end, value = _token(data, place, stop)
-            if start == end or _equal(data, start, end, _END, 0, _END.size):
-                break
-            place = end
-            if end - start <= _CACHED:
-                slot = _find(seen, data, start, end, value)
-                if seen[slot, 1] < 0:
-                    rows = _with_room(rows, num_rows + _most_rows(end - start, tables))
-                    count = _rows_of(data, start, end, value, tables, rows, num_rows)
-                    seen[slot, 0], seen[slot, 1] = _key(value, start, end), start
-                    seen[slot, 2], seen[slot, 3] = num_rows, count
-                    num_rows += max(count, 0)
-                    num_seen += 1
-                    if 2 * num_seen > seen.shape[0]:
-                        seen = _wider(seen)
-                        slot = _find(seen, data, start, end, value)
-                first, count = seen[slot, 2], seen[slot, 3]
-                _add(hidden, weights.inputs, rows, first, count)
-            else:
-                rows = _with_room(rows, num_rows + _most_rows(_WINDOW, tables))
-                count = _add_long(hidden, weights.inputs, data, start, end, value, tables, rows, num_rows)
-            if count != _NO_WORD:
-                num_added += count
-                if tables.most_words > 1:
-                    hashes = _noted(hashes, num_hashes, value)
-                    num_hashes += 1
-        num_added += _add_end(hidden, weights.inputs, hashes, num_hashes, tables)
-        labels[text], scores[text] = _judged(hidden, num_added, products, weights)
-    return labels, scores
+@_compiled
+def _predict(data, white, starts, stops, label, labels, scores, room, known, tables, weights):
+    _white_space(data, white)
+    _clear(known, weights)
+    for text in range(starts.size):
+        place, stop = starts[text], stops[text]
+        for column in range(weights.width):
+            room.hidden[column] = 0
+        num_added, num_hashes = np.int64(0), np.int64(0)
+        while place < stop:
+            if known.num[0] + _BLOCK > known.counts.size:
+                _clear(known, weights)
+            num_read, place = _read(data, white, place, stop, room, known)
+            size, goes_on = _found(data, num_read, room, known, tables, weights)
+            place = place if goes_on else stop
+            num_added += _add_block(room, size, known, weights)
+            if tables.most_words > 1:
+                for word in range(size):
+                    room.hashes[num_hashes + word] = known.hashes[room.numbers[word]]
+                num_hashes += size
+        num_added += _add_end(room, num_hashes, tables, weights)
+        labels[text], scores[text] = _judged(num_added, label, room, weights)
 
 
-@njit(cache=True, nogil=True)
-def _token(data, place, stop):
-    """Where the next token begins and ends, and its hash; an empty one at the text's end."""
-    while place < stop and _WHITE[data[place]]:
-        place += 1
-    start, value = place, _BASIS
-    while place < stop and not _WHITE[data[place]]:
-        value = (value ^ _SIGNED[data[place]]) * _PRIME
-        place += 1
-    return start, place, value & _MASK
+@_compiled
+def _white_space(data, white):
+    """Set a bit for each byte that is white space; there is none after the last."""
+    for place in range(data.size >> 6):
+        white[place] = _white(data, place << 6)
+    for place in range(data.size & ~63, data.size):
+        byte = data[place]
+        if byte == 32 or byte == 0 or 9 <= byte <= 13:
+            white[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
 
 
-@njit(cache=True, nogil=True)
-def _hash(data, start, stop):
-    value = _BASIS
-    for place in range(start, stop):
-        value = (value ^ _SIGNED[data[place]]) * _PRIME  # the low 32 bits depend on the low 32 bits alone
-    return value & _MASK
+@_compiled
+def _clear(known, weights):
+    """Forget all words."""
+    for place in range(known.slots.size):
+        known.slots[place] = 0
+    known.num[0] = _FIRST_WORD
 
 
-@njit(cache=True, nogil=True)
+@_inlined
+def _next(white, place, stop, flip):
+    """The next byte in [place, stop) that is white space (with `flip`: that is not), or `stop`."""
+    word = place >> 6
+    bits = (white[word] ^ flip) >> np.uint64(place & 63)
+    if bits:
+        return min(place + np.int64(_lowest_bit(bits)), stop)
+    while True:
+        word += 1
+        if word << 6 >= stop:
+            return stop
+        bits = white[word] ^ flip
+        if bits:
+            return min((word << 6) + np.int64(_lowest_bit(bits)), stop)
+
+
+@_inlined
+def _bytes_at(data, place):
+    """Eight bytes, zeros beyond the data's end."""
+    if place + 8 <= data.size:
+        return _eight_bytes(data, place)
+    word = np.uint64(0)
+    for step in range(data.size - place):
+        word |= np.uint64(data[place + step]) << np.uint64(8 * step)
+    return word
+
+
+@_compiled
+def _read(data, white, place, stop, room, known):
+    """The spans and keys of the next words, at most a block of them; how many they are, and where to go on."""
+    slots, spans, keys, mask = known.slots, room.spans, room.keys, np.int64(known.slots.size - 1)
+    nothing, all_ones = np.uint64(0), ~np.uint64(0)
+    for word in range(_BLOCK):
+        start = _next(white, place, stop, all_ones)
+        if start == stop:
+            return word, stop
+        place = _next(white, start, stop, nothing)
+        length = place - start
+        low = _LOW[min(length, 8)]
+        first = _bytes_at(data, start) & low
+        last = _bytes_at(data, max(start, place - 8)) & low
+        mixed = (first ^ (last ^ np.uint64(length)) * _FIRST) * _SECOND
+        if 16 < length <= _CACHED:
+            for middle in range(start + 8, place - 8, 8):
+                mixed = (mixed ^ mixed >> np.uint64(29) ^ _bytes_at(data, middle)) * _SECOND
+        mixed ^= mixed >> np.uint64(32)
+        _prefetch(slots, np.int64(mixed) & mask)
+        spans[2 * word], spans[2 * word + 1] = start, length
+        keys[3 * word], keys[3 * word + 1], keys[3 * word + 2] = first, last, mixed
+    return np.int64(_BLOCK), place
+
+
+@_compiled
+def _found(data, num_read, room, known, tables, weights):
+    """The numbers of the words that were read, without those that count for nothing; how many, and whether to go on."""
+    size, numbers, spans, wanted = np.int64(0), room.numbers, room.spans, room.keys
+    slots, keys = known.slots, known.keys
+    for word in range(num_read):
+        start, length = spans[2 * word], spans[2 * word + 1]
+        first, last, mixed = wanted[3 * word], wanted[3 * word + 1], wanted[3 * word + 2]
+        slot, number = np.int64(-1), np.int64(-1)
+        if length <= _CACHED:
+            slot, number = _looked_up(data, start, length, first, last, mixed, slots, keys)
+        if number < 0:
+            number = _learn(data, start, length, room, known, tables, weights)
+            if number == _STOP:
+                return size, False
+            if number == _SKIPPED:
+                continue
+            if slot >= 0:
+                slots[slot] = mixed & ~_MASK | np.uint64(number)
+                key = 4 * number
+                keys[key], keys[key + 1] = first, last
+                keys[key + 2], keys[key + 3] = np.uint64(length), np.uint64(start)
+        numbers[size] = number
+        size += 1
+    return size, True
+
+
+@_inlined
+def _looked_up(data, start, length, first, last, mixed, slots, keys):
+    """The slot of a word and its number; -1 if the slot is free."""
+    mask = np.int64(slots.size - 1)
+    slot = np.int64(mixed) & mask
+    while slots[slot]:
+        if slots[slot] >> np.uint64(32) == mixed >> np.uint64(32):
+            number = np.int64(slots[slot] & _MASK)
+            key = 4 * number
+            same = keys[key] == first and keys[key + 1] == last and keys[key + 2] == np.uint64(length)
+            if same and (length <= 16 or _same(data, start + 8, start + length - 8, np.int64(keys[key + 3]) + 8)):
+                return slot, number
+        slot = (slot + 1) & mask
+    return slot, np.int64(-1)
+
+
+@_compiled
+def _same(data, start, stop, other):
+    """Whether two places of the data hold the same bytes, and the same after them up to a whole number of eight."""
+    for step in range(0, stop - start, 8):  # noqa: SIM110 - numba compiles no generator in `all`
+        if _bytes_at(data, start + step) != _bytes_at(data, other + step):
+            return False
+    return True
+
+
+@_compiled
 def _equal(data, start, end, other, other_start, other_end):
     if end - start != other_end - other_start:
         return False
@@ -213,263 +528,274 @@ def _equal(data, start, end, other, other_start, other_end):
     return True
 
 
-@njit(cache=True, nogil=True)
-def _key(value, start, end):
-    return np.int64(value) << 16 | (end - start)
+@_compiled
+def _hash(data, start, stop):
+    value = _BASIS
+    for place in range(start, stop):
+        value = (value ^ _signed(np.int8(data[place]))) * _PRIME  # the low 32 bits depend on the low 32 bits alone
+    return value & _MASK
 
 
-@njit(cache=True, nogil=True)
-def _find(seen, data, start, end, value):
-    """The slot of a word, or the free one where it belongs."""
-    key, mask = _key(value, start, end), seen.shape[0] - 1
-    slot = (np.int64(value) ^ np.int64(value) >> 15) & mask
-    while seen[slot, 1] >= 0:
-        if seen[slot, 0] == key and _equal(data, start, end, data, seen[slot, 1], seen[slot, 1] + end - start):
-            break
-        slot = (slot + 1) & mask
-    return slot
+@_inlined
+def _signed(byte):
+    """A byte as the library hashes it."""
+    return np.uint64(np.int64(byte))
 
 
-@njit(cache=True, nogil=True)
-def _wider(seen):
-    wider = np.full((2 * seen.shape[0], 4), -1, np.int64)
-    mask = wider.shape[0] - 1
-    for old in range(seen.shape[0]):
-        if seen[old, 1] >= 0:
-            value = seen[old, 0] >> 16
-            slot = (value ^ value >> 15) & mask
-            while wider[slot, 1] >= 0:
-                slot = (slot + 1) & mask
-            wider[slot] = seen[old]
-    return wider
-
-
-@njit(cache=True, nogil=True)
-def _most_rows(num_bytes, tables):
-    return tables.most * (num_bytes + 2) + 2
-
-
-@njit(cache=True, nogil=True)
-def _with_room(rows, needed):
-    if needed <= rows.size:
-        return rows
-    wider = np.empty(max(needed, 2 * rows.size), np.int32)
-    wider[: rows.size] = rows
-    return wider
-
-
-@njit(cache=True, nogil=True)
-def _named(data, start, end, value, tables):
-    """The number of a word or label of the dictionary, -1 for what is neither known nor looks like a label, else -2."""
-    mask = tables.slots.size - 1
+@_compiled
+def _named(data, start, end, value, slots, names, places, num_words):
+    """The number of a word, -1 for what is not known, -2 for a label and for what looks like one."""
+    mask = slots.size - 1
     slot = np.int64(value) & mask
-    while tables.slots[slot] >= 0:
-        number = tables.slots[slot]
-        if _equal(data, start, end, tables.names, tables.places[number], tables.places[number + 1]):
-            return np.int64(number)
+    while slots[slot] >= 0:
+        number = np.int64(slots[slot])
+        if _equal(data, start, end, names, places[number], places[number + 1]):
+            return number if number < num_words else np.int64(-2)
         slot = (slot + 1) & mask
     looks = end - start >= _PREFIX.size and _equal(data, start, start + _PREFIX.size, _PREFIX, 0, _PREFIX.size)
     return np.int64(-2) if looks else np.int64(-1)
 
 
-@njit(cache=True, nogil=True)
-def _rows_of(data, start, end, value, tables, rows, first):
-    """Write the rows of a word behind `first`: its own, then those of its n-grams; their number, or `_NO_WORD`."""
-    number = _named(data, start, end, value, tables)
-    if number == -2 or number >= tables.num_words:
-        return np.int64(_NO_WORD)
-    count = np.int64(0)
-    if number >= 0:
-        rows[first] = number
-        count = np.int64(1)
-    return count + _ngram_rows(data, start, end, -1, end - start + 1, tables, rows, first + count)
+@_inlined
+def _learn(data, start, size, room, known, tables, weights):
+    """Put a word's sum into the table; its number there, `_SKIPPED` for a label, `_STOP` for the line's end.
 
-
-@njit(cache=True, nogil=True)
-def _ngram_rows(data, start, end, begin, stop, tables, rows, first):
-    """Write the rows of the n-grams that begin at the bytes `begin` to `stop` of a word between `<` and `>`.
-
-    The word's own first byte is 0, `<` is -1. A mark alone is no n-gram. Characters are bytes with those behind them
-    that go on in UTF-8.
+    Of a word of several windows only the last is left in the table; the others are added to the text at once.
     """
-    size, count = end - start, np.int64(0)
-    for place in range(begin, stop):
-        if _continues(_marked(data, start, size, place)):
+    if _equal(data, start, start + size, _END, 0, _END.size):
+        return np.int64(_STOP)
+    value = _hash(data, start, start + size)
+    named = _named(data, start, start + size, value, tables.slots, tables.names, tables.places, tables.num_words)
+    if named == -2:
+        return np.int64(_SKIPPED)
+    number, width, sums, count = known.num[0], weights.width, known.sums, np.int64(0)
+    for column in range(number * width, (number + 1) * width):
+        sums[column] = 0
+    if named >= 0:
+        _add_row(sums, number * width, weights.inputs, named, width)
+        count += 1
+    for begin in range(0, size + 2 if tables.most else 0, _WINDOW):
+        if begin:
+            for column in range(width):
+                room.hidden[column] += np.float64(sums[number * width + column])
+                sums[number * width + column] = 0
+        _mark(data, start, size, begin, room.marked)
+        count += _add_ngrams(begin, size, number, room, known, tables, weights)
+    known.counts[number] = count
+    known.hashes[number] = np.int32(np.uint32(value))
+    known.num[0] += 1
+    return number
+
+
+@_inlined
+def _mark(data, start, size, begin, marked):
+    """Write a word between `<` and `>` from its byte `begin` on, where `<` is the first; as much as there is room."""
+    for step in range(min(marked.size, size + 2 - begin)):
+        place = begin + step - 1
+        marked[step] = 60 if place < 0 else 62 if place == size else np.int8(data[start + place])
+
+
+@_inlined
+def _add_ngrams(start, size, number, room, known, tables, weights):
+    """Add the rows of the n-grams that begin in one window of a marked word to its sum; how many rows that were.
+
+    A mark alone is no n-gram. Characters are bytes with those behind them that go on in UTF-8.
+
+    The window begins at `start`, where `<` is the first byte; `size` is that of the word without its marks.
+    """
+    end, last = min(room.marked.size, size + 2 - start), size + 1 - start
+    first, stop = 0 if start == 0 else -1, min(_WINDOW, size + 2 - start)
+    marked, rows, least, most = room.marked, room.rows, tables.least, tables.most
+    is_kept, kept_before, has_all = tables.is_kept, tables.kept_before, tables.is_kept.size == 0
+    buckets, magic, shift = np.uint64(tables.buckets), np.uint64(tables.magic), np.uint64(tables.shift)
+    num_words, count = tables.num_words, np.int64(0)
+    for begin in range(stop):
+        if marked[begin] < -64:
             continue
-        value, after, letters = _BASIS, place, 0
-        while after <= size and letters < tables.most:
-            value = (value ^ _SIGNED[_marked(data, start, size, after)]) * _PRIME
+        value, after, letters = _BASIS, begin, 0
+        while after < end and letters < most:
+            value = (value ^ _signed(marked[after])) * _PRIME
             after += 1
-            while after < size and _continues(data[start + after]):
-                value = (value ^ _SIGNED[data[start + after]]) * _PRIME
+            while after < end and marked[after] < -64:
+                value = (value ^ _signed(marked[after])) * _PRIME
                 after += 1
             letters += 1
-            if letters >= tables.least and not (letters == 1 and (place == -1 or after > size)):
-                row = _bucket_row((value & _MASK) % np.uint64(tables.buckets), tables)
-                if row >= 0:
-                    rows[first + count] = row
-                    count += 1
+            if letters < least or (letters == 1 and (begin in (first, last))):
+                continue
+            hashed = value & _MASK
+            bucket = hashed - (hashed * magic >> shift) * buckets
+            bucket = bucket - buckets if bucket >= buckets else bucket
+            if has_all:
+                rows[count] = num_words + np.int64(bucket)
+                count += 1
+            else:  # without a branch: whether a bucket was kept cannot be guessed
+                word, bit = is_kept[bucket >> np.uint64(6)], bucket & np.uint64(63)
+                below = np.int64(_bits_set(word & ((np.uint64(1) << bit) - np.uint64(1))))
+                rows[count] = num_words + kept_before[bucket >> np.uint64(6)] + below
+                count += np.int64(word >> bit & np.uint64(1))
+    inputs, sums, width, place = weights.inputs, known.sums, weights.width, number * weights.width
+    for found in range(count):
+        _add_row(sums, place, inputs, rows[found], width)
     return count
 
 
-@njit(cache=True, nogil=True)
-def _marked(data, start, size, place):
-    if place < 0:
-        return np.uint8(60)
-    return data[start + place] if place < size else np.uint8(62)
-
-
-@njit(cache=True, nogil=True)
-def _continues(byte):
-    return byte & 0xC0 == 0x80
-
-
-@njit(cache=True, nogil=True)
-def _bucket_row(bucket, tables):
-    place = np.int64(bucket)
-    if place > 0x7FFFFFFF:
+@_compiled
+def _bucket_row(bucket, num_words, is_kept, kept_before):
+    """The row of a bucket, -1 if it was pruned."""
+    if is_kept.size == 0:
+        return num_words + np.int64(bucket)
+    word, bit = is_kept[bucket >> np.uint64(6)], bucket & np.uint64(63)
+    if not word >> bit & np.uint64(1):
         return np.int64(-1)
-    if tables.kept.size == 0:
-        return tables.num_words + place
-    if not tables.is_kept[place >> 6] >> np.uint64(place & 63) & np.uint64(1):
-        return np.int64(-1)
-    return tables.num_words + np.int64(tables.kept[place])
+    return (
+        num_words
+        + kept_before[bucket >> np.uint64(6)]
+        + np.int64(_bits_set(word & ((np.uint64(1) << bit) - np.uint64(1))))
+    )
 
 
-@njit(cache=True, nogil=True)
-def _add(hidden, inputs, rows, first, count):
-    for place in range(first, first + count):
-        row = rows[place]
-        for column in range(hidden.size):
-            hidden[column] += inputs[row, column]
+@_inlined
+def _add_row(target, place, rows, row, width):
+    if width >= _LANES:
+        for column in range(0, width, _LANES):
+            _add_eight(target, place + column, rows, row * width + column)
+    else:
+        for column in range(width):
+            target[place + column] += rows[row * width + column]
 
 
-@njit(cache=True, nogil=True)
-def _add_long(hidden, inputs, data, start, end, value, tables, rows, first):
-    """Add the rows of a word that is too long to be kept, a window of its n-grams after the other; their number."""
-    number, total = _named(data, start, end, value, tables), np.int64(0)
-    if number == -2 or number >= tables.num_words:
-        return np.int64(_NO_WORD)
-    if number >= 0:
-        rows[first] = number
-        _add(hidden, inputs, rows, first, 1)
-        total += 1
-    for begin in range(-1, end - start + 1, _WINDOW):
-        stop = min(begin + _WINDOW, end - start + 1)
-        count = _ngram_rows(data, start, end, begin, stop, tables, rows, first)
-        _add(hidden, inputs, rows, first, count)
-        total += count
+@_compiled
+def _flush(room):
+    """Add the block's sum to the text's, and begin another."""
+    for column in range(room.block.size):
+        room.hidden[column] += np.float64(room.block[column])
+        room.block[column] = 0
+
+
+@_compiled
+def _add_block(room, size, known, weights):
+    """Add so many words to a text; how many rows that were."""
+    total, width, sums, counts = np.int64(0), weights.width, known.sums, known.counts
+    for place in range(size):
+        _add_row(room.block, 0, sums, room.numbers[place], width)
+        total += counts[room.numbers[place]]
+    _flush(room)
     return total
 
 
-@njit(cache=True, nogil=True)
-def _noted(hashes, place, value):
-    if place == hashes.size:
-        hashes = np.append(hashes, np.empty(hashes.size, np.int64))
-    hashes[place] = np.int64(np.int32(np.uint32(value)))  # as the library keeps it, with a sign
-    return hashes
-
-
-@njit(cache=True, nogil=True)
-def _add_end(hidden, inputs, hashes, num_hashes, tables):
-    """Add what the line's end is known by, then the n-grams of words; how many rows that were."""
-    total = np.int64(0)
+@_compiled
+def _add_end(room, num_hashes, tables, weights):
+    """Add what the line's end is known by, then the n-grams of words; how many rows that was."""
+    total, num_tokens, buckets = np.int64(0), np.int64(num_hashes + 1), np.uint64(tables.buckets)
+    num_words, is_kept, kept_before = tables.num_words, tables.is_kept, tables.kept_before
+    inputs, width, block, hashes = weights.inputs, weights.width, room.block, room.hashes
     if tables.end_word >= 0:
-        for column in range(hidden.size):
-            hidden[column] += inputs[tables.end_word, column]
+        _add_row(block, 0, inputs, tables.end_word, weights.width)
         total += 1
     if tables.most_words > 1:
-        hashes = _noted(hashes, num_hashes, _hash(_END, 0, _END.size))
-        total += _add_word_ngrams(hidden, inputs, hashes, num_hashes + 1, tables)
+        hashes[num_hashes] = np.int32(np.uint32(_hash(_END, 0, _END.size)))
+        for first in range(num_tokens):
+            value = np.uint64(np.int64(hashes[first]))
+            for last in range(first + 1, min(num_tokens, first + tables.most_words)):
+                value = value * _WORD_PRIME + np.uint64(np.int64(hashes[last]))
+                row = _bucket_row(value % buckets, num_words, is_kept, kept_before)
+                if row >= 0:
+                    _add_row(block, 0, inputs, row, width)
+                    total += 1
+            if first % _BLOCK == _BLOCK - 1:
+                _flush(room)
+    _flush(room)
     return total
 
 
-@njit(cache=True, nogil=True)
-def _add_word_ngrams(hidden, inputs, hashes, num_hashes, tables):
-    total = np.int64(0)
-    for first in range(num_hashes):
-        value = np.uint64(hashes[first])
-        for last in range(first + 1, min(num_hashes, first + tables.most_words)):
-            value = value * _WORD_PRIME + np.uint64(hashes[last])
-            row = _bucket_row(value % np.uint64(tables.buckets), tables)
-            if row >= 0:
-                for column in range(hidden.size):
-                    hidden[column] += inputs[row, column]
-                total += 1
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _judged(hidden, num_added, products, weights):
-    """The best label and its probability, of a sum of rows."""
+@_compiled
+def _judged(num_added, label, room, weights):
+    """A label and its probability, of a sum of rows: of the best label, if none is asked for."""
     if num_added == 0:
         return np.int32(-1), np.float32(0)
-    share = np.float32(1.0 / num_added)
+    hidden, products = room.hidden, room.products
     for column in range(hidden.size):
-        hidden[column] *= share
+        hidden[column] /= num_added
     if weights.loss == 0:
-        label, score = _best_leaf(hidden, weights)
-    else:
-        label, score = _best_product(hidden, products, weights)
-    return label, np.float32(math.exp(np.float32(score))) if label >= 0 else np.float32(0)
+        if label < 0:
+            return _best_leaf(hidden, room.nodes, room.shares, weights)
+        return np.int32(label), _leaf(hidden, label, weights)
+    for output in range(weights.num_labels):
+        products[output] = _product(hidden, output, weights)
+    _to_probabilities(products, weights)
+    if label < 0:
+        label = 0
+        for other in range(1, weights.num_labels):
+            if products[other] >= products[label]:
+                label = other
+    return np.int32(label), np.float32(products[label] + _FLOOR)
 
 
-@njit(cache=True, nogil=True)
-def _log(value):
-    return np.float32(math.log(np.float64(value) + _FLOOR))
-
-
-@njit(cache=True, nogil=True)
-def _product(hidden, row, weights):
-    total = np.float32(0)
-    for column in range(hidden.size):
-        total += weights.outputs[row, column] * hidden[column]
-    return np.float32(total * weights.norms[row])
-
-
-@njit(cache=True, nogil=True)
-def _best_leaf(hidden, weights):
-    """Depth first, the left child before the right; of equal leaves the later. Probabilities below 1e-5 end a path."""
-    best, best_score, floor = np.int32(-1), np.float32(0), _log(0.0)
-    nodes, scores = np.empty(weights.left.size + 1, np.int32), np.empty(weights.left.size + 1, np.float32)
-    nodes[0], scores[0], depth = weights.left.size - 1, np.float32(0), 1
-    while depth:
-        depth -= 1
-        node, score = nodes[depth], scores[depth]
-        if score < floor or (best >= 0 and score < best_score):
-            continue
-        if weights.left[node] < 0:
-            best, best_score = np.int32(node), score
-            continue
-        power = math.exp(-_product(hidden, node - weights.num_labels, weights))
-        share = np.float32(1.0 / np.float64(np.float32(1) + power))
-        nodes[depth], scores[depth] = weights.right[node], score + _log(share)
-        nodes[depth + 1] = weights.left[node]
-        scores[depth + 1] = score + _log(np.float32(1.0 - np.float64(share)))
-        depth += 2
-    return best, best_score
-
-
-@njit(cache=True, nogil=True)
-def _best_product(hidden, products, weights):
-    for label in range(weights.num_labels):
-        products[label] = _product(hidden, label, weights)
+@_compiled
+def _to_probabilities(products, weights):
     if weights.loss == 1:
         _to_softmax(products)
     else:
-        for label in range(weights.num_labels):
-            products[label] = _sigmoid(products[label], weights.sigmoid)
-    best, best_score = np.int32(0), _log(products[0])
-    for label in range(1, weights.num_labels):
-        score = _log(products[label])
-        if score >= best_score:
-            best, best_score = np.int32(label), score
-    return best, best_score
+        for output in range(weights.num_labels):
+            products[output] = _sigmoid(np.float32(products[output]), weights.sigmoid)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
+def _product(hidden, row, weights):
+    if weights.outputs.size == 0:
+        return hidden[row]
+    total = 0.0
+    for column in range(hidden.size):
+        total += np.float64(weights.outputs[row, column]) * hidden[column]
+    return total
+
+
+@_compiled
+def _right_share(hidden, node, weights):
+    """The probability of a node's right child."""
+    return 1.0 / (1.0 + math.exp(-_product(hidden, node - weights.num_labels, weights)))
+
+
+@_compiled
+def _leaf(hidden, label, weights):
+    share, node = 1.0, np.int64(label)
+    while weights.parents[node] >= 0:
+        parent = np.int64(weights.parents[node])
+        right = _right_share(hidden, parent, weights)
+        share *= (right if weights.right[parent] == node else 1.0 - right) + _FLOOR
+        node = parent
+    return np.float32(share)
+
+
+@_compiled
+def _best_leaf(hidden, nodes, shares, weights):
+    """The likelier child first; of equal leaves the later from left to right. Probabilities below 1e-5 end a path."""
+    best, best_share = np.int64(-1), _FLOOR
+    nodes[0], shares[0], depth = weights.left.size - 1, 1.0, 1
+    while depth:
+        depth -= 1
+        node, share = np.int64(nodes[depth]), shares[depth]
+        if share < best_share:
+            continue
+        if weights.left[node] < 0:
+            if best < 0 or share > best_share or weights.ranks[node] > weights.ranks[best]:
+                best, best_share = node, share
+            continue
+        right = _right_share(hidden, node, weights)
+        low, high, lower = weights.left[node], weights.right[node], 1.0 - right
+        if lower > right:
+            low, high, lower, right = high, low, right, lower
+        nodes[depth], shares[depth] = low, share * (lower + _FLOOR)
+        nodes[depth + 1], shares[depth + 1] = high, share * (right + _FLOOR)
+        depth += 2
+    return np.int32(best), np.float32(best_share if best >= 0 else 0)
+
+
+@_compiled
 def _to_softmax(products):
-    most, total = products.max(), np.float32(0)
+    most, total = products[0], 0.0
+    for label in range(1, products.size):
+        most = max(most, products[label])
     for label in range(products.size):
         products[label] = math.exp(products[label] - most)
         total += products[label]
@@ -477,7 +803,7 @@ def _to_softmax(products):
         products[label] /= total
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _sigmoid(value, table):
     if value < -_SIGMOID_BOUND:
         return np.float32(0)

@@ -1,26 +1,26 @@
-"""Prediction with fastText models in plain Python: what `fasttext.py` must equal."""
+"""Prediction with fastText models in plain Python, in the library's order and precision: what `fasttext.py` comes near.
+
+With `numbers=np.float64` it says what the library's sums would be without their rounding.
+"""
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.fasttext_model import LABEL, SENTENCE_END, FasttextModel, huffman_tree
 
-_Scores = list[tuple[np.float32, int]]
+_Numbers = type[np.float32] | type[np.float64]
+_Vector = NDArray[Any]  # of float32 or float64
+_Kept = dict[int, int] | None
+_Scores = list[tuple[np.floating, int]]
 
 
-def predict(model: FasttextModel, text: str) -> tuple[str | None, float]:
+def predict(model: FasttextModel, text: str, numbers: _Numbers = np.float32) -> tuple[str | None, float]:
     """The first label of a text, and its probability; None and 0 where no part of the text is known."""
-    rows = rows_of(model, text.encode())
-    if not rows:
-        return None, 0.0
-    hidden = np.zeros(model.inputs.shape[1], np.float32)
-    for row in rows:
-        hidden += model.inputs[row]
-    hidden *= np.float32(1 / len(rows))
-    scores = _leaves(model, hidden) if model.loss == "hierarchical_softmax" else _all(model, hidden)
+    scores = all_scores(model, text, numbers)
     if not scores:
         return None, 0.0
     best = max(score for score, _ in scores)
@@ -28,11 +28,24 @@ def predict(model: FasttextModel, text: str) -> tuple[str | None, float]:
     return model.dictionary.labels[label], float(np.exp(best))
 
 
+def all_scores(model: FasttextModel, text: str, numbers: _Numbers = np.float32) -> _Scores:
+    """The logarithms of the labels' probabilities; with hierarchical softmax not of those below 1e-5."""
+    rows = rows_of(model, text.encode())
+    if not rows:
+        return []
+    hidden = np.zeros(model.inputs.shape[1], numbers)
+    for row in rows:
+        hidden += model.inputs[row]
+    hidden *= np.float32(1 / len(rows)) if numbers is np.float32 else 1 / len(rows)
+    return _leaves(model, hidden) if model.loss == "hierarchical_softmax" else _all(model, hidden)
+
+
 def rows_of(model: FasttextModel, text: bytes) -> list[int]:
     """The rows of a text: of each word and its n-grams, of the line's end, then of the n-grams of words."""
     known = model.dictionary
     numbers = {word: number for number, word in reversed(list(enumerate(known.words)))}
     labels = {(LABEL + label).encode() for label in known.labels}
+    kept = None if known.kept is None else dict(known.kept.tolist())
     rows, hashes = [], []
     tokens = [token for token in re.split(rb"[ \n\r\t\v\f\0]+", text) if token]
     end = tokens.index(SENTENCE_END) if SENTENCE_END in tokens else len(tokens)
@@ -41,12 +54,12 @@ def rows_of(model: FasttextModel, text: bytes) -> list[int]:
             continue
         rows += [numbers[token]] if token in numbers else []
         if token != SENTENCE_END:
-            rows += _ngram_rows(model, token)
+            rows += _ngram_rows(model, token, kept)
         hashes.append((hash_of(token) ^ 1 << 31) - (1 << 31))  # as a signed number
     for first, value in enumerate(hashes):
         for other in hashes[first + 1 : first + model.most_words]:
             value = (value * 116_049_371 + other) % 2**64
-            rows += _bucket_rows(model, value % model.buckets)
+            rows += _bucket_rows(model, value % model.buckets, kept)
     return rows
 
 
@@ -62,62 +75,63 @@ def hash_of(token: bytes) -> int:
     return value
 
 
-def _ngram_rows(model: FasttextModel, word: bytes) -> list[int]:
+def _ngram_rows(model: FasttextModel, word: bytes, kept: _Kept) -> list[int]:
     letters = ["<", *word.decode(), ">"]
     rows = []
     for first in range(len(letters)):
         for size in range(model.least_letters, model.most_letters + 1):
             part = letters[first : first + size]
             if len(part) == size and not (size == 1 and first in (0, len(letters) - 1)):
-                rows += _bucket_rows(model, hash_of("".join(part).encode()) % model.buckets)
+                rows += _bucket_rows(model, hash_of("".join(part).encode()) % model.buckets, kept)
     return rows
 
 
-def _bucket_rows(model: FasttextModel, bucket: int) -> list[int]:
-    known = model.dictionary
+def _bucket_rows(model: FasttextModel, bucket: int, kept: _Kept) -> list[int]:
     if bucket >= 2**31:
         return []
-    if known.kept is None:
-        return [len(known.words) + bucket]
-    kept = dict(known.kept.tolist())
-    return [len(known.words) + kept[bucket]] if bucket in kept else []
+    if kept is None:
+        return [len(model.dictionary.words) + bucket]
+    return [len(model.dictionary.words) + kept[bucket]] if bucket in kept else []
 
 
-def _log(value: float) -> np.float32:
-    return np.float32(math.log(value + 1e-5))
+def _log(value: float, numbers: _Numbers) -> np.floating:
+    return numbers(math.log(value + 1e-5))
 
 
-def _product(model: FasttextModel, row: int, hidden: NDArray[np.float32]) -> np.float32:
-    total = np.float32(0)
+def _product(model: FasttextModel, row: int, hidden: _Vector) -> np.floating:
+    total = hidden.dtype.type(0)
     for weight, value in zip(model.outputs[row], hidden, strict=True):
         total += weight * value
-    return np.float32(total * model.output_norms[row])
+    product: np.floating = hidden.dtype.type(total * model.output_norms[row])
+    return product
 
 
-def _leaves(model: FasttextModel, hidden: NDArray[np.float32]) -> _Scores:
+def _leaves(model: FasttextModel, hidden: _Vector) -> _Scores:
     """The leaves in depth-first order whose probability is not below 1e-5 on their way."""
     left, right = huffman_tree(model.dictionary.label_counts)
-    found, open_nodes = [], [(np.float32(0), len(left) - 1)]
+    numbers = hidden.dtype.type
+    found, open_nodes = [], [(numbers(0), len(left) - 1)]
     while open_nodes:
         score, node = open_nodes.pop()
-        if score < _log(0):
+        if score < _log(0, numbers):
             continue
         if left[node] < 0:
             found.append((score, node))
             continue
         power = np.exp(-_product(model, node - len(model.dictionary.labels), hidden))
-        share = np.float32(1 / (1 + float(power)))
-        open_nodes.append((score + _log(float(share)), int(right[node])))
-        open_nodes.append((score + _log(float(1 - share)), int(left[node])))
+        share = numbers(1 / (1 + float(power)))
+        open_nodes.append((score + _log(float(share), numbers), int(right[node])))
+        open_nodes.append((score + _log(float(1 - share), numbers), int(left[node])))
     return found
 
 
-def _all(model: FasttextModel, hidden: NDArray[np.float32]) -> _Scores:
+def _all(model: FasttextModel, hidden: _Vector) -> _Scores:
+    numbers = hidden.dtype.type
     products = np.array([_product(model, label, hidden) for label in range(len(model.dictionary.labels))])
     if model.loss == "softmax":
         powers = np.exp(products - products.max())
-        return [(_log(float(power / powers.sum())), label) for label, power in enumerate(powers)]
-    return [(_log(_sigmoid(float(product))), label) for label, product in enumerate(products)]
+        return [(_log(float(power / powers.sum()), numbers), label) for label, power in enumerate(powers)]
+    return [(_log(_sigmoid(float(product)), numbers), label) for label, product in enumerate(products)]
 
 
 def _sigmoid(value: float) -> float:

@@ -34,6 +34,8 @@ TOKENS = [
 ]  # fmt: skip
 TEXTS = st.lists(st.lists(st.sampled_from(TOKENS) | st.text(max_size=4), max_size=12).map("".join), max_size=4)
 Oracle = Callable[[str], tuple[str | None, float]]
+ROUNDING = 5e-5
+"""How far the library's float32 sums may be from ours. Scores of these models move more than a real one's."""
 
 
 @pytest.fixture(scope="module")
@@ -55,25 +57,44 @@ def library(path: Path) -> Oracle:
     return guess
 
 
-def assert_equal(found: tuple[pa.Array, NDArray[np.float32]], expected: list[tuple[str | None, float]]) -> None:
+def assert_equal(
+    found: tuple[pa.Array, NDArray[np.float32]], expected: list[tuple[str | None, float]], apart: float = ROUNDING
+) -> None:
     assert found[0].to_pylist() == [label for label, _ in expected]
-    assert found[1].tolist() == pytest.approx([score for _, score in expected], abs=1e-6)
+    assert found[1].tolist() == pytest.approx([score for _, score in expected], abs=apart)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_kernel_and_the_reference_are_the_library(name: str, files: dict[str, Path]) -> None:
+def test_the_kernel_is_the_library_but_for_rounding(name: str, files: dict[str, Path]) -> None:
     model, guess = read_model(files[name]), library(files[name])
     kernel = Predictor(model)
 
     @given(TEXTS)
     def check(texts: list[str]) -> None:
         array = pa.array(["skipped", *texts, *texts], pa.large_string()).slice(1)
-        expected = [guess(text) for text in texts]
-        assert_equal(kernel(array), expected * 2)
-        for text, (label, score) in zip(texts, expected, strict=True):
-            found = predict(model, text)
-            assert found[0] == label
-            assert found[1] == pytest.approx(score, abs=1e-6)
+        assert_equal(kernel(array), [guess(text) for text in texts] * 2)
+        assert_equal(kernel(array), [predict(model, text, np.float64) for text in texts] * 2, 1e-5)
+        for text in texts:
+            label, score = predict(model, text)
+            assert label == guess(text)[0]
+            assert score == pytest.approx(guess(text)[1], abs=1e-6)
+
+    check()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_label_has_the_library_s_probability(name: str, files: dict[str, Path]) -> None:
+    model, oracle = read_model(files[name]), fasttext.load_model(str(files[name]))
+    kernel = Predictor(model)
+
+    @given(TEXTS)
+    def check(texts: list[str]) -> None:
+        array = pa.array(texts, pa.large_string())
+        given = [dict(zip(*oracle.predict(text.replace("\n", " "), k=-1), strict=True)) for text in texts]
+        for label in model.dictionary.labels:
+            expected = [scores.get(LABEL + label, 0) for scores in given]
+            # The library leaves out what is below 1e-5.
+            assert kernel.probabilities(array, label).tolist() == pytest.approx(expected, abs=ROUNDING)
 
     check()
 
@@ -82,13 +103,28 @@ def test_the_kernel_and_the_reference_are_the_library(name: str, files: dict[str
 def test_long_words_many_words_and_batches_do_not_matter(name: str, files: dict[str, Path]) -> None:
     random = np.random.default_rng(1)
     many = " ".join(random.integers(0, 9000, 30_000).astype(str))
-    texts = ["\u6f22a" * 5000, "", many, "z" * 255, "z" * 256, "z" * 257]
-    kernel, guess = Predictor(read_model(files[name])), library(files[name])
+    sizes = [*range(7, 10), *range(15, 18), *range(63, 67), *range(1020, 1028), 2050]
+    words = " ".join("".join(random.choice(list("ab\u00fc"), size)) for size in sizes for _ in range(4))
+    texts = ["\u6f22a" * 5000, "", many, words, *("z" * size for size in sizes)]
+    model = read_model(files[name])
+    kernel, guess = Predictor(model), library(files[name])
     found = kernel(pa.array(texts))
-    assert_equal(found, [guess(text) for text in texts])
+    assert_equal(found, [predict(model, text, np.float64) for text in texts], 3e-5)
+    assert_equal(found, [guess(text) for text in texts], 5e-4)  # whose sums are of float32
     for text, label, score in zip(texts, found[0], found[1], strict=True):
         alone = kernel(pa.array([text]))
         assert (alone[0][0], alone[1][0]) == (label, score)
+
+
+def test_a_table_that_is_full_changes_no_bit(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    texts = pa.array([" ".join(random.integers(0, 5000, 3000).astype(str)) for _ in range(20)])
+    kernel = Predictor(read_model(files["characters"]))
+    expected = kernel(texts)
+    monkeypatch.setattr("operators.kernels.fasttext._MOST_WORDS", 1 << 10)
+    labels, scores = kernel(texts)
+    assert labels == expected[0]
+    assert scores.tobytes() == expected[1].tobytes()
 
 
 def test_of_equal_labels_the_later_wins(tmp_path: Path) -> None:
@@ -131,14 +167,16 @@ def test_scores_of_the_default_model_are_the_library_s_in_every_script() -> None
     documents = [" ".join(SENTENCES[first:last]) for first in range(16) for last in range(first, 17)]
     texts = [*SENTENCES, *documents, *TOKENS, "", SENTENCES[0] * 3000, "\n".join(SENTENCES) * 500, SENTENCES[9] * 2000]
     guess = library(path)
-    assert_equal(Predictor(read_model(path))(pa.array(texts, pa.large_string())), [guess(text) for text in texts])
+    expected = [guess(text) for text in texts]
+    assert_equal(Predictor(read_model(path))(pa.array(texts, pa.large_string())), expected, 1e-4)
+    assert_equal(Predictor(read_model(path))(pa.array(texts[:-3], pa.large_string())), expected[:-3], 1e-6)
 
 
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8"), max_size=60), max_size=6))
 @pytest.mark.skipif(not models.model_path("lid.176.ftz").is_file(), reason=f"no model: {models.FETCH_COMMAND}")
 def test_any_unicode_has_the_library_s_language(texts: list[str]) -> None:
     kernel, guess = default()
-    assert_equal(kernel(pa.array(texts, pa.large_string())), [guess(text) for text in texts])
+    assert_equal(kernel(pa.array(texts, pa.large_string())), [guess(text) for text in texts], 2e-6)
 
 
 @cache
