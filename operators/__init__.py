@@ -20,6 +20,7 @@ from operators.ngram_perplexity import NgramPerplexity
 from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
 from operators.remove_control_characters import RemoveControlCharacters
+from operators.remove_lines import RemoveLines
 from operators.sample import Sample
 from operators.script_share import ScriptShare
 from operators.substring_dedup import SubstringDedup
@@ -44,6 +45,7 @@ AnyOperator = Annotated[
     | NormaliseWhiteSpace
     | ParagraphDedup
     | RemoveControlCharacters
+    | RemoveLines
     | Sample
     | ScriptShare
     | SubstringDedup
