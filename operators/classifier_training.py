@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import WARNINGS, Context, Outputs, RunError, TableFold
-from operators.classifier_metrics import Scores, Truth, measured
+from operators.classifier_metrics import Scores, measured
 from operators.groups import joined
 from operators.labelled_documents import DOCUMENTS, DRAWN
 
@@ -180,12 +180,9 @@ def _scores(file: ModelFile, held: Labelled, positive: str) -> Scores:
     """The probability of the positive label, bounded to [0, 1]; NaN where no part of a text is known."""
     from operators.kernels.fasttext import Predictor
 
-    labels, found = Predictor(file.model())(held.texts)
-    first = found.astype(np.float64)
-    is_positive: Truth = pc.equal(labels, positive).fill_null(False).to_numpy(zero_copy_only=False)
-    scores = np.clip(np.where(is_positive, first, 1 - first), 0, 1)
-    scores[labels.is_null().to_numpy(zero_copy_only=False)] = np.nan
-    return scores
+    scores = Predictor(file.model()).probabilities(held.texts, positive).astype(np.float64)
+    scores[scores == 0] = np.nan  # the library adds 1e-5 to every probability
+    return np.minimum(scores, 1)
 
 
 def _warnings(classes: dict[str, dict[str, Any]]) -> list[str]:
