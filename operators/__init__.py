@@ -28,6 +28,8 @@ from operators.train_classifier import TrainClassifier
 from operators.train_ngram_model import TrainNgramModel
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
+from operators.url_filter import UrlFilter
+from operators.word_list import WordList
 
 AnyOperator = Annotated[
     CorpusStats
@@ -52,7 +54,9 @@ AnyOperator = Annotated[
     | TrainClassifier
     | TrainNgramModel
     | TrainTokenizer
-    | TrimTokenizer,
+    | TrimTokenizer
+    | UrlFilter
+    | WordList,
     Field(discriminator="kind"),
 ]
 

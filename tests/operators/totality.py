@@ -43,7 +43,11 @@ TEXTS: Final[dict[str, str | None]] = {
     "long line": "the story of the river " * 5_000,
 }  # fmt: skip
 
-EXAMPLES: Final[dict[str, dict[str, Any]]] = {}
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "script_share": {"keep": ["Latin"]},
+    "url_filter": {"domains": ["word"], "soft_words": ["return", "print"], "parts": ["river"]},
+    "word_list": {"words": ["word", "story of", "\u0301"]},
+}
 """Parameters of operators that have none by default, or do nothing without."""
 
 HEAD: Final = """# Totality: what every score is for texts that are none
@@ -103,7 +107,7 @@ def values(operator: Operator, rows: pa.Table, batch_rows: int = 1 << 20) -> dic
         RecipeError: a model is not here.
     """
     engine: Engine = run(operator, [rows], batch_rows=batch_rows)
-    found = {name: engine.kept[name].to_pylist() for name in operator.adds()}
+    found = {name: engine.kept[name].to_pylist() for name in operator.adds() if name[0] != "_"}
     rules = (
         dict(zip(engine.dropped["id"].to_pylist(), engine.dropped[RULE].to_pylist(), strict=True))
         if (engine.dropped_parts)

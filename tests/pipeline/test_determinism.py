@@ -25,6 +25,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "line_dedup", "min_documents": 2, "keep": "none"},
     {"kind": "length", "min_chars": 30},
     {"kind": "line_rules", "max_removed_share": 0.5},
+    {"kind": "word_list", "words": ["statement", "the class"], "max_hits": 3, "keep_share": 0.3},
     {"kind": "script_share", "keep": ["Latin"], "scripts": {"zh": ["Han"]}, "audit": True},
     {"kind": "fix_unicode"},
     {"kind": "mask_pii", "replace_by": "stand_in"},

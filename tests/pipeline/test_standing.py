@@ -57,6 +57,11 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"extend": TOKENIZER, "pretokenizer": "cl100k", "vocab_sizes": [301, 350], "special_tokens": ["<|end|>"]},
         {"algorithm": "superbpe", "pretokenizer": "superbpe", "vocab_sizes": [320, 400], "transition": 300},
     ),
+    "url_filter": ({"column": "id", "parts": ["7f", "3a"], "hard_words": ["never"]},),
+    "word_list": (
+        {"words": ["again", "list of things", "und"], "max_hits": 1, "keep_share": 0.2},
+        {"lists": {"docs": ["item number", "statement"]}, "lang_column": "source", "max_per_1000_words": 8},
+    ),
     "trim_tokenizer": ({"tokenizer": TOKENIZER, "min_count": 2},),
 }
 """Kind -> parameters under which a judging operator drops something and keeps something of the flawed texts."""
