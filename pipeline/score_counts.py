@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.ladder import ladder
 from pipeline.ledger import EXCERPT_CHARS
-from pipeline.thresholds import GROUPS, NEAREST, Bound, Explored, Side, Tally, nearest_of
+from pipeline.thresholds import GROUPS, NEAREST, Bound, Explored, Groups, Side, Tally, nearest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -224,22 +224,16 @@ def _spread(coarse: Codes, places: Ints, names: list[str]) -> dict[str, dict[str
 
 
 def _bound(judged: Judged, values: Floats, rule: Rule, side: Side, value: float, tried: tuple[float, ...]) -> Bound:
+    """What each threshold drops of the documents that have the score."""
+    has_score = ~np.isnan(values)
     # How many of the thresholds the score has passed: those after it drop it, or those before.
-    if side == "low":
-        passed = np.searchsorted(tried, values, "right")
-    else:
-        passed = np.where(np.isnan(values), 0, np.searchsorted(tried, values, "left"))
-    total = _tallies(passed, judged.sizes, np.zeros(len(values), np.int64), 1, len(tried), side)[0]
-    groups = {
-        by: dict(
-            zip(
-                grouping.names,
-                _tallies(passed, judged.sizes, grouping.places, len(grouping.names), len(tried), side),
-                strict=True,
-            )
-        )
-        for by, grouping in judged.groupings.items()
-    }
+    passed = np.searchsorted(tried, values[has_score], "right" if side == "low" else "left")
+    sizes, nobody = judged.sizes[has_score], np.zeros(len(passed), np.int64)
+    (total,) = _tallies(passed, sizes, nobody, 1, len(tried), side)
+    groups: Groups = {}
+    for by, grouping in judged.groupings.items():
+        found = _tallies(passed, sizes, grouping.places[has_score], len(grouping.names), len(tried), side)
+        groups[by] = {name: tally for name, tally in zip(grouping.names, found, strict=True) if tally.documents}
     return Bound(rule.name, rule.score, side, value, tried, total, groups, _nearest(judged, values, side, value))
 
 

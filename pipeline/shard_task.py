@@ -261,9 +261,10 @@ class _ShardRun:
             self._drop(rejected, counts)
 
     def _count_scores(self, node: Node, operator: Judge, rows: pa.Table, counts: NodeCounts) -> None:
-        """Count the scores by value: those that the node adds, and those that its rules read elsewhere."""
+        """Count by value the scores that are published, and whatever the rules read."""
         rules = operator.rules()
-        names = dict.fromkeys([*node.columns, *(rule.score for rule in rules)])
+        published = [name for name in node.columns if not name.startswith("_")]
+        names = dict.fromkeys([*published, *(rule.score for rule in rules)])
         scores = {name: rows[name] for name in names if name in rows.column_names and is_score(rows[name])}
         if not scores:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ from pipeline.report.wording import count, number, plural, share, text
 from pipeline.thresholds import Bound as Tried
 from pipeline.thresholds import Tally
 
+FEW: Final = 10
+"""Fewer documents than this say nothing about their group."""
 WORSE: Final = 0.1
 """A group that keeps less than all documents do by this much stands out."""
 NAMES: Final = {"lang": "language", "source": "source"}
@@ -27,6 +29,7 @@ class Explored:
     tried: Sequence[Tried]
     spreads: Mapping[str, Mapping[str, Mapping[str, Any]]]
     axis: Axis
+    documents: int
     is_audited: bool = False
 
     @property
@@ -46,32 +49,45 @@ class Explored:
 
 
 def ladders(about: Explored) -> str:
-    """For each bound a table of what other thresholds in its place would keep, this rule alone."""
-    return "".join(_ladder(tried, about.kind) for tried in about.tried)
+    """For each bound a table of what other thresholds in its place would keep, this rule alone.
+
+    The bounds that drop something stand before the others, which wait behind a line.
+    """
+    busy = [tried for tried in about.tried if _drops(tried)] or about.tried
+    idle = [tried for tried in about.tried if tried not in busy]
+    shown = [_ladder(tried, about) for tried in busy]
+    shown += [fold(f"By {code(tried.rule)}, which drops none", _ladder(tried, about)) for tried in idle]
+    return "".join(shown)
 
 
-def _ladder(tried: Tried, kind: str) -> str:
+def _drops(tried: Tried) -> int:
+    """How many documents the bound drops, its rule alone."""
+    return int(tried.total.counts[0, 1 + tried.thresholds.index(tried.value)])
+
+
+def _ladder(tried: Tried, about: Explored) -> str:
     head = "at least" if tried.side == "low" else "at most"
     columns = [Column(head, True), Column(_DRAWN), Column("documents", True), Column("bytes", True)]
     (docs, *dropped), (size, *dropped_bytes) = tried.total.counts.tolist()
     rows = []
     for threshold, lost, lost_bytes in zip(tried.thresholds, dropped, dropped_bytes, strict=True):
-        parts = [Segment(docs - lost, "docs"), Segment(lost, kind if threshold == tried.value else "stays")]
-        cells = [number(threshold), bar(parts, docs, ""), share(docs - lost, docs), share(size - lost_bytes, size)]
-        rows.append([f"<b>{cell}</b>" if place != 1 else cell for place, cell in enumerate(cells)])
-        if threshold != tried.value:
-            rows[-1] = cells
-    return table(f"Kept by {tried.rule} alone", columns, rows, kind="ladder")
+        is_bound = threshold == tried.value
+        parts = [Segment(docs - lost, "docs"), Segment(lost, about.kind if is_bound else "stays")]
+        said = [number(threshold), share(docs - lost, docs), share(size - lost_bytes, size)]
+        value, *kept = [f"<b>{cell}</b>" for cell in said] if is_bound else said
+        rows.append([value, bar(parts, docs, ""), *kept])
+    of = f", of {plural(docs, 'document')} that have the score" if docs < about.documents else ""
+    return table(f"Kept by {tried.rule} alone{of}", columns, rows, kind="ladder")
 
 
-def spreads(about: Explored) -> str:
-    """A strip for each of the largest languages and sources, and for those that a bound hits hardest."""
-    return "".join(_strips(about, by) for by in ("lang", "source") if by in about.spreads)
+def spreads(about: Explored) -> list[str]:
+    """Tables by language and by source: a strip for each of the largest, and for those that a bound hits hardest."""
+    return [shown for by in ("lang", "source") if by in about.spreads and (shown := _strips(about, by))]
 
 
 def _strips(about: Explored, by: str) -> str:
     groups = about.spreads[by]
-    others = _others(about.tried, by)
+    others = _others(about.tried, by, groups)
     if len(groups) + bool(others) < 2:
         return ""
     rows = []
@@ -95,7 +111,7 @@ def _strip(about: Explored, name: str, spread: Mapping[str, Any], tallies: Seque
     whole = about.tried[0].total.documents
     of_all = 1 - _dropped(about.tried, [tried.total for tried in about.tried]) / max(whole, 1)
     shown = share(kept, docs)
-    stands_out = docs and kept / docs < of_all - WORSE
+    stands_out = docs >= FEW and kept / docs < of_all - WORSE
     mark = "would" if about.is_audited else "drop"
     return [name, picture, count(docs), f'<b class="{mark}">{shown}</b>' if stands_out else shown]
 
@@ -109,11 +125,12 @@ def _dropped(tried: Sequence[Tried], tallies: Sequence[Tally | None]) -> int:
     )
 
 
-def _others(tried: Sequence[Tried], by: str) -> list[Tally]:
-    """What is left of each bound's totals without the groups that are told apart; [] where that is nothing."""
-    left = [
-        Tally(bound.total.counts - sum(tally.counts for tally in bound.groups.get(by, {}).values())) for bound in tried
-    ]
+def _others(tried: Sequence[Tried], by: str, names: Collection[str]) -> list[Tally]:
+    """What is left of each bound's totals without the groups of these names; [] where that is nothing."""
+    left = []
+    for bound in tried:
+        shown = sum(tally.counts for name, tally in bound.groups.get(by, {}).items() if name in names)
+        left.append(Tally(bound.total.counts - shown))
     return left if any(tally.documents for tally in left) else []
 
 

@@ -82,7 +82,9 @@ def _figure(step: Step, score: str, *, is_wide: bool, with_groups: bool) -> str:
         f"{picture}{fold('as a table', _table(score, bins, sizes), kind='data')}</figure>"
     )
     tried = [tried for tried in step.tried if tried.score == score]
-    about = Explored(score, tried, step.spreads.get(score, {}) if with_groups else {}, axis, step.is_audited)
+    about = Explored(
+        score, tried, step.spreads.get(score, {}) if with_groups else {}, axis, step.rows_in, step.is_audited
+    )
     return _explored(about, drawn, is_wide=is_wide)
 
 
@@ -90,10 +92,12 @@ def _explored(about: Explored, drawn: str, *, is_wide: bool) -> str:
     """The figure with what other thresholds keep: side by side where there is room for it, else behind a line."""
     if not about.is_worth_a_look:
         return drawn
+    tables, strips = ladders(about), spreads(about)
     if is_wide:
-        return f'<div class="explorer"><div>{drawn}{ladders(about)}</div>{spreads(about)}{neighbours(about)}</div>'
+        first = f"<div>{drawn}{tables}</div>" if len(strips) > 1 else f"{drawn}<div>{tables}</div>"
+        return f'<div class="explorer">{first}{"".join(strips)}{neighbours(about)}</div>'
     what = "Other thresholds" if about.tried else "By language and source"
-    return f'<div class="narrow">{drawn}{fold(what, ladders(about) + spreads(about) + neighbours(about))}</div>'
+    return f'<div class="narrow">{drawn}{fold(what, tables + "".join(strips) + neighbours(about))}</div>'
 
 
 def _rule(step: Step, bound: Bound, axis: Axis) -> str:

@@ -69,7 +69,7 @@ def test_each_rule_alone_drops_what_is_said_of_it(flawed: Mill) -> None:
         for place, threshold in enumerate(bound["thresholds"]):
             hit = [n for v, n in known if (v < threshold if bound["side"] == "low" else v > threshold)]
             assert (bound["dropped"][place], bound["dropped_bytes"][place]) == (len(hit), sum(hit)), bound["rule"]
-        assert (bound["documents"], bound["bytes"]) == (len(rows), sum(size for _, size in values))
+        assert (bound["documents"], bound["bytes"]) == (len(known), sum(size for _, size in known))
         assert bound["nearest"]["kept"] or bound["nearest"]["dropped"]
 
 

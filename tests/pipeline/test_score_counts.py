@@ -63,12 +63,14 @@ def dropped_by_rule(rows: list[Row], rule: Rule) -> tuple[int, int]:
 
 @given(ROWS, BOUNDS)
 def test_what_each_threshold_drops_is_what_the_rule_drops_there(rows: list[Row], bound: float) -> None:
+    scored = [row for row in rows if row[0] is not None and not math.isnan(row[0])]
     for found in counted(rows, rules_for(bound)).to_json()["thresholds"]:
         assert found["thresholds"][found["thresholds"].index(bound)] == bound
-        told_apart: list[tuple[Json, list[Row]]] = [(found, rows)]
-        told_apart += [(t, [r for r in rows if r[1] == name]) for name, t in found["groups"].get("lang", {}).items()]
-        told_apart += [(t, [r for r in rows if r[2] == name]) for name, t in found["groups"].get("source", {}).items()]
-        assert len(told_apart) == 1 + len({r[1] for r in rows} - {None}) + len({r[2] for r in rows})
+        told_apart: list[tuple[Json, list[Row]]] = [(found, scored)]
+        for by, at in (("lang", 1), ("source", 2)):
+            groups = found["groups"].get(by, {}).items()
+            told_apart += [(tally, [row for row in scored if row[at] == name]) for name, tally in groups]
+        assert len(told_apart) == 1 + len({r[1] for r in scored} - {None}) + len({r[2] for r in scored})
         for tally, mine in told_apart:
             assert (tally["documents"], tally["bytes"]) == (len(mine), sum(len(r[3]) for r in mine))
             for threshold, *dropped in zip(found["thresholds"], tally["dropped"], tally["dropped_bytes"], strict=True):
