@@ -355,7 +355,7 @@ def listed(model: Grams) -> list[Listed]:
     length_of[two] = 2
     halves = model.table.view(np.float32)
     for length in range(3, model.order + 1):
-        mine = (lengths == 0) & (length_of[parents - num_symbols] == length - 1)
+        mine = (lengths == 0) & (length_of[np.maximum(parents - num_symbols, 0)] == length - 1)
         lengths[mine], length_of[used[mine]] = length, length
         grams[used[mine], 0] = firsts[mine]
         grams[used[mine], 1:length] = grams[parents[mine] - num_symbols, : length - 1]
