@@ -5,8 +5,10 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from operators.base import Operator
+from operators.c4_quality import C4Quality
 from operators.corpus_stats import CorpusStats
 from operators.exact_dedup import ExactDedup
+from operators.fineweb_quality import FinewebQuality
 from operators.fix_unicode import FixUnicode
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
@@ -32,8 +34,10 @@ from operators.url_filter import UrlFilter
 from operators.word_list import WordList
 
 AnyOperator = Annotated[
-    CorpusStats
+    C4Quality
+    | CorpusStats
     | ExactDedup
+    | FinewebQuality
     | FixUnicode
     | GopherQuality
     | GopherRepetition

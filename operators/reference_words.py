@@ -62,12 +62,15 @@ def datatrove_words(text: str) -> list[str]:
 
 def spacy_text_words(text: str) -> list[str]:
     """The words of a whole text. RecipeError where spaCy is not installed."""
+    return [stripped for token in spacy_tokens(text) if (stripped := token.strip())]
+
+
+def spacy_tokens(text: str) -> list[str]:
+    """The tokens of a whole text, white space that is one among them. RecipeError where spaCy is not installed."""
     english = _english()
     with english.memory_zone():  # else spaCy keeps every word that it ever saw
-        stripped = [token.text.strip() for token in english.tokenizer(text)]
-    if BROKEN in stripped:
-        return spacy_text_words(text.replace(BROKEN, ""))
-    return [word for word in stripped if word]
+        tokens = [token.text for token in english.tokenizer(text)]
+    return spacy_tokens(text.replace(BROKEN, "")) if BROKEN in tokens else tokens
 
 
 def spacy_words(chunks: Sequence[str]) -> list[list[str]]:

@@ -11,3 +11,15 @@ def test_a_document_that_line_rules_drop_keeps_its_text_in_the_trace(mill: Mill)
     assert ran.corpus["text"].to_pylist() == [f"{PROSE}\n2"]
     assert ran.corpus["line_rules_phrases"].to_pylist() == [1]
     assert not [name for name in ran.corpus.column_names if "left" in name]
+
+
+def test_a_document_that_c4_quality_drops_keeps_its_text_also_under_audit(mill: Mill) -> None:
+    few = "Home\nThis is one line of the page."
+    mill.jsonl("a", [{"text": f"Home\n{PROSE}"}, {"text": few}])
+    ran = mill.run([{"kind": "c4_quality"}])
+    assert ran.dropped["excerpt"].to_pylist() == [few]
+    assert ran.dropped["rule"].to_pylist() == ["too_few_sentences"]
+    assert ran.corpus["text"].to_pylist() == [PROSE]
+    audited = mill.run([{"kind": "c4_quality", "audit": True}], out="audited")
+    assert audited.corpus["text"].to_pylist() == [PROSE, few]
+    assert audited.corpus["c4_quality_unterminated_lines"].to_pylist() == [1, 1]

@@ -19,8 +19,10 @@ NGRAMS = str(Path(__file__).resolve().parents[1] / "data" / "sentences.ngram")
 """A model of the German sentences that are in `engine.py`."""
 
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
+    "c4_quality": ({"min_sentences": 1}, {"terminal_punctuation": False, "min_sentences": 2, "min_long_paragraphs": 1}),
     "corpus_stats": ({"by": ["source"]},),
     "exact_dedup": ({}, {"column": "rank"}),
+    "fineweb_quality": ({"max_char_dup_ratio": 0.1, "max_list_ratio": 0.5},),
     "fix_unicode": ({}, {"normal_form": "NFKC", "straight_quotes": True}),
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),

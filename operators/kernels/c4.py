@@ -1,0 +1,480 @@
+"""C4's rules over Arrow buffers, line by line; `c4_reference.py` and operators/sentences.py say what they are.
+
+Three passes: `clean` writes the lines that stay, parted by line feeds; `count_sentences` or `count_turns` looks at
+them; `assemble` takes a document's new text or its old one. A line is looked through for the rules' phrases by rare
+letters, j k v f p, and then by what stands around them. Of all other characters the Kelvin sign U+212A alone has a
+lower case that a phrase needs (U+0130 becomes i and U+0307, and no phrase ends with i). All compiled functions stay in
+this file: numba's cache looks at the file of the function that it compiles alone.
+"""
+
+# Compiled functions get their types from their arguments.
+# ruff: noqa: ANN001, ANN201, ANN202, SIM110
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from operators.kernels.c4_reference import Settings
+from operators.sentences import CLOSER, DIGIT, KIND, LAST_LETTER, LOWER, MARK, PUNCTUATION, SPACE, UPPER
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+LONG, END, SHORT, JAVASCRIPT, POLICY, KEPT, REASON = range(7)
+"""The columns of `Lines.counts`; `REASON` is 1 for lorem ipsum, 2 for a curly bracket."""
+
+_INNER, _BRACKET, _LEAD, _WHITE, _BREAK, _RETURN = range(1, 7)
+"""What a byte is, if no character of its own (0): inside of one, a square bracket, one of four lead bytes that white
+space has, white space, a line break, a carriage return."""
+
+
+def _byte_kinds() -> Bytes:
+    kinds = np.zeros(256, np.uint8)
+    kinds[0x80:0xC0] = _INNER
+    kinds[[9, 31, 32]] = _WHITE
+    kinds[[10, 11, 12, 28, 29, 30]] = _BREAK
+    kinds[13] = _RETURN
+    kinds[[0xC2, 0xE1, 0xE2, 0xE3]] = _LEAD
+    kinds[ord("[")] = _BRACKET
+    return kinds
+
+
+def _triggers() -> Bytes:
+    triggers = np.zeros(256, np.uint8)
+    for number, letters in enumerate(("jJ", "kK", "vV", "fF", "pP", "{"), start=1):
+        triggers[[ord(letter) for letter in letters]] = number
+    triggers[0xE2] = 7
+    return triggers
+
+
+def _phrase(text: str) -> Bytes:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+_KINDS: Final = _byte_kinds()
+_TRIGGERS: Final = _triggers()
+_JAVASCRIPT: Final = _phrase("javascript")
+_LOREM: Final = _phrase("lorem ipsum")
+_PRIVACY: Final = _phrase("privacy policy")
+_TERMS: Final = _phrase("terms of use")
+_COOKIE: Final = (_phrase("coo"), _phrase("ie policy"), _phrase("ies"))
+_BEFORE_COOKIES: Final = (_phrase("uses "), _phrase("use of "), _phrase("use "))
+_EDIT: Final = _phrase("edit]")
+_NEEDED: Final = _phrase("citation needed]")
+_HAS_LOREM, _HAS_JAVASCRIPT, _HAS_CURLY, _HAS_POLICY = 1, 2, 4, 8
+
+
+class Lines(NamedTuple):
+    """The lines that stay: bytes, where those of a document begin and end, and its counts (documents, 7)."""
+
+    data: Bytes
+    starts: Ints
+    ends: Ints
+    counts: NDArray[np.int32]
+
+
+def clean(data: Bytes, offsets: Ints, judged: NDArray[np.bool_], settings: Settings, table: Bytes) -> Lines:
+    """The lines of each document that stay. `table` is `sentences.sentence_table()`.
+
+    A document that is not judged, or that a line rejects, has none.
+    """
+    switches = np.array(settings, np.int64)
+    return Lines(*_clean(data, offsets, judged, switches, table))
+
+
+@njit
+def _point(data, at):
+    """The code point that begins at a place: of valid UTF-8."""
+    first = np.int64(data[at])
+    if first < 0x80:
+        return first, 1
+    if first < 0xE0:
+        return (first & 31) << 6 | data[at + 1] & 63, 2
+    if first < 0xF0:
+        return (first & 15) << 12 | (data[at + 1] & 63) << 6 | data[at + 2] & 63, 3
+    return (first & 7) << 18 | (data[at + 1] & 63) << 12 | (data[at + 2] & 63) << 6 | data[at + 3] & 63, 4
+
+
+@njit
+def _wide_white(data, at):
+    """Bytes of the white space that begins with one of the four lead bytes: 0 if it is none; negative: a line break."""
+    first, second = data[at], data[at + 1]
+    if first == 0xC2:
+        return -2 if second == 0x85 else (2 if second == 0xA0 else 0)
+    third = data[at + 2]
+    if first == 0xE2:
+        if second == 0x80:
+            if third == 0xA8 or third == 0xA9:
+                return -3
+            return 3 if third <= 0x8A or third == 0xAF else 0
+        return 3 if second == 0x81 and third == 0x9F else 0
+    if first == 0xE1:
+        return 3 if second == 0x9A and third == 0x80 else 0
+    return 3 if second == 0x80 and third == 0x80 else 0
+
+
+@njit
+def _white_size(data, at):
+    """Bytes of the white space at a place; 0 if there is none."""
+    kind = _KINDS[data[at]]
+    if kind == _LEAD:
+        return abs(_wide_white(data, at))
+    return 1 if kind >= _WHITE else 0
+
+
+@njit
+def _word(data, at, high):
+    """The end of a run without white space, which may be empty; its code points; whether it has a square bracket."""
+    chars, has_bracket = 0, False
+    while at < high:
+        kind = _KINDS[data[at]]
+        if kind >= _WHITE or (kind == _LEAD and _wide_white(data, at)):
+            break
+        chars += kind != _INNER
+        has_bracket |= kind == _BRACKET
+        at += 1
+    return at, chars, has_bracket
+
+
+@njit
+def _past_white(data, at, high):
+    """What follows white space, and whether that ended the line."""
+    kind = _KINDS[data[at]]
+    size = _wide_white(data, at) if kind == _LEAD else 1
+    at += abs(size)
+    if kind == _RETURN and at < high and data[at] == 10:
+        at += 1
+    return at, kind >= _BREAK or size < 0
+
+
+@njit
+def _scan_line(data, at, high):
+    """A line: its first and last place without white space, words, code points of the longest, a bracket, the next."""
+    first, stop, words, longest, brackets, is_over = at, at, 0, 0, False, False
+    while at < high and not is_over:
+        end, chars, has_bracket = _word(data, at, high)
+        if chars:
+            first = first if words else at
+            stop, words, longest = end, words + 1, max(longest, chars)
+            brackets |= has_bracket
+        at = end
+        if at < high:
+            at, is_over = _past_white(data, at, high)
+    return first, stop, words, longest, brackets, at
+
+
+@njit
+def _reads(data, at, low, high, phrase):
+    """Whether a phrase stands at a place, in capitals or small letters, all of it within [low, high)."""
+    if at < low or at + phrase.size > high:
+        return False
+    for i in range(phrase.size):
+        byte = data[at + i]
+        if byte != phrase[i] and not (65 <= byte <= 90 and byte + 32 == phrase[i]):
+            return False
+    return True
+
+
+@njit
+def _is(data, at, high, phrase):
+    """Whether exactly these bytes stand at a place."""
+    if at + phrase.size > high:
+        return False
+    for i in range(phrase.size):
+        if data[at + i] != phrase[i]:
+            return False
+    return True
+
+
+@njit
+def _citation_end(data, at, high, table):
+    """Where the citation ends that begins at a bracket; the bracket's place if none does."""
+    place = at + 1
+    if _is(data, place, high, _EDIT):
+        return place + _EDIT.size
+    if _is(data, place, high, _NEEDED):
+        return place + _NEEDED.size
+    while place < high:
+        if data[place] == 93:
+            return place + 1
+        point, size = _point(data, place)
+        if table[point] & KIND != DIGIT:
+            return at
+        place += size
+    return at
+
+
+@njit
+def _copy(data, first, stop, citations, table, out, end):
+    """Append a line to `out`, without its citations if asked; the new end."""
+    if not citations:
+        for i in range(stop - first):
+            out[end + i] = data[first + i]
+        return end + stop - first
+    while first < stop:
+        if data[first] == 91:
+            place = _citation_end(data, first, stop, table)
+            if place > first:
+                first = place
+                continue
+        out[end] = data[first]
+        first, end = first + 1, end + 1
+    return end
+
+
+@njit
+def _is_cookie_policy(data, at, low, high, size):
+    """Whether the k at a place is that of one of the four phrases about cookies; `size` is its bytes."""
+    begin = at - _COOKIE[0].size
+    if not _reads(data, begin, low, high, _COOKIE[0]):
+        return False
+    if _reads(data, at + size, low, high, _COOKIE[1]):
+        return True
+    if not _reads(data, at + size, low, high, _COOKIE[2]):
+        return False
+    for phrase in _BEFORE_COOKIES:
+        if _reads(data, begin - phrase.size, low, begin, phrase):
+            return True
+    return False
+
+
+@njit
+def _phrases(data, low, high):
+    """What a line holds, as a sum of flags."""
+    found = 0
+    for at in range(low, high):
+        trigger = _TRIGGERS[data[at]]
+        if trigger == 0:
+            continue
+        if trigger == 1:
+            found |= _HAS_JAVASCRIPT if _reads(data, at, low, high, _JAVASCRIPT) else 0
+        elif trigger == 2:
+            found |= _HAS_POLICY if _is_cookie_policy(data, at, low, high, 1) else 0
+        elif trigger == 3:
+            found |= _HAS_POLICY if _reads(data, at - 3, low, high, _PRIVACY) else 0
+        elif trigger == 4:
+            found |= _HAS_POLICY if _reads(data, at - 7, low, high, _TERMS) else 0
+        elif trigger == 5:
+            found |= _HAS_LOREM if _reads(data, at - 7, low, high, _LOREM) else 0
+        elif trigger == 6:
+            found |= _HAS_CURLY
+        elif data[at + 1] == 0x84 and data[at + 2] == 0xAA:
+            found |= _HAS_POLICY if _is_cookie_policy(data, at, low, high, 3) else 0
+    return found
+
+
+@njit
+def _is_terminated(data, low, high):
+    if high == low:
+        return False
+    last = data[high - 1]
+    if last == 46:
+        return not (high - low >= 3 and data[high - 2] == 46 and data[high - 3] == 46)
+    return last == 63 or last == 33 or last == 34 or last == 39
+
+
+@njit
+def _verdict(data, low, high, words, switches):
+    """What becomes of a line by all rules but the first: its count, or -1 and -2 where it rejects the document."""
+    terminated, _, min_words, _, lorem, curly, javascript, policy = switches
+    if terminated and not _is_terminated(data, low, high):
+        return END
+    if words < min_words:
+        return SHORT
+    found = _phrases(data, low, high)
+    if found == 0:
+        return KEPT
+    if lorem and found & _HAS_LOREM:
+        return -1
+    if javascript and found & _HAS_JAVASCRIPT:
+        return JAVASCRIPT
+    if curly and found & _HAS_CURLY:
+        return -2
+    return POLICY if policy and found & _HAS_POLICY else KEPT
+
+
+@njit(cache=True, nogil=True)
+def _clean(data, offsets, judged, switches, table):
+    documents = offsets.size - 1
+    out = np.empty(data.size + documents, np.uint8)
+    starts = np.zeros(documents, np.int64)
+    ends = np.zeros(documents, np.int64)
+    counts = np.zeros((documents, 7), np.int32)
+    rules = (
+        switches[0], switches[1], switches[2], switches[3], switches[4], switches[5], switches[6], switches[7]
+    )  # fmt: skip
+    end = 0
+    for document in range(documents):
+        starts[document] = ends[document] = end
+        if not judged[document]:
+            continue
+        end = _clean_document(data, offsets[document], offsets[document + 1], rules, table, out, end, counts[document])
+        ends[document] = end
+    return out[:end].copy(), starts, ends, counts
+
+
+@njit
+def _clean_document(data, at, high, switches, table, out, end, counts):
+    """Append a document's lines to `out` and count; the new end."""
+    begin = end
+    while at < high:
+        first, stop, words, longest, brackets, at = _scan_line(data, at, high)
+        verdict = LONG
+        low = end + (counts[KEPT] > 0)
+        if longest <= switches[3]:
+            line_end = _copy(data, first, stop, switches[1] and brackets, table, out, low)
+            verdict = _verdict(out, low, line_end, words, switches)
+        if verdict < 0:
+            counts[:] = 0
+            counts[REASON] = -verdict
+            return begin
+        if verdict == KEPT:
+            if counts[KEPT]:
+                out[end] = 10
+            end = line_end
+        counts[verdict] += words > 0 or verdict == KEPT
+    return end
+
+
+@njit(cache=True, nogil=True)
+def count_sentences(data, starts, ends, num_lines, table):
+    """The sentences of each document's lines by `standard`; one at least in each line."""
+    counts = np.zeros(starts.size, np.int32)
+    for document in range(starts.size):
+        at, high, count = starts[document], ends[document], num_lines[document]
+        ended, before, single = False, 0, False
+        while at < high:
+            point, size = _point(data, at)
+            entry = table[point]
+            kind = entry & KIND
+            if point == 10:
+                ended = False
+            elif entry & MARK:
+                if point != 46:
+                    ended = True
+                elif not ended:
+                    ended = _is_full_stop(data, at, high, before, single, table)
+            elif ended and kind != SPACE and kind != PUNCTUATION:
+                count, ended = count + 1, False
+            single = not (1 <= before <= LAST_LETTER or before == DIGIT)
+            before = kind if point != 46 and point != 10 else (-1 if point == 46 else 0)
+            at += size
+        counts[document] = count
+    return counts
+
+
+@njit
+def _is_full_stop(data, at, high, before, single, table):
+    """Whether the stop at a place ends a sentence: `before` is the class before it, -1 for a stop."""
+    if before == -1:
+        return False
+    after = 10
+    if at + 1 < high:
+        after, _ = _point(data, at + 1)
+    if after == 46:
+        return False
+    entry = table[after]
+    if after == 10 or entry & KIND == SPACE or entry & CLOSER:
+        return not (1 <= before <= LAST_LETTER and single)
+    return before == LOWER and entry & KIND == UPPER
+
+
+@njit(cache=True, nogil=True)
+def count_turns(data, starts, ends, num_lines, numbers, firsts, turns, right, left):
+    """The sentences by spaCy's tokens of each chunk, and which documents have chunks that meet.
+
+    `numbers` are the chunks of all documents' lines, `firsts` where each document's begin; `turns` (chunks, 4) is
+    `sentences.token_turns` of each, `right` and `left` their `spacy_edges`.
+    """
+    counts = np.zeros(starts.size, np.int32)
+    meets = np.zeros(starts.size, np.bool_)
+    for document in range(starts.size):
+        at, high, count, chunk = starts[document], ends[document], num_lines[document], firsts[document]
+        ended, line, previous = 0, at, -1
+        while at < high:
+            begin = at
+            at = _after_white(data, at, high, False)
+            if at > begin:
+                is_space = at == begin + 1 and data[begin] == 32 and begin > line
+                if not is_space:
+                    count, ended, previous = count + ended, 0, -1
+            elif data[at] == 10:
+                at += 1
+                ended, line, previous = 0, at, -1
+            else:
+                at = _after_white(data, at, high, True)
+                number = numbers[chunk]
+                meets[document] |= previous >= 0 and right[previous] & left[number] != 0
+                count, ended = count + turns[number, ended], turns[number, 2 + ended]
+                chunk, previous = chunk + 1, number
+        counts[document] = count
+    return counts, meets
+
+
+@njit
+def _after_white(data, at, high, other):
+    """The end of the white space at a place (or, if `other`, of what is none). A line feed is not part of it."""
+    while at < high:
+        size = _white_size(data, at)
+        if (size and (other or data[at] == 10)) or not (size or other):
+            return at
+        at += max(size, 1)
+    return at
+
+
+@njit(cache=True, nogil=True)
+def trim(data, starts, ends):
+    """Where each document begins and ends without white space around it."""
+    lows, highs = starts.copy(), ends.copy()
+    for document in range(starts.size):
+        low, high = starts[document], ends[document]
+        while low < high and _white_size(data, low):
+            low += _white_size(data, low)
+        while low < high:
+            at = high - 1
+            while _KINDS[data[at]] == _INNER:
+                at -= 1
+            if not _white_size(data, at):
+                break
+            high = at
+        lows[document], highs[document] = low, high
+    return lows, highs
+
+
+@njit(cache=True, nogil=True)
+def count_long_lines(data, starts, ends, min_chars):
+    """How many lines of each document, parted by line feeds, have so many code points."""
+    counts = np.zeros(starts.size, np.int32)
+    for document in range(starts.size):
+        chars, count = 0, 0
+        for at in range(starts[document], ends[document]):
+            byte = data[at]
+            if byte == 10:
+                count += chars >= min_chars
+                chars = 0
+            else:
+                chars += byte & 0xC0 != 0x80
+        counts[document] = count + (chars >= min_chars)
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def assemble(data, offsets, new, lows, highs, rewritten):
+    """The documents' texts as one buffer with its offsets: new ones where `rewritten`, else as they were."""
+    out_offsets = np.zeros(offsets.size, np.int64)
+    for document in range(offsets.size - 1):
+        size = offsets[document + 1] - offsets[document]
+        if rewritten[document]:
+            size = highs[document] - lows[document]
+        out_offsets[document + 1] = out_offsets[document] + size
+    out = np.empty(out_offsets[-1], np.uint8)
+    for document in range(offsets.size - 1):
+        low, high = out_offsets[document], out_offsets[document + 1]
+        if rewritten[document]:
+            out[low:high] = new[lows[document] : highs[document]]
+        else:
+            out[low:high] = data[offsets[document] : offsets[document + 1]]
+    return out, out_offsets
