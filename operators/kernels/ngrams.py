@@ -15,6 +15,7 @@ All compiled functions stay in this file: numba's cache looks at the file of the
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ MAX_ORDER: Final = 6
 _FULL: Final = 1.5  # slots of the table for each n-gram in it
 _FREE: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 _MIX, _MIX_AGAIN = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-_HALF: Final = np.uint64(32)
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 _NAME_BASIS, _NAME_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a of 64 bits
 
 
@@ -62,7 +63,7 @@ class Level(NamedTuple):
     firsts: Ints  # the first symbol
     histories: Ints  # the n-gram without its last symbol, as `parents`
     counts: Ints  # how often it stands in the text
-    at: Ints  # for each place the n-gram that ends there, -1 for none
+    adjusted: Ints  # the same of the longest and of those that begin a document; else how many symbols stand before it
 
 
 def train(documents: Ints, starts: Longs, num_symbols: int, order: int, base: Floats, min_count: int = 1) -> Grams:
@@ -79,32 +80,22 @@ def train(documents: Ints, starts: Longs, num_symbols: int, order: int, base: Fl
     Raises ValueError where the model would be too large for its keys of 32 bits: 4 * 10^9 n-grams.
     """
     text = _laid_out(documents, starts, order)
-    places, shared = _sorted(text, num_symbols, order)
-    levels: list[Level] = []
-    at = text
-    for length in range(2, order + 1):
-        levels.append(Level(*_level(text, places, shared, length, at, length < order)))
-        at = levels[-1].at
-    counts = [_adjusted(text, num_symbols, levels, length) for length in range(1, order + 1)]
-    discounts = [
-        np.array((0.0, *_discounts(np.bincount(np.minimum(of, 5), minlength=5)[1:5].tolist()))) for of in counts
-    ]
-    taken = discounts[0][np.minimum(counts[0], 3)]
-    total = int(counts[0].sum())
+    levels = _levels(text, _sorted(text, num_symbols, order), order)
+    counts = np.bincount(levels[0].parents if levels else text, minlength=num_symbols)
+    counts[[NOTHING, BEGIN]] = 0
+    taken = _discounts(_having(counts))[np.minimum(counts, 3)]
+    total = int(counts.sum())
     rest = float(taken.sum()) / total if total else 1.0
-    probabilities, shares = [(counts[0] - taken) / max(total, 1) + rest * base], []
+    probabilities, shares = [(counts - taken) / max(total, 1) + rest * base], []
     for length, level in enumerate(levels, 2):
-        num_histories = probabilities[-1].size
         least = min_count if length > 2 else 1
-        estimated = _estimate(level, counts[length - 1], discounts[length - 1], least, num_histories, probabilities[-1])
+        estimated = _estimate(level, _discounts(_having(level.adjusted)), least, probabilities[-1])
         probabilities.append(estimated[0])
         shares.append(estimated[1])
-    return _model(levels, probabilities, [*shares, np.ones(probabilities[-1].size)], min_count, order, rest)
+    return _model(levels, probabilities, [*shares, np.ones(probabilities[-1].size)], order, rest)
 
 
-def _model(
-    levels: list[Level], probabilities: list[Floats], shares: list[Floats], min_count: int, order: int, rest: float
-) -> Grams:
+def _model(levels: list[Level], probabilities: list[Floats], shares: list[Floats], order: int, rest: float) -> Grams:
     kept = [np.flatnonzero(of) for of in probabilities[1:]]
     size = int(_FULL * sum(one.size for one in kept)) + 1
     num_symbols = probabilities[0].size
@@ -121,46 +112,104 @@ def _model(
     return Grams(order, unigrams, table, float(np.log2(rest)))
 
 
-def _sorted(text: Ints, num_symbols: int, order: int) -> tuple[Longs, NDArray[np.uint8]]:
-    """The places of a text by the symbols that end there, the last one first; symbols shared with the one before."""
-    bits = num_symbols.bit_length()
-    length = min(order, 63 // bits)
-    keys = np.zeros(text.size - order, np.uint64)
-    for back in range(length):
-        keys |= text[order - back : text.size - back].astype(np.uint64) << np.uint64(bits * (length - 1 - back))
-    places = np.argsort(keys) + order
+def _sorted(text: Ints, num_symbols: int, order: int) -> NDArray[np.uint64]:
+    """The places of a text by the `order` symbols, at least, that end there, the last one first: in the low 32 bits.
+
+    Keys are sorted with the place in their low bits, which is faster than an indirect sort. From an order by so many
+    symbols follows one by twice as many: by the rank of a place, then by where the place so many symbols before it
+    stands in that order. Some of the first places, which hold nothing, are left out.
+    """
+    index_bits, bits = text.size.bit_length(), num_symbols.bit_length()
+    length = max(1, min(order, (64 - index_bits) // bits))
+    first = length - 1
+    keys: NDArray[np.uint64] = _packed(text, length, bits, index_bits)
+    keys.sort()
+    _rank(keys, index_bits)
     while length < order:
-        shared = _shared(text, places, length)
-        further = min(length, order - length)
-        ranks = [np.zeros(text.size, np.uint32) for _ in range(2)]
-        for rank, of in zip(ranks, (length, further), strict=True):
-            rank[places] = np.cumsum(shared < of)
-        keys = ranks[0][order:].astype(np.uint64) << _HALF | ranks[1][order - length : text.size - length]
-        places = np.argsort(keys) + order
-        length += further
-    return places, _shared(text, places, order)
+        further = _doubled(keys, text.size, first, length)
+        further.sort()
+        _rank_again(further, keys, length)
+        first, length, keys = first + length, 2 * length, further
+    return keys
 
 
-def _adjusted(text: Ints, num_symbols: int, levels: list[Level], length: int) -> NDArray[Any]:
-    """What is counted of the n-grams of a length: see `ngrams_reference`."""
-    if length == 1:
-        counts = np.bincount(levels[0].parents if levels else text, minlength=num_symbols)
-        counts[[NOTHING, BEGIN]] = 0
-        return counts
-    level = levels[length - 2]
-    if length - 1 == len(levels):
-        return level.counts
-    before = np.bincount(levels[length - 1].parents, minlength=level.firsts.size).astype(np.int32)
-    return np.where(level.firsts == BEGIN, level.counts, before)
+def _levels(text: Ints, places: NDArray[np.uint64], order: int) -> list[Level]:
+    """The n-grams of each length from two on."""
+    shared, depths, sizes = _compared(text, places, order)
+    ends = np.append(0, np.cumsum(sizes[2:]))
+    found = _ngrams(text, places, shared, depths, order, ends)
+    parts = [[array[one:other] for array in found] for one, other in pairwise(ends.tolist())]
+    return [Level(*part) for part in parts]
 
 
-def _discounts(having: list[int]) -> tuple[float, ...]:
-    """See `ngrams_reference.discounts_of`."""
-    if not all(having[:3]):
-        return FALLBACK
-    share = having[0] / (having[0] + 2 * having[1])
-    found = tuple(k - (k + 1) * share * having[k] / having[k - 1] for k in (1, 2, 3))
-    return found if all(0 < taken <= k for k, taken in enumerate(found, 1)) else FALLBACK
+def _discounts(having: Longs) -> Floats:
+    """What is taken from counts of 0 to 3; see `ngrams_reference.discounts_of`."""
+    one, two, three, four = having.tolist()
+    if one and two and three:
+        share = one / (one + 2 * two)
+        found = (1 - 2 * share * two / one, 2 - 3 * share * three / two, 3 - 4 * share * four / three)
+        if all(0 < taken <= count for count, taken in enumerate(found, 1)):
+            return np.array((0.0, *found))
+    return np.array((0.0, *FALLBACK))
+
+
+@njit(cache=True, nogil=True)
+def _having(counts):
+    """How many counts are 1, 2, 3 and 4."""
+    having = np.zeros(4, np.int64)
+    for count in counts:
+        if 0 < count <= 4:
+            having[count - 1] += 1
+    return having
+
+
+@njit(cache=True, nogil=True)
+def _packed(text, length, bits, index_bits):
+    """For each place that so many symbols end at: these symbols, the last one highest, and the place."""
+    keys = np.empty(text.size - length + 1, np.uint64)
+    for number in range(keys.size):
+        place, key = number + length - 1, np.uint64(0)
+        for back in range(length):
+            key = key << np.uint64(bits) | np.uint64(text[place - back])
+        keys[number] = key << np.uint64(index_bits) | np.uint64(place)
+    return keys
+
+
+@njit(cache=True, nogil=True)
+def _rank(keys, index_bits):
+    """Sorted symbols become ranks, in the high 32 bits, from 0 on."""
+    mask, shift = np.uint64((1 << index_bits) - 1), np.uint64(index_bits)
+    rank, before = np.uint64(0), keys[0] >> shift
+    for number in range(keys.size):
+        symbols = keys[number] >> shift
+        rank += np.uint64(symbols != before)
+        before = symbols
+        keys[number] = rank << _HALF | keys[number] & mask
+
+
+@njit(cache=True, nogil=True)
+def _doubled(keys, size, first, length):
+    """For each place: its rank, and where the place so many symbols before it stands in the order of `keys`."""
+    at = np.empty(size, np.uint64)
+    for number in range(keys.size):
+        at[keys[number] & _LOW] = keys[number] & ~_LOW | np.uint64(number)
+    further = np.empty(size - first - length, np.uint64)
+    for number in range(further.size):
+        place = first + length + number
+        further[number] = at[place] & ~_LOW | at[place - length] & _LOW
+    return further
+
+
+@njit(cache=True, nogil=True)
+def _rank_again(further, keys, length):
+    """What `_doubled` left, sorted, becomes ranks and places."""
+    rank, before, before_that = np.uint64(0), further[0] >> _HALF, keys[further[0] & _LOW] >> _HALF
+    for number in range(further.size):
+        other = keys[further[number] & _LOW]
+        one, two = further[number] >> _HALF, other >> _HALF
+        rank += np.uint64(one != before or two != before_that)
+        before, before_that = one, two
+        further[number] = rank << _HALF | (other & _LOW) + np.uint64(length)
 
 
 @njit(cache=True, nogil=True)
@@ -185,60 +234,78 @@ def _laid_out(documents, starts, order):
 
 
 @njit(cache=True, nogil=True)
-def _shared(text, places, order):
-    """How many symbols each place has in common with the one before it in the sorted order, at most `order`."""
-    shared = np.zeros(places.size, np.uint8)
-    for number in range(1, places.size):
-        one, other = places[number - 1], places[number]
-        while shared[number] < order and text[one - shared[number]] == text[other - shared[number]]:
-            shared[number] += 1
-    return shared
+def _compared(text, places, order):
+    """For each place, in order: symbols that it shares with the place before it, and symbols of its document so far.
 
-
-@njit(cache=True, nogil=True)
-def _level(text, places, shared, length, shorter_at, wants_places):
-    """The n-grams of a length of at least two; see `Level`."""
-    most = places.size
-    parents, firsts = np.empty(most, np.int32), np.empty(most, np.int32)
-    histories, counts = np.empty(most, np.int32), np.zeros(most, np.int32)
-    at = np.full(text.size if wants_places else 0, -1, np.int32)
-    size, shorter = 0, -1
+    Both are at most `order`. A place where no symbol is predicted has no symbols. And how many n-grams there are of
+    each length.
+    """
+    shared, depths = np.zeros(places.size, np.uint8), np.zeros(places.size, np.uint8)
+    before, sizes = np.full(order, -1, np.int32), np.zeros(order + 1, np.int64)
     for number in range(places.size):
-        place = places[number]
-        if text[place] <= BEGIN or text[place - length + 2] == NOTHING:
-            continue
-        if length == 2:
-            shorter = text[place]
-        elif shared[number] < length - 1:
-            shorter += 1
-        first = text[place - length + 1]
-        if first == NOTHING:
-            continue
-        if shared[number] < length:
-            parents[size], firsts[size], histories[size] = shorter, first, shorter_at[place - 1]
-            size += 1
-        counts[size - 1] += 1
-        if wants_places:
-            at[place] = size - 1
-    return parents[:size].copy(), firsts[:size].copy(), histories[:size].copy(), counts[:size].copy(), at
+        place, same, depth = np.int64(places[number] & _LOW), 0, 0
+        is_same = True
+        for back in range(order):
+            symbol = text[place - back] if place >= back else np.int32(NOTHING)
+            is_same = is_same and symbol == before[back]
+            same += is_same
+            depth += symbol != NOTHING
+            before[back] = symbol
+        if text[place] <= BEGIN:
+            depth = 0
+        for length in range(same + 1, depth + 1):
+            sizes[length] += 1
+        shared[number], depths[number] = same, depth
+    return shared, depths, sizes
 
 
 @njit(cache=True, nogil=True)
-def _estimate(level, counts, discounts, least, num_histories, shorter):
+def _ngrams(text, places, shared, depths, order, ends):
+    """The arrays of `Level`, of all lengths one after the other."""
+    parents, firsts = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
+    histories, counts = np.empty(ends[-1], np.int32), np.zeros(ends[-1], np.int32)
+    adjusted = np.zeros(ends[-1], np.int32)
+    at = np.empty((text.size, max(order - 2, 1)), np.int32)  # for each place the n-grams that end there
+    last = np.full(order + 1, -1, np.int64)
+    for number in range(places.size):
+        place = np.int64(places[number] & _LOW)
+        last[1] = text[place]
+        for length in range(2, depths[number] + 1):
+            if shared[number] < length:
+                last[length] += 1
+                gram = ends[length - 2] + last[length]
+                parents[gram], firsts[gram] = last[length - 1], text[place - length + 1]
+                histories[gram] = place - 1
+                if length > 2:
+                    adjusted[ends[length - 3] + last[length - 1]] += 1
+            counts[ends[length - 2] + last[length]] += 1
+            if length < order:
+                at[place, length - 2] = last[length]
+    for length in range(2, order + 1):
+        for gram in range(ends[length - 2], ends[length - 1]):
+            place = histories[gram]
+            histories[gram] = text[place] if length == 2 else at[place, length - 3]
+            if length == order or firsts[gram] == BEGIN:
+                adjusted[gram] = counts[gram]
+    return parents, firsts, histories, counts, adjusted
+
+
+@njit(cache=True, nogil=True)
+def _estimate(level, discounts, least, shorter):
     """The probability of each n-gram's last symbol after the others, 0 if it is forgotten; what histories leave."""
-    sums = np.zeros((num_histories, 2), np.float64)
-    for gram in range(counts.size):
-        count, history = counts[gram], level.histories[gram]
+    sums = np.zeros((shorter.size, 2), np.float64)
+    for gram in range(level.adjusted.size):
+        count, history = level.adjusted[gram], level.histories[gram]
         sums[history, 0] += count
         sums[history, 1] += discounts[min(count, 3)] if level.counts[gram] >= least else count
-    shares = np.ones(num_histories, np.float64)
-    for history in range(num_histories):
+    shares = np.ones(shorter.size, np.float64)
+    for history in range(shorter.size):
         if sums[history, 0] > 0:
             shares[history] = sums[history, 1] / sums[history, 0]
-    probabilities = np.zeros(counts.size, np.float64)
-    for gram in range(counts.size):
+    probabilities = np.zeros(level.adjusted.size, np.float64)
+    for gram in range(level.adjusted.size):
         if level.counts[gram] >= least:
-            count, history = counts[gram], level.histories[gram]
+            count, history = level.adjusted[gram], level.histories[gram]
             own = (count - discounts[min(count, 3)]) / sums[history, 0]
             probabilities[gram] = own + shares[history] * shorter[level.parents[gram]]
     return probabilities, shares
@@ -279,7 +346,7 @@ def listed(model: Grams) -> list[Listed]:
     num_symbols = model.unigrams.shape[0]
     used = np.flatnonzero(model.table[:, 0] != _FREE)
     keys = model.table[used, 0]
-    parents, firsts = (keys >> _HALF).astype(np.int64), (keys & np.uint64(0xFFFFFFFF)).astype(np.int32)
+    parents, firsts = (keys >> _HALF).astype(np.int64), (keys & _LOW).astype(np.int32)
     grams = np.full((model.table.shape[0], max(model.order, 2)), NOTHING, np.int32)
     lengths = np.where(parents < num_symbols, 2, 0)
     two = used[lengths == 2]
@@ -288,7 +355,7 @@ def listed(model: Grams) -> list[Listed]:
     length_of[two] = 2
     halves = model.table.view(np.float32)
     for length in range(3, model.order + 1):
-        mine = (lengths == 0) & (length_of[parents - num_symbols] == length - 1)
+        mine = (lengths == 0) & (length_of[np.maximum(parents - num_symbols, 0)] == length - 1)
         lengths[mine], length_of[used[mine]] = length, length
         grams[used[mine], 0] = firsts[mine]
         grams[used[mine], 1:length] = grams[parents[mine] - num_symbols, : length - 1]
