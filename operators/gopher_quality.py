@@ -1,141 +1,58 @@
 """Drop documents that do not read like prose, by counts of words, symbols and lines (Gopher, Rae et al. 2021, A.1.1).
 
-The decisions are those of datatrove 0.10 in its order, with its strictness and denominators, on the words of
-`operators/words.py` in place of spaCy's; docs/rules.md has the names side by side and measures the difference. Unlike
-there, 0 is a real bound here, not "off", and a score that has no denominator (no words, no lines) is null and passes.
+The decisions are those of datatrove 0.10 in its order, with its strictness and denominators: with `variant:
+datatrove-0.10` document by document on spaCy's words (`pip install 'vocabmill[parity]'`), with `standard` on those of
+`operators/words.py`; docs/rules.md has the names side by side and measures the difference. Unlike there, 0 is a real
+bound here, not "off", and a score that has no denominator (no words, no lines) is null and passes.
 
 The defaults fit English prose. For other languages, confine the stop words by
 `stop_words_only: {column: lang, in: [en]}`, or ask for none by `min_stop_words: 0`. For scripts without spaces, where a
 word is one character, use a step of their own with `only: {column: lang, in: [ja, th, zh]}` and
-`min_mean_word_chars: 1`. Price: about 10 MB/s of a core.
+`min_mean_word_chars: 1`.
+
+A letter is what the pinned table of `operators/word_classes.py` says, where the reference asks its Python. Price: 250
+to 370 MB a CPU-second besides the words, which one scan finds for all steps (`operators/scans.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import ClassVar, Final, Literal, NamedTuple, Self
+from collections.abc import Sequence
+from typing import ClassVar, Final, Literal, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Judge, RecipeError, Rule
 from operators.conditions import Condition
-from operators.words import PUNCTUATION_SET, split_words
+from operators.scans import WHOSE_WORDS, Scan, Variant, kernel_table, scan_texts, words_of
+from operators.text_buffers import column_bytes
+from operators.words import split_words
 
 STOP_WORDS: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
-_ELLIPSES: Final = ("...", "\u2026")
-_BULLETS: Final = ("\u2022", "-")
-
-
-class QualityScores(NamedTuple):
-    """The scores of one document; None where there is nothing to divide by, or where a condition does not hold."""
-
-    num_words: int | None = None
-    mean_word_length: float | None = None
-    hash_ratio: float | None = None
-    ellipsis_ratio: float | None = None
-    bullet_ratio: float | None = None
-    end_ellipsis_ratio: float | None = None
-    alpha_ratio: float | None = None
-    stop_words: int | None = None
-
-
+_NUM_COUNTS: Final = 10  # those of `kernels.quality`, which is slow to import
 _SCORES: Final[Columns] = {
-    name: pa.int32() if name in ("num_words", "stop_words") else pa.float64() for name in QualityScores._fields
+    "num_words": pa.int32(),
+    "mean_word_length": pa.float64(),
+    "hash_ratio": pa.float64(),
+    "ellipsis_ratio": pa.float64(),
+    "bullet_ratio": pa.float64(),
+    "end_ellipsis_ratio": pa.float64(),
+    "alpha_ratio": pa.float64(),
+    "stop_words": pa.int32(),
 }
-
-
-def without_symbols(words: Sequence[str]) -> list[str]:
-    """The words that have a character outside PUNCTUATION_SET.
-
-    >>> without_symbols(["well", "-", "3.14", "...", "C++"])
-    ['well', '3.14', 'C++']
-    """
-    # No letter is in the set, so `isalpha` alone decides for most words.
-    return [word for word in words if word.isalpha() or not PUNCTUATION_SET.issuperset(word)]
-
-
-def mean_length(words: Sequence[str]) -> float | None:
-    """Code points per word.
-
-    >>> mean_length(["a", "bcd"]), mean_length([])
-    (2.0, None)
-    """
-    return sum(map(len, words)) / len(words) if words else None
-
-
-def symbol_ratio(text: str, symbols: Sequence[str], num_words: int) -> float | None:
-    r"""Occurrences of the symbols in the text, without overlap, per word; more than 1 is possible.
-
-    >>> symbol_ratio("# a ##", ("#",), 4), symbol_ratio("....... \u2026", ("...", "\u2026"), 2)
-    (0.75, 1.5)
-    >>> symbol_ratio("", ("#",), 0) is None
-    True
-    """
-    return sum(map(text.count, symbols)) / num_words if num_words else None
-
-
-def bullet_ratio(lines: Sequence[str]) -> float | None:
-    """The share of lines that begin, after white space, with a bullet or a hyphen.
-
-    >>> bullet_ratio(["- a", "  - b", "", "c"])
-    0.5
-    """
-    return sum(line.lstrip().startswith(_BULLETS) for line in lines) / len(lines) if lines else None
-
-
-def end_ellipsis_ratio(lines: Sequence[str]) -> float | None:
-    r"""The share of lines that end, before white space, with an ellipsis.
-
-    >>> end_ellipsis_ratio(["read on...", "more \u2026 ", "", "end."])
-    0.5
-    """
-    return sum(line.rstrip().endswith(_ELLIPSES) for line in lines) / len(lines) if lines else None
-
-
-def alpha_ratio(words: Sequence[str]) -> float | None:
-    """The share of all words, punctuation marks among them, that have a letter.
-
-    >>> alpha_ratio(["x1", ",", "42", "ok"])
-    0.5
-    """
-    return sum(word.isalpha() or any(map(str.isalpha, word)) for word in words) / len(words) if words else None
-
-
-def num_stop_words(words: Collection[str], stop_words: Collection[str]) -> int:
-    """How many different stop words occur, case-sensitive.
-
-    >>> num_stop_words(["the", "The", "the", "of"], STOP_WORDS)
-    2
-    """
-    return len(set(stop_words).intersection(words))
-
-
-def quality_scores(text: str, words: Sequence[str], stop_words: Collection[str]) -> QualityScores:
-    """All scores of a text whose words are given: from any tokenisation.
-
-    >>> quality_scores("", [], STOP_WORDS).num_words
-    0
-    """
-    real, lines = without_symbols(words), text.splitlines()
-    return QualityScores(
-        num_words=len(real),
-        mean_word_length=mean_length(real),
-        hash_ratio=symbol_ratio(text, ("#",), len(words)),
-        ellipsis_ratio=symbol_ratio(text, _ELLIPSES, len(words)),
-        bullet_ratio=bullet_ratio(lines),
-        end_ellipsis_ratio=end_ellipsis_ratio(lines),
-        alpha_ratio=alpha_ratio(words),
-        stop_words=num_stop_words(words, stop_words),
-    )
 
 
 class GopherQuality(Judge):
     """Judge a document by word counts, word length, symbols, line shapes and stop words."""
 
+    revision: ClassVar[int] = 2  # letters by the pinned table: those newer than the running Python count too
+
     kind: Literal["gopher_quality"] = "gopher_quality"
-    variant: Literal["standard"] = Field(default="standard", description="whose words: our own, for every script")
+    variant: Variant = Field(default="standard", description=WHOSE_WORDS)
     only: Condition = Field(default=Condition(), description="rows to judge; all others pass, with null scores")
     min_words: int = Field(default=50, ge=0, description="fewest words, symbols not counted")
     max_words: int = Field(default=100_000, ge=0, description="most words, symbols not counted")
@@ -178,11 +95,18 @@ class GopherQuality(Judge):
             raise ValueError(f"{given} different words: no document could pass; lower it or list more words")
         return self
 
+    @override
     def check(self) -> None:
-        """Refuse stop words that the splitter never yields as one word."""
-        for word in self.stop_words:
-            if split_words(word) != [word]:
-                parts = f"the splitter makes it {split_words(word)!r}"
+        """Refuse stop words that no text has as one word, and spaCy's words where it is not installed."""
+        split = split_words
+        if self.variant == "datatrove-0.10":
+            from operators.reference_words import require_tokenizer, spacy_text_words
+
+            require_tokenizer()
+            split = spacy_text_words
+        for word in set(self.stop_words).difference(STOP_WORDS):  # to load spaCy takes its time
+            if split(word) != [word]:
+                parts = f"the splitter makes it {split(word)!r}"
                 raise RecipeError(f"stop word {word!r} can never be found: {parts}; list single words")
 
     @override
@@ -210,19 +134,47 @@ class GopherQuality(Judge):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        def scores(text: str, is_judged: bool, needs_stop_words: bool) -> QualityScores:
-            if not is_judged:
-                return QualityScores()
-            found = quality_scores(text, split_words(text), self.stop_words)
-            return found if needs_stop_words else found._replace(stop_words=None)
-
         def apply(rows: pa.Table) -> pa.Table:
-            conditions = self.only.holds(rows), self.stop_words_only.holds(rows)
-            texts = (text or "" for text in rows["text"].to_pylist())
-            found = [scores(*row) for row in zip(texts, *conditions, strict=True)]
-            columns = zip(*found, strict=True) if found else [()] * len(_SCORES)
-            return pa.table(
-                {name: pa.array(column, kind) for (name, kind), column in zip(_SCORES.items(), columns, strict=True)}
-            )
+            judged, asked = (np.array(only.holds(rows), bool) for only in (self.only, self.stop_words_only))
+            counts = np.zeros((len(judged), _NUM_COUNTS), np.int64)
+            texts = rows["text"] if judged.all() else rows["text"].filter(pa.array(judged))
+            counts[judged] = quality_counts(texts, scan_texts(texts, words_of(self.variant)), self.stop_words)
+            return _scores(counts, judged, asked)
 
         return apply
+
+
+def quality_counts(texts: pa.ChunkedArray, scan: Scan, stop_words: Sequence[str]) -> NDArray[np.int64]:
+    """What the scores are made of, for each text: the columns `kernels.quality.COUNTS`."""
+    from operators.kernels.quality import coded, counted
+
+    data, offsets = column_bytes(texts.fill_null(""))
+    different = pa.array(dict.fromkeys(word.encode() for word in stop_words), pa.large_binary())
+    found = pc.index_in(scan.distinct_words(), different)
+    numbers = found.fill_null(-1).to_numpy().astype(np.int32)
+    codes = coded(scan.word_chars, scan.word_flags, numbers)
+    counts: NDArray[np.int64] = counted(
+        data, offsets, scan.token_starts, scan.tokens, scan.word_chars, codes, numbers, len(different), kernel_table()
+    )
+    return counts
+
+
+def _scores(counts: NDArray[np.int64], judged: NDArray[np.bool_], asked: NDArray[np.bool_]) -> pa.Table:
+    """The scores from what was counted; null where a row is not judged, or there is nothing to divide by."""
+    words, plain, plain_chars, letters, stop_words, hashes, ellipses, lines, bullets, ends = counts.T
+
+    def share(of: NDArray[np.int64], among: NDArray[np.int64]) -> pa.Array:
+        return pa.array(of / np.maximum(among, 1), pa.float64(), mask=~judged | (among == 0))
+
+    return pa.table(
+        {
+            "num_words": pa.array(plain, pa.int32(), mask=~judged),
+            "mean_word_length": share(plain_chars, plain),
+            "hash_ratio": share(hashes, words),
+            "ellipsis_ratio": share(ellipses, words),
+            "bullet_ratio": share(bullets, lines),
+            "end_ellipsis_ratio": share(ends, lines),
+            "alpha_ratio": share(letters, words),
+            "stop_words": pa.array(stop_words, pa.int32(), mask=~(judged & asked)),
+        }
+    )

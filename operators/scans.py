@@ -28,6 +28,8 @@ from operators.word_classes import KIND_MASK, SPACE, as_array, code_point_values
 from operators.words import PUNCTUATION_SET
 
 Words = Literal["standard", "datatrove"]
+Variant = Literal["standard", "datatrove-0.10"]
+WHOSE_WORDS: Final = "whose words: our own, for every script, or spaCy's English ones as the reference has them"
 
 _KEPT: Final = 2
 _KEPT_TOKENS: Final = 64_000_000
@@ -65,6 +67,15 @@ class Scan:
         starts = self.word_starts
         return [self.word_bytes[starts[word] : starts[word + 1]].tobytes().decode() for word in numbers]
 
+    def distinct_words(self) -> pa.LargeBinaryArray:
+        """The table of distinct words, without a copy.
+
+        >>> scan_texts(pa.chunked_array([["no, no"]]), "standard").distinct_words().to_pylist()
+        [b'no', b',']
+        """
+        buffers = [None, pa.py_buffer(self.word_starts), pa.py_buffer(self.word_bytes)]
+        return pa.Array.from_buffers(pa.large_binary(), len(self.word_chars), buffers)
+
 
 @dataclass(frozen=True, eq=False)
 class _Remembered:
@@ -76,6 +87,15 @@ class _Remembered:
 
 
 _remembered: tuple[_Remembered, ...] = ()
+
+
+def words_of(variant: Variant) -> Words:
+    """The words that a variant counts.
+
+    >>> words_of("datatrove-0.10")
+    'datatrove'
+    """
+    return "datatrove" if variant == "datatrove-0.10" else "standard"
 
 
 def scan_texts(texts: pa.ChunkedArray, words: Words) -> Scan:
@@ -92,7 +112,7 @@ def scan_texts(texts: pa.ChunkedArray, words: Words) -> Scan:
     from operators.kernels.words import content_keys
 
     data, offsets = column_bytes(pc.fill_null(texts, "") if texts.null_count else texts)
-    keys = content_keys(data, offsets, _seeds())
+    keys = content_keys(data, offsets, hash_seeds())
     for known in _remembered:
         if known.words == words and (rows := _rows_of(keys, known)) is not None:
             return _picked(known.scan, rows)
@@ -131,7 +151,7 @@ def _picked(scan: Scan, rows: NDArray[np.int64]) -> Scan:
 def _scanned(data: NDArray[np.uint8], offsets: NDArray[np.int64], words: Words) -> Scan:
     from operators.kernels.words import IS_SPACE, IS_WHITE, described, expanded, find_chunks, split_chunks
 
-    table, seeds = kernel_table(), _seeds()
+    table, seeds = kernel_table(), hash_seeds()
     space = IS_SPACE if words == "standard" else IS_WHITE
     numbers, firsts, starts, stops, num_chars = find_chunks(data, offsets, table, space, seeds)
     if words == "standard":
@@ -185,7 +205,7 @@ def _reference_words(
     np.cumsum([len(words) for words in parts], out=firsts[1:])
     data, offsets = joined_bytes(pa.array([word for words in parts for word in words], pa.large_string()))
     no_table = np.zeros(0, np.uint8)
-    numbers, _, word_bytes, word_starts = split_chunks(data, offsets[:-1], offsets[1:], no_table, _seeds())
+    numbers, _, word_bytes, word_starts = split_chunks(data, offsets[:-1], offsets[1:], no_table, hash_seeds())
     return numbers, firsts, word_bytes, word_starts
 
 
@@ -205,6 +225,6 @@ def kernel_table() -> NDArray[np.uint8]:
 
 
 @cache
-def _seeds() -> NDArray[np.uint64]:
+def hash_seeds() -> NDArray[np.uint64]:
     """Four odd numbers of this process: where hashes put things, and never what comes out."""
     return np.array([secrets.randbits(64) | 1 for _ in range(4)], np.uint64)

@@ -8,7 +8,11 @@ from pydantic import ValidationError
 
 from operators.base import RULE, Context, RecipeError
 from operators.conditions import Condition
-from operators.gopher_quality import STOP_WORDS, GopherQuality, alpha_ratio, quality_scores, without_symbols
+from operators.gopher_quality import STOP_WORDS, GopherQuality, quality_counts
+from operators.kernels.quality import COUNTS
+from operators.kernels.quality_reference import alpha_ratio, quality_scores, without_symbols
+from operators.kernels.words_reference import slow_scan
+from operators.word_classes import is_letter
 from operators.words import PUNCTUATION_SET, split_words
 from tests.operators.harness import corpus, run
 
@@ -94,7 +98,33 @@ def test_scores_take_any_tokenisation() -> None:
 def test_words_are_told_from_symbols_as_the_reference_s_definition_says(words: list[str]) -> None:
     assert without_symbols(words) == [w for w in words if any(c not in PUNCTUATION_SET for c in w)]
     if words:
-        assert alpha_ratio(words) == sum(any(c.isalpha() for c in w) for w in words) / len(words)
+        assert alpha_ratio(words) == sum(any(is_letter(c) for c in w) for w in words) / len(words)
+
+
+# Every kind of line break, of white space that is none, of bullets and ellipses, their neighbours in UTF-8, letters.
+MARKS = (
+    "a\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029 \t\xa0\u3000-\u2022\u2026...#\x00\u2023\u2027\u202a\u0084"
+    "\xe9\u0416\u4e00\U0001f600\U00010400"
+)
+TEXTS = st.lists(st.text(st.sampled_from(MARKS)) | st.text() | st.lists(st.sampled_from(ODD)).map(" ".join), max_size=6)
+
+
+@given(TEXTS)
+def test_the_kernel_has_the_scores_that_the_slow_functions_define(texts: list[str]) -> None:
+    table = scored(GopherQuality(), corpus(list(texts)))
+    assert [tuple(row.values()) for row in table.to_pylist()] == [quality_scores(t, split_words(t)) for t in texts]
+
+
+@given(TEXTS, st.lists(st.text(st.sampled_from("ab"), max_size=2)))
+def test_counts_are_of_the_words_that_are_given(texts: list[str], stop_words: list[str]) -> None:
+    texts = [text + " a\nb aa " + "x" * (30 + 5 * place) for place, text in enumerate(texts)]
+    counts = quality_counts(pa.chunked_array([texts], pa.large_string()), slow_scan(texts, str.split), stop_words)
+    for text, row in zip(texts, counts.tolist(), strict=True):
+        found, expected = dict(zip(COUNTS, row, strict=True)), quality_scores(text, text.split(), stop_words)
+        assert (found["plain_words"], found["stop_words"]) == (expected.num_words, expected.stop_words)
+        assert found["plain_chars"] / found["plain_words"] == expected.mean_word_length
+        assert found["letter_words"] / found["words"] == expected.alpha_ratio
+        assert found["bullets"] / found["lines"] == expected.bullet_ratio
 
 
 @given(st.lists(st.text() | st.sampled_from(ODD), max_size=8), st.integers(1, 3))
@@ -137,7 +167,7 @@ def test_rows_outside_the_condition_pass_with_null_scores() -> None:
         {"min_words": 9, "max_words": 8},
         {"min_mean_word_chars": 11},
         {"min_stop_words": 9},
-        {"variant": "datatrove-0.10"},
+        {"variant": "datatrove"},
         {"min_words": None},
         {"min_alpha_ratio": 1.1},
     ],

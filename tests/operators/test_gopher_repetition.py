@@ -1,3 +1,6 @@
+import random
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -7,15 +10,10 @@ from pydantic import ValidationError
 from operators import gopher_repetition
 from operators.base import RULE, Context
 from operators.conditions import Condition
-from operators.gopher_repetition import (
-    REPEATED,
-    TOP,
-    GopherRepetition,
-    NgramIndex,
-    repeated_ngram_chars,
-    repetition_scores,
-    top_ngram_chars,
-)
+from operators.gopher_repetition import GopherRepetition
+from operators.kernels.repetition import REPEATED, TOP
+from operators.kernels.repetition_reference import repeated_ngram_chars, repetition_scores
+from operators.kernels.words_reference import slow_scan
 from operators.words import split_words
 from tests.operators.harness import corpus, run
 
@@ -31,8 +29,11 @@ ODD = [
     "\u0301",
     "\u4f60\u597d",
 ]
-# Few letters: n-grams repeat, and different words have the same concatenation; some words hold a space.
-WORDS = st.lists(st.text(st.sampled_from("ab "), min_size=1, max_size=3), max_size=60)
+# Few letters: n-grams repeat, different words have the same concatenation, and some of these are longer than 16 bytes.
+WORD = st.text(st.sampled_from("ab\u0416"), min_size=1, max_size=3) | st.sampled_from(["a" * 7, "a" * 8, "aab" * 7])
+SPACES = st.sampled_from([" ", "\n", "\n\n", " \n\n\n", "\u2028", "\xa0\n"])
+REPETITIVE = st.lists(st.tuples(WORD, SPACES), max_size=60).map(lambda parts: "".join(w + s for w, s in parts))
+TEXTS = st.lists(REPETITIVE | st.text(st.sampled_from("ab .\n")) | st.text(), max_size=5)
 BOUNDS = {name for name in GopherRepetition.model_fields if name.startswith("max_")} - {"max_drop_ratio"}
 
 
@@ -43,15 +44,43 @@ def rule(text: str, **bounds: float) -> str | None:
     return verdict
 
 
-@given(WORDS, st.sampled_from([1, 8, 22]))
-def test_the_index_gives_what_the_plain_functions_define(words: list[str], bits: int) -> None:
+def scored(texts: list[str]) -> list[tuple[float, ...]]:
+    return [tuple(row.values()) for row in GopherRepetition().bind(Context(0, {}))(corpus(texts)).to_pylist()]
+
+
+@given(TEXTS)
+def test_the_kernel_has_the_scores_that_the_slow_functions_define(texts: list[str]) -> None:
+    assert scored(list(texts)) == [repetition_scores(text, split_words(text)) for text in texts]
+
+
+@given(TEXTS, st.sampled_from([[0, 0, 0, 0], [0, 1, 0, 1], [7, 9, 11, 13]]))
+def test_no_hash_decides(texts: list[str], seeds: list[int]) -> None:
+    """With these seeds most hashes are 0, or the exclusive or of what is hashed."""
+    column = pa.chunked_array([texts], pa.large_string())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gopher_repetition, "_MAX_BUCKET_BITS", bits)  # 1: every n-gram shares its bucket
-        index = NgramIndex(words)
-        for n in TOP:
-            assert index.top_ngram_chars(n) == top_ngram_chars(words, n)
-        for n in REPEATED:
-            assert index.repeated_ngram_chars(n) == repeated_ngram_chars(words, n)
+        patch.setattr(gopher_repetition, "hash_seeds", lambda: np.array(seeds, np.uint64))
+        found = gopher_repetition.repetition_scores(column, slow_scan(texts, str.split))
+    assert found.tolist() == [list(repetition_scores(text, text.split())) for text in texts]
+
+
+def test_other_words_that_make_the_same_string_are_the_same_repeated_n_gram_but_not_the_same_top_one() -> None:
+    one, other = ["ab", "c", "d", "e", "f"], ["a", "bc", "d", "e", "f"]
+    text = " ".join([*one, "x", *other])
+    scores = dict(zip(GopherRepetition().adds(), scored([text])[0], strict=True))
+    assert scores["dup_5_gram_ratio"] == 6 / len(text) == repeated_ngram_chars(text.split(), 5) / len(text)
+    assert scores["dup_6_gram_ratio"] == 0
+    assert scores["top_2_gram_ratio"] == 2 * 3 / len(text), "d e and e f; the first"
+    assert scored([text]) == [repetition_scores(text, text.split())]
+
+
+@pytest.mark.parametrize(("words", "vocabulary"), [(3_000, 40), (20_000, 10**6), (150_000, 10**6), (150_000, 3)])
+def test_long_texts_outgrow_every_table(words: int, vocabulary: int) -> None:
+    draw = random.Random(words)
+    drawn = [f"{draw.randrange(vocabulary)}" for _ in range(words // 2)]
+    text = " ".join(drawn) + "\n" + "\n".join(drawn)
+    assert scored(["x", text, "a b a b", text[:999]]) == [
+        repetition_scores(one, split_words(one)) for one in ("x", text, "a b a b", text[:999])
+    ]
 
 
 @given(st.text() | st.text(st.sampled_from("ab .\n")))

@@ -97,7 +97,7 @@ def test_words_whose_hashes_are_all_equal_are_told_apart_by_their_bytes(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """With these seeds every hash is 0 or nearly so: all that is left is the comparison."""
-    monkeypatch.setattr(scans, "_seeds", lambda: np.array([0, seed, 0, 0], np.uint64))
+    monkeypatch.setattr(scans, "hash_seeds", lambda: np.array([0, seed, 0, 0], np.uint64))
     texts = ["".join(map(chr, range(97, 123))) + f"{number:09}" for number in range(60)]
     texts += [" ".join(texts), " ".join(text[::-1] for text in texts)]
     found = scans._scanned(*column_bytes(column(list(texts))), "standard")

@@ -1,0 +1,507 @@
+"""What `gopher_repetition` counts of texts, over Arrow's buffers and the words of `operators/scans.py`.
+
+`repetition_reference.py` says what the counts are, slowly. No hash decides: lines, paragraphs and n-grams that share
+one are compared by their bytes.
+
+The top n-grams, for n = 2, 3, 4, are tuples of words: an (n + 1)-gram can occur twice only where both n-grams in it do,
+so each longer n looks only at what the shorter one left. Repeated n-grams, for n = 5 to 10, are the strings of n words
+without a separator, and other words may make the same string. Two equal strings of at least 16 bytes have equal first
+16 bytes, so one pass over a document's words without spaces marks where these may stand elsewhere too (in a table of
+one byte for each eight words); all six n look only there, and at strings of fewer bytes.
+
+Time is linear in the text. Memory besides it, for the longest document: 8 bytes for each of its words, 13 more for each
+word, its words once more, and tables for its different n-grams, which grow.
+
+Price: 45 to 60 MB a CPU-second on a busy machine. All compiled functions stay in this file: numba's cache looks at the
+file of the function that it compiles alone.
+"""
+
+# Compiled functions get their types from their arguments.
+# ruff: noqa: ANN001, ANN201, ANN202
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
+
+from typing import Final
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from operators.kernels.words import IS_WHITE
+
+U64 = np.uint64
+
+PARTS: Final = ("paragraphs", "paragraph_copies", "paragraph_chars", "lines", "line_copies", "line_chars")
+TOP: Final = (2, 3, 4)
+REPEATED: Final = (5, 6, 7, 8, 9, 10)
+"""The columns of `counted`: PARTS, then the characters of the top n-gram and of the repeated n-grams for each n."""
+
+_FIRST_TOP, _FIRST_REPEATED = len(PARTS), len(PARTS) + len(TOP)
+_FEWEST, _MOST = REPEATED[0], REPEATED[-1]
+_PREFIX: Final = 16
+_FEWEST_SLOTS: Final = 1 << 6
+_MOST_AT_FIRST: Final = 1 << 16  # slots of a table before it has to grow
+_MOST_MARKS: Final = 1 << 26  # one byte each
+_LINE_FEEDS = U64(0x0A0A0A0A0A0A0A0A)
+_ONES = U64(0x0101010101010101)
+_HIGH_BITS = U64(0x8080808080808080)
+_LOW_HALF = U64(0xFFFFFFFF)
+
+
+@intrinsic
+def _byte(context, address, place):
+    """The byte so far behind an address."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(pointer), ir.IntType(64))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _eight_bytes(context, address, place):
+    """An unaligned load of the eight bytes there; the caller sees to it that they are there."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return types.uint64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _put_eight_bytes(context, address, place, value):
+    """An unaligned store of eight bytes; the caller sees to it that there is room."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = builder.inttoptr(builder.add(*arguments[:2]), ir.IntType(64).as_pointer())
+        builder.store(arguments[2], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.uint64), generate
+
+
+@intrinsic
+def _trailing_zeros(context, value):
+    """The number of zeros below the lowest set bit; 64 for 0."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _folded(context, one, other):
+    """Both halves of the product of two 64-bit numbers, one xor the other."""
+
+    def generate(context, builder, signature, arguments):
+        half, whole = ir.IntType(64), ir.IntType(128)
+        product = builder.mul(*(builder.zext(argument, whole) for argument in arguments))
+        high = builder.trunc(builder.lshr(product, whole(64)), half)
+        return builder.xor(builder.trunc(product, half), high)
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+@njit(cache=True, nogil=True)
+def _hash(text, at, stop, one_seed, other_seed):
+    """A hash of the bytes in [at, stop)."""
+    state = one_seed ^ U64(stop - at)
+    while at + 8 <= stop:
+        state = _folded(state ^ _eight_bytes(text, at), other_seed)
+        at += 8
+    word = U64(0)
+    for place in range(stop - at):
+        word |= U64(_byte(text, at + place)) << U64(8 * place)
+    return _folded(state ^ word, other_seed)
+
+
+@njit(cache=True, nogil=True)
+def _same(text, one, other, length):
+    """Whether so many bytes are equal at two places."""
+    place = 0
+    while place + 8 <= length:
+        if _eight_bytes(text, one + place) != _eight_bytes(text, other + place):
+            return False
+        place += 8
+    while place < length and _byte(text, one + place) == _byte(text, other + place):
+        place += 1
+    return place == length
+
+
+@njit(cache=True, nogil=True)
+def _chars(text, at, stop):
+    """The code points in [at, stop)."""
+    chars = 0
+    while at < stop:
+        chars += _byte(text, at) & 0xC0 != 0x80
+        at += 1
+    return chars
+
+
+@njit(cache=True, nogil=True)
+def _enough(wanted, most):
+    """A power of two, of at least so much unless that is more than the most."""
+    count = _FEWEST_SLOTS
+    while count < wanted and count < most:
+        count *= 2
+    return count
+
+
+@njit(cache=True, nogil=True)
+def counted(data, offsets, token_starts, tokens, word_bytes, word_starts, word_chars, table, seeds):
+    """The counts of each document (int64, documents x (PARTS, TOP, REPEATED)).
+
+    `data` and `offsets` are the texts (`operators/text_buffers.py`), then come parts of their scan, but `word_bytes`
+    with eight more bytes behind; `table` is `scans.kernel_table()`, `seeds` are `scans.hash_seeds()`. Words are pieces
+    of the text, one behind the other, and hold no space.
+    """
+    counts = np.zeros((offsets.size - 1, _FIRST_REPEATED + len(REPEATED)), np.int64)
+    _count_parts(data, offsets, table, seeds, counts)
+    _count_top(token_starts, tokens, word_chars, seeds, counts)
+    _count_repeated(offsets, token_starts, tokens, word_bytes, word_starts, seeds, counts)
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def _most(offsets):
+    most = 0
+    for place in range(offsets.size - 1):
+        most = max(most, offsets[place + 1] - offsets[place])
+    return most
+
+
+# Paragraphs and lines.
+
+
+@njit(cache=True, nogil=True)
+def _count_parts(data, offsets, table, seeds, counts):
+    most, text = 0, data.ctypes.data
+    for document in range(offsets.size - 1):
+        runs = 0
+        for at in range(offsets[document] + 1, offsets[document + 1]):
+            runs += (data[at - 1] == 10) & (data[at] != 10)
+        most = max(most, runs)
+    pieces = np.empty((2, most + 2), np.int64)
+    slots = np.empty(_enough(2 * pieces.shape[1], 1 << 40), np.int32)
+    for document in range(offsets.size - 1):
+        low, high = offsets[document], offsets[document + 1]
+        if low == high:
+            continue
+        row = counts[document]
+        row[3] = _split(text, low, high, 1, pieces)
+        row[4], row[5] = _copies(text, pieces, row[3], slots, seeds)
+        low, high = _stripped(text, low, high, table.ctypes.data)
+        row[0] = _split(text, low, high, 2, pieces)
+        row[1], row[2] = _copies(text, pieces, row[0], slots, seeds)
+
+
+@njit(cache=True, nogil=True)
+def _split(text, start, high, least, pieces):
+    """Split text at runs of so many line feeds; how many pieces there are, of which one may be empty."""
+    at, count = start, 0
+    while at < high:
+        while at + 8 <= high:
+            word = _eight_bytes(text, at) ^ _LINE_FEEDS
+            found = (word - _ONES) & ~word & _HIGH_BITS
+            if found:
+                at += np.int64(_trailing_zeros(found) >> U64(3))
+                break
+            at += 8
+        while at < high and _byte(text, at) != 10:
+            at += 1
+        end = at
+        while at < high and _byte(text, at) == 10:
+            at += 1
+        if at - end >= least:
+            pieces[0, count], pieces[1, count] = start, end
+            start = at
+            count += 1
+    pieces[0, count], pieces[1, count] = start, high
+    return count + 1
+
+
+@njit(cache=True, nogil=True)
+def _copies(text, pieces, count, slots, seeds):
+    """How many pieces are copies of an earlier one, and their code points."""
+    copies = chars = 0
+    if count < 2:
+        return copies, chars
+    mask = _enough(2 * count, 1 << 40) - 1
+    slots[: mask + 1] = 0
+    for piece in range(count):
+        start, stop = pieces[0, piece], pieces[1, piece]
+        slot = np.int64(_hash(text, start, stop, seeds[0], seeds[1]) & U64(mask))
+        while slots[slot] != 0:
+            known = pieces[0, slots[slot] - 1]
+            if pieces[1, slots[slot] - 1] - known == stop - start and _same(text, known, start, stop - start):
+                break
+            slot = (slot + 1) & mask
+        if slots[slot] == 0:
+            slots[slot] = piece + 1
+        else:
+            copies += 1
+            chars += _chars(text, start, stop)
+    return copies, chars
+
+
+@njit(cache=True, nogil=True)
+def _point(text, at):
+    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
+    first = _byte(text, at)
+    if first < 0x80:
+        return first, at + 1
+    if first < 0xE0:
+        return (first & 31) << 6 | _byte(text, at + 1) & 63, at + 2
+    if first < 0xF0:
+        return (first & 15) << 12 | (_byte(text, at + 1) & 63) << 6 | _byte(text, at + 2) & 63, at + 3
+    high = (first & 7) << 18 | (_byte(text, at + 1) & 63) << 12
+    return high | (_byte(text, at + 2) & 63) << 6 | _byte(text, at + 3) & 63, at + 4
+
+
+@njit(cache=True, nogil=True)
+def _stripped(text, low, high, table):
+    """Where a text begins and ends without white space around it."""
+    while low < high:
+        point, behind = _point(text, low)
+        if not _byte(table, point) & IS_WHITE:
+            break
+        low = behind
+    while low < high:
+        before = high - 1
+        while _byte(text, before) & 0xC0 == 0x80:
+            before -= 1
+        point, _ = _point(text, before)
+        if not _byte(table, point) & IS_WHITE:
+            break
+        high = before
+    return low, high
+
+
+# The most frequent tuples of words. Tuples are numbered in the order of their first places; a slot of the table holds
+# a number plus one, 0 where it is free.
+
+
+@njit(cache=True, nogil=True)
+def _count_top(token_starts, tokens, word_chars, seeds, counts):
+    most = _most(token_starts)
+    numbers, slots = np.empty(most + 1, np.int32), np.empty(_enough(2 * most, _MOST_AT_FIRST), np.int32)
+    keys, firsts = np.empty(slots.size // 2 + 1, np.uint64), np.empty(slots.size // 2 + 1, np.int32)
+    often = np.empty((2, keys.size), np.int32)  # how often tuples of n words are there, and of n - 1
+    for document in range(counts.shape[0]):
+        low, size = token_starts[document], token_starts[document + 1] - token_starts[document]
+        candidates = size - 1
+        for n in range(TOP[0], TOP[-1] + 1):
+            if size < n:
+                break
+            at, distinct, begun = 0, 0, 0
+            mask = min(_enough(2 * candidates, _MOST_AT_FIRST), slots.size) - 1
+            slots[: mask + 1] = 0
+            while True:
+                at, distinct, begun = _number_tuples(
+                    tokens, low, size, n, numbers, slots, mask, keys, firsts, often, seeds, at, distinct, begun
+                )
+                if at > size - n:
+                    break
+                mask = 2 * mask + 1
+                if mask >= slots.size:
+                    slots = np.empty(mask + 1, np.int32)
+                if keys.size <= mask // 2 + 1:
+                    keys, firsts, often = _longer(keys), _longer(firsts), _wider(often)
+                _renumber(slots, mask, keys, distinct, seeds)
+            chars = _top_chars(tokens, low, n, firsts, often[n & 1], distinct, word_chars)
+            counts[document, _FIRST_TOP + n - TOP[0]] = chars
+            candidates = 2 * begun
+
+
+@njit(cache=True, nogil=True)
+def _top_chars(tokens, low, n, firsts, often, distinct, word_chars):
+    """The code points of the most frequent tuple of n words, a space between them, times how often it is there."""
+    first, best = 0, 1
+    for number in range(distinct):
+        if often[number] > best:
+            first, best = firsts[number], often[number]
+    chars = n - 1
+    for place in range(low + first, low + first + n):
+        chars += word_chars[tokens[place]]
+    return np.int64(best) * chars
+
+
+@njit(cache=True, nogil=True)
+def _number_tuples(tokens, low, size, n, numbers, slots, mask, keys, firsts, often, seeds, at, distinct, begun):
+    """Number the tuples of n words from a place on, until all are or the table is half full.
+
+    `numbers` has those of the shorter tuples at each place and gets the new ones, -1 for a tuple that is alone. Returns
+    where to go on, how many numbers there are, and how many places have one that is not new.
+    """
+    row, seed, other_seed = n & 1, seeds[0], seeds[1]
+    for place in range(at, size - n + 1):
+        first = np.int64(tokens[low + place])
+        if n > 2:
+            first, second = np.int64(numbers[place]), numbers[place + 1]
+            if first < 0 or second < 0 or often[1 - row, first] < 2 or often[1 - row, second] < 2:
+                numbers[place] = -1
+                continue
+        key = U64(first) << U64(32) | U64(tokens[low + place + n - 1])
+        slot = np.int64(_folded(key ^ seed, other_seed)) & mask
+        while True:
+            number = slots[slot] - 1
+            if number < 0:
+                number = distinct
+                slots[slot] = number + 1
+                keys[number], firsts[number], often[row, number] = key, place, 1
+                distinct += 1
+                break
+            if keys[number] == key:
+                often[row, number] += 1
+                begun += 1
+                break
+            slot = (slot + 1) & mask
+        numbers[place] = number
+        if 2 * distinct > mask:
+            return place + 1, distinct, begun
+    return size, distinct, begun
+
+
+@njit(cache=True, nogil=True)
+def _renumber(slots, mask, keys, distinct, seeds):
+    """Put the numbers into slots that were not there before."""
+    slots[: mask + 1] = 0
+    for number in range(distinct):
+        slot = np.int64(_folded(keys[number] ^ seeds[0], seeds[1])) & mask
+        while slots[slot] != 0:
+            slot = (slot + 1) & mask
+        slots[slot] = number + 1
+
+
+@njit(cache=True, nogil=True)
+def _longer(array):
+    larger = np.empty(2 * array.size, array.dtype)
+    larger[: array.size] = array
+    return larger
+
+
+@njit(cache=True, nogil=True)
+def _wider(array):
+    larger = np.empty((2, 2 * array.shape[1]), array.dtype)
+    larger[:, : array.shape[1]] = array
+    return larger
+
+
+# Repeated strings of words. A slot of the table holds the upper half of a hash and a place plus one.
+
+
+@njit(cache=True, nogil=True)
+def _count_repeated(offsets, token_starts, tokens, word_bytes, word_starts, seeds, counts):
+    most = _most(token_starts)
+    joined, places = np.zeros(_most(offsets) + 2 * _PREFIX, np.uint8), np.empty(most + 1, np.int64)
+    marks = np.empty(_enough(8 * most, _MOST_MARKS), np.uint8)
+    looked_at, is_marked = np.empty(most + 1, np.int32), np.empty(most + 1, np.bool_)
+    slots = np.empty(_enough(2 * most, _MOST_AT_FIRST), np.uint64)
+    for document in range(counts.shape[0]):
+        size = token_starts[document + 1] - token_starts[document]
+        if size <= _FEWEST:
+            continue  # one string of words is no copy
+        _join(tokens, token_starts[document], size, word_bytes, word_starts, joined, places)
+        count = _look_out(joined, places, size, marks, seeds, looked_at, is_marked)
+        for n in range(_FEWEST, _MOST + 1):
+            mask = min(_enough(2 * count, _MOST_AT_FIRST), slots.size) - 1
+            slots[: mask + 1] = 0
+            at, resume, chars, used = 0, 0, 0, 0
+            while True:
+                at, resume, chars, used = _find_repeated(
+                    joined, places, size, n, looked_at, is_marked, count, slots, mask, seeds, at, resume, chars, used
+                )
+                if at == count:
+                    break
+                if 2 * mask + 1 >= slots.size:
+                    slots = _respread(slots, mask, 2 * (mask + 1))
+                else:
+                    slots[: 2 * mask + 2] = _respread(slots, mask, 2 * (mask + 1))
+                mask = 2 * mask + 1
+            counts[document, _FIRST_REPEATED + n - _FEWEST] = chars
+
+
+@njit(cache=True, nogil=True)
+def _join(tokens, low, size, word_bytes, word_starts, joined, places):
+    """Write the words of a document one behind the other, and where each begins, with the end of the last."""
+    to, words, out = 0, word_bytes.ctypes.data, joined.ctypes.data
+    for place in range(size):
+        start, stop = word_starts[tokens[low + place]], word_starts[tokens[low + place] + 1]
+        places[place] = to
+        for at in range(0, stop - start, 8):
+            _put_eight_bytes(out, to + at, _eight_bytes(words, start + at))
+        to += stop - start
+    places[size] = to
+
+
+@njit(cache=True, nogil=True)
+def _look_out(joined, places, size, marks, seeds, looked_at, is_marked):
+    """The places where a string of n words may begin that is there twice: how many there are.
+
+    At all others the first bytes are in no other place. `is_marked` says where they may be; the rest begin with few.
+    """
+    text, seed, other_seed = joined.ctypes.data, seeds[2], seeds[3]
+    mask = U64(min(_enough(8 * size, _MOST_MARKS), marks.size) - 1)
+    marks[: np.int64(mask) + 1] = 0
+    last = size - _FEWEST + 1
+    for place in range(last):
+        at = places[place]
+        mark = _folded(_eight_bytes(text, at) ^ seed, _eight_bytes(text, at + 8) ^ other_seed) & mask
+        marks[mark] += marks[mark] < 2
+    count = 0
+    for place in range(last):
+        at = places[place]
+        mark = _folded(_eight_bytes(text, at) ^ seed, _eight_bytes(text, at + 8) ^ other_seed) & mask
+        looked_at[count], is_marked[count] = place, marks[mark] > 1
+        count += (marks[mark] > 1) | (places[place + _FEWEST] - at < _PREFIX)
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _find_repeated(joined, places, size, n, looked_at, is_marked, count, slots, mask, seeds, at, resume, chars, used):
+    """Read on from a place that is looked at, until the last or until the table is half full; returns how far.
+
+    That is the next place, the word behind the last repeated string, code points of these, and slots that are taken.
+    """
+    text, one_seed, other_seed = joined.ctypes.data, seeds[0], seeds[1]
+    for looked in range(at, count):
+        place = np.int64(looked_at[looked])
+        if place < resume or place + n > size:
+            continue
+        low, high = places[place], places[place + n]
+        if high - low >= _PREFIX and not is_marked[looked]:
+            continue
+        hashed = _hash(text, low, high, one_seed, other_seed) & ~_LOW_HALF
+        slot = np.int64(hashed >> U64(32)) & mask
+        while slots[slot] != 0:
+            content = slots[slot]
+            if content & ~_LOW_HALF == hashed:
+                known = np.int64(content & _LOW_HALF) - 1
+                length = places[known + n] - places[known]
+                if length == high - low and _same(text, places[known], low, length):
+                    chars += _chars(text, low, high)
+                    resume = place + n
+                    break
+            slot = (slot + 1) & mask
+        if slots[slot] == 0:
+            slots[slot] = hashed | U64(place + 1)
+            used += 1
+            if 2 * used > mask:
+                return looked + 1, resume, chars, used
+    return count, resume, chars, used
+
+
+@njit(cache=True, nogil=True)
+def _respread(slots, mask, wanted):
+    """The content of some slots in more of them."""
+    larger = np.zeros(wanted, np.uint64)
+    for old in range(mask + 1):
+        if slots[old] != 0:
+            slot = np.int64(slots[old] >> U64(32)) & (wanted - 1)
+            while larger[slot] != 0:
+                slot = (slot + 1) & (wanted - 1)
+            larger[slot] = slots[old]
+    return larger
