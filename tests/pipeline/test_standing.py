@@ -23,6 +23,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "corpus_stats": ({"by": ["source"]},),
     "exact_dedup": ({}, {"column": "rank"}),
     "fineweb_quality": ({"max_char_dup_ratio": 0.1, "max_list_ratio": 0.5},),
+    "extract_html": ({"detect": "all", "min_chars": 20},),
     "fix_unicode": ({}, {"normal_form": "NFKC", "straight_quotes": True}),
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),
