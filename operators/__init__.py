@@ -6,6 +6,7 @@ from pydantic import Field
 
 from operators.base import Operator
 from operators.c4_quality import C4Quality
+from operators.classify import Classify
 from operators.corpus_stats import CorpusStats
 from operators.exact_dedup import ExactDedup
 from operators.fineweb_quality import FinewebQuality
@@ -13,6 +14,7 @@ from operators.extract_html import ExtractHtml
 from operators.fix_unicode import FixUnicode
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
+from operators.lang_per_line import LangPerLine
 from operators.language_id import LanguageId
 from operators.length import Length
 from operators.line_dedup import LineDedup
@@ -36,6 +38,7 @@ from operators.word_list import WordList
 
 AnyOperator = Annotated[
     C4Quality
+    | Classify
     | CorpusStats
     | ExactDedup
     | FinewebQuality
@@ -43,6 +46,7 @@ AnyOperator = Annotated[
     | FixUnicode
     | GopherQuality
     | GopherRepetition
+    | LangPerLine
     | LanguageId
     | Length
     | LineDedup

@@ -10,6 +10,7 @@ which is read in 25 ms. Nothing is trained here.
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 import struct
 from collections.abc import Sequence
@@ -79,6 +80,20 @@ def read_model(path: Path) -> FasttextModel:
         return _read(reader)
 
 
+def model_of(content: bytes, name: str) -> FasttextModel:
+    """As `read_model`, of a file's content; `name` is what errors call it."""
+    return _read(_Reader(Path(name), content))
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hex. Raises RecipeError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RecipeError(f"model {str(path)!r} cannot be read: {error.strerror}; check its permissions") from error
+
+
 def read_labels(path: Path) -> tuple[str, ...]:
     """The labels of a file's model, without its matrices; errors as for `read_model`."""
     with _Reader.of(path) as reader:
@@ -124,7 +139,7 @@ def _check_sizes(model: FasttextModel, dim: int, reader: _Reader) -> None:
 class _Reader:
     """A place in a file, and what a model has there."""
 
-    def __init__(self, path: Path, content: mmap.mmap) -> None:
+    def __init__(self, path: Path, content: mmap.mmap | bytes) -> None:
         self._path, self._content, self._place = path, content, 0
 
     @classmethod
@@ -142,7 +157,8 @@ class _Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._content.close()
+        if isinstance(self._content, mmap.mmap):
+            self._content.close()
 
     def error(self, problem: str, remedy: str = "fetch or make it again") -> RecipeError:
         return RecipeError(f"model {str(self._path)!r} {problem}; {remedy}")

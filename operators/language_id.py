@@ -11,7 +11,6 @@ recipe need two names for these columns, so a recipe has at most one. Prices are
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -26,7 +25,7 @@ from typing_extensions import override
 
 from operators import models
 from operators.base import RULE, BatchFn, Columns, Context, Judge, RecipeError, Resources, Rule
-from operators.fasttext_model import read_labels, read_model
+from operators.fasttext_model import file_digest, read_labels, read_model
 
 
 class LanguageId(Judge):
@@ -60,9 +59,7 @@ class LanguageId(Judge):
 
     @override
     def models(self) -> Mapping[str, str]:
-        if self.model in models.KNOWN:
-            return {"model": models.digest(self.model)}
-        return {"model": _digest(self._path())}
+        return {"model": model_digest(self.model)}
 
     def check(self) -> None:
         """Refuse languages that the model does not know: they would drop every document.
@@ -70,11 +67,7 @@ class LanguageId(Judge):
         Raises:
             RecipeError: the model cannot be read, or has no label for a kept language.
         """
-        known = _labels(self._path())
-        for code in self.keep:
-            if code not in known:
-                expected = f"expected some of its {len(known)} codes: {' '.join(sorted(known))}"
-                raise RecipeError(f"keep: the model {self.model!r} knows no language {code!r}; {expected}")
+        refuse_unknown(self.keep, self.model)
 
     @override
     def rules(self) -> tuple[Rule, ...]:
@@ -85,7 +78,7 @@ class LanguageId(Judge):
     def bind(self, context: Context) -> BatchFn:
         from operators.kernels.fasttext import Predictor
 
-        predict, max_chars = Predictor(read_model(self._path())), self.max_chars
+        predict, max_chars = Predictor(read_model(model_file(self.model))), self.max_chars
 
         def apply(rows: pa.Table) -> pa.Table:
             texts = rows["text"].cast(pa.large_string()).combine_chunks().fill_null("")
@@ -114,27 +107,35 @@ class LanguageId(Judge):
             return "unwanted_language", None, None, detail
         return None, None, None, None
 
-    def _path(self) -> Path:
-        if self.model in models.KNOWN:
-            return models.locate(self.model)
-        path = Path(self.model)
-        if not path.is_file():
-            known = ", ".join(sorted(models.KNOWN))
-            raise RecipeError(
-                f"model {self.model!r} is neither a known model nor a file: expected one of {known}, "
-                "or the path of a fastText .bin or .ftz"
-            )
-        return path
+
+def model_file(name: str) -> Path:
+    """The file of a known model, or the one at a path. Raises RecipeError where there is none."""
+    if name in models.KNOWN:
+        return models.locate(name)
+    path = Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(models.KNOWN))
+        raise RecipeError(
+            f"model {name!r} is neither a known model nor a file: expected one of {known}, "
+            "or the path of a fastText .bin or .ftz"
+        )
+    return path
+
+
+def model_digest(name: str) -> str:
+    """The sha256 of the same."""
+    return models.digest(name) if name in models.KNOWN else file_digest(model_file(name))
+
+
+def refuse_unknown(languages: tuple[str, ...], model: str) -> None:
+    """RecipeError where the model has no label for a language to keep."""
+    known = _labels(model_file(model))
+    for code in languages:
+        if code not in known:
+            expected = f"expected some of its {len(known)} codes: {' '.join(sorted(known))}"
+            raise RecipeError(f"keep: the model {model!r} knows no language {code!r}; {expected}")
 
 
 @cache
 def _labels(path: Path) -> frozenset[str]:
     return frozenset(read_labels(path))
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RecipeError(f"model {str(path)!r} cannot be read: {error.strerror}; check its permissions") from error
