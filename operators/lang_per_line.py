@@ -3,8 +3,8 @@
 It catches what `language_id` cannot, since that sees a document as a whole: half-translated pages, parallel texts,
 menus of one language around an article of another. Lines too short to judge, without a letter, or of which the model
 is not sure do not count; where no line counts, scores are null and the document passes. Dolma's `ft_lang_id_1e2`
-(arXiv:2402.00159) averages over paragraphs; here every line counts by its characters that are no white
-space, and only for its first language.
+(arXiv:2402.00159) averages over paragraphs; here a line counts for its first language alone, by its characters that
+are no white space.
 
 One pass over all lines of a table: see `kernels/fasttext.py`. Prices are in docs/measurements.md.
 """

@@ -36,6 +36,8 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "train_classifier", "positive": {"column": "lang", "in": ["en"]}, "dim": 4, "buckets": 50},
     {"kind": "train_ngram_model", "name": "pool", "order": 3},
     {"kind": "ngram_perplexity", "model": "pool", "head": 0.5, "by": "lang", "audit": True},
+    {"kind": "classify", "model": "train_classifier", "keep_share": 0.8, "by": "lang", "audit": True},
+    {"kind": "lang_per_line", "min_line_chars": 10, "audit": True},
     {"kind": "c4_quality", "min_sentences": 1},
     {"kind": "fineweb_quality", "audit": True},
 ]

@@ -18,8 +18,15 @@ TOKENIZER = str(Path(__file__).resolve().parents[1] / "data" / "tokenizer.json")
 NGRAMS = str(Path(__file__).resolve().parents[1] / "data" / "sentences.ngram")
 """A model of the German sentences that are in `engine.py`."""
 
+CLASSIFIER = str(Path(__file__).resolve().parents[1] / "data" / "classifier.bin")
+"""Random numbers for five words and their pairs, and the labels `hq` and `cc`; see `fasttext_files.py`."""
+
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "c4_quality": ({"min_sentences": 1}, {"terminal_punctuation": False, "min_sentences": 2, "min_long_paragraphs": 1}),
+    "classify": (
+        {"model": CLASSIFIER, "min_score": 0.4},
+        {"model": CLASSIFIER, "keep_share": 0.4, "by": "source"},
+    ),
     "corpus_stats": ({"by": ["source"]},),
     "exact_dedup": ({}, {"column": "rank"}),
     "fineweb_quality": ({"max_char_dup_ratio": 0.1, "max_list_ratio": 0.5},),
@@ -27,6 +34,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "fix_unicode": ({}, {"normal_form": "NFKC", "straight_quotes": True}),
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),
+    "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
     "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
     "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
