@@ -7,8 +7,9 @@ ones is a hash of the recipe's seed and the document's id, where C4 draws them b
 C4 used the "List of Dirty, Naughty, Obscene, and Otherwise Bad Words" of its language.
 
 Deviations from the reference (datatrove 0.10, `C4BadWordsFilter`): lower case is code point by code point, so U+0130
-becomes `i` and every sigma U+03C3; the reference stops at the first hit. Price: 200 MB/s of a core, whatever the size
-of the list; its automaton takes 4 bytes for each state and character of the list, 1 GB at most.
+becomes `i` and every sigma U+03C3; the reference stops at the first hit. Price: 150 to 370 MB/s of a core with a list
+of 400 words, 20 with the 30,000 commonest of the language; the automaton takes 4 bytes for each state and character of
+the list, 1 GB at most.
 """
 
 from __future__ import annotations

@@ -43,6 +43,12 @@ def test_without_bounds_nothing_is_dropped_and_everything_measured() -> None:
     ]
 
 
+def test_words_may_be_those_of_the_splitter() -> None:
+    operator = Length(words="standard")
+    assert run(operator, [corpus(["Don't stop!", "\u6f22\u5b57", ""])]).kept["words"].to_pylist() == [4, 2, 0]
+    assert operator.identity() != Length().identity()
+
+
 @given(st.lists(st.text(), max_size=8), st.integers(1, 3))
 def test_batch_split_does_not_matter(texts: list[str], size: int) -> None:
     whole, split = run(Length(), [corpus(texts)]), run(Length(), [corpus(texts)], batch_rows=size)

@@ -54,7 +54,7 @@ def test_addresses_are_looked_up_as_the_reference_does(
     whole = data.draw(st.sets(st.sampled_from([*urls, "example.org/a"]), max_size=2)) if urls else set()
     hard, soft = ({*data.draw(st.sets(st.sampled_from(["bad", "Bad", "word", "9"]), max_size=3))} for _ in range(2))
     lists = [sorted(found) for found in (*names, whole - {""}, hard, soft)]
-    tables = [block_lists.listed(pa.array(found, pa.large_string())) for found in lists]
+    tables = block_lists.listed([pa.array(found, pa.large_string()) for found in lists])
     buffers = joined_bytes(pa.array(["skipped", *urls], pa.large_string()).slice(1))
     counts, firsts = block_lists.look_up(*buffers, *tables)
     assert counts.tolist() == [list(block_lists_reference.look_up(url, *lists)) for url in urls]
@@ -64,18 +64,18 @@ def test_addresses_are_looked_up_as_the_reference_does(
     assert small == [block_lists_reference.squashed(url) for url in urls]
 
 
-def test_entries_of_one_hash_are_told_apart() -> None:
-    entries = block_lists.listed(pa.array(["a.org", "b.org"], pa.large_string()))
-    wanted = entries.hashes[1]
-    half = int(wanted >> np.uint64(63))
-    heads = np.array([0, 0, 2] if half else [0, 2, 2], np.int32)
-    alike = entries._replace(hashes=np.full(2, wanted), heads=heads, shift=np.uint64(63))
-    nothing = block_lists.listed(pa.array([], pa.large_string()))
-    name = "ab"[int(entries.numbers[1])]
-    data, offsets = joined_bytes(pa.array([f"{name}.org", "c.org"], pa.large_string()))
-    counts, firsts = block_lists.look_up(data, offsets, alike, nothing, nothing, nothing, nothing)
-    assert counts[:, 0].tolist() == [1, 0]
-    assert firsts[0, 0] == entries.numbers[1]
+def test_entries_of_one_hash_are_told_apart_by_their_bytes_and_lists() -> None:
+    lists = [pa.array(found, pa.large_string()) for found in (["a.org", "b.org"], ["c.org", "b.org"], [], [], [])]
+    found = block_lists.listed(lists)
+    wanted = int(np.flatnonzero((found.table[:, 3] == 1) & (found.table[:, 4] == 0))[0])
+    index = found.table.copy()
+    index[:, 0] = index[wanted, 0]
+    heads = np.zeros_like(found.heads)
+    heads[np.searchsorted(np.arange(1 << 3, dtype=np.uint64) << np.uint64(61), np.uint64(index[0, 0]), "right") :] = 4
+    data, offsets = joined_bytes(pa.array(["b.org"], pa.large_string()))
+    counts, firsts = block_lists.look_up(data, offsets, found.data, index, heads, found.sizes)
+    assert counts.tolist() == [[1, 0, 0, 0, 0]]  # what the host is looked up by is another hash now
+    assert firsts[0, 0] == 1
 
 
 def test_an_automaton_of_more_than_a_gigabyte_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
