@@ -144,7 +144,7 @@ def entries_of(name: str, found: BlockList) -> pa.Array:
         entries = pc.utf8_rtrim(pc.replace_substring_regex(entries, r"^(\*?\.)", ""), ".")
     if name == "parts":
         entries = pc.utf8_lower(entries)
-    pattern = r"^[^/\s@?#]+$" if name in ("domains", "hosts") else r"\S" if name == "urls" else "^[A-Za-z0-9]+$"
+    pattern = r"^[^/\s@?#]{1,255}$" if name in ("domains", "hosts") else r"\S" if name == "urls" else "^[A-Za-z0-9]+$"
     wrong = entries.filter(pc.invert(pc.match_substring_regex(entries, pattern)))
     if len(wrong):
         expected = "a name such as example.org" if name in ("domains", "hosts") else "ASCII letters and digits alone"

@@ -27,6 +27,9 @@ from operators.text_buffers import joined_bytes
 MAX_CELLS: Final = 1 << 28
 """States times classes of an automaton: 1 GB."""
 
+LONGEST_DOMAIN: Final = 255
+"""Bytes: what is longer is no name of the domain name system, and is not looked up."""
+
 _FIRST: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -297,9 +300,10 @@ def _host(data, at, stop):
 def _domain(kept, index, heads, shift, data, at, stop):
     """Where the first of a host and its parents is that is an entry of the list of domains; -1 if none is."""
     while at < stop:
-        place = _place(kept, index, heads, shift, data, at, stop, _DOMAINS, True)
-        if place >= 0:
-            return place
+        if stop - at <= LONGEST_DOMAIN:
+            place = _place(kept, index, heads, shift, data, at, stop, _DOMAINS, True)
+            if place >= 0:
+                return place
         while at < stop and data[at] != 46:
             at += 1
         at += 1

@@ -58,7 +58,8 @@ def look_up(
     """Whether its domain, host and whole are listed; how many different hard and soft words it has."""
     host = host_of(url)
     labels = host.split(".")
-    parents = {".".join(labels[start:]) for start in range(len(labels))} - {""}
+    parents = {".".join(labels[start:]) for start in range(len(labels))}
+    parents = {parent for parent in parents if 0 < len(parent.encode()) <= 255}  # what the domain name system allows
     words = set(re.findall("[A-Za-z0-9]+", url))
     return (
         int(bool(parents & set(domains))),

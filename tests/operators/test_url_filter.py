@@ -93,6 +93,7 @@ def test_batch_split_does_not_matter(urls: list[str | None], size: int) -> None:
     ("given", "match"),
     [
         ({"domains": ["https://bad.example/"]}, r"domains: 'https://bad.example/' \(1 such\) can never be found"),
+        ({"hosts": ["x" * 256]}, "hosts: 'x+'"),
         ({"hard_words": ["two-words", "x"]}, "expected ASCII letters and digits alone"),
         ({"parts": ["\xe9"]}, "parts: '\xe9'"),
         ({"urls": {"files": ["no/such"]}}, "list 'no/such' cannot be read"),

@@ -31,7 +31,7 @@ WORDS = st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("
 TEXTS = st.lists(st.lists(st.sampled_from(PIECES), max_size=20).map("".join) | st.text(), max_size=4)
 URL_PIECES = [
     *("http", "https", ":", "//", "/", "?", "#", "@", ".", "..", "[", "]", ":80", "-", "%20", " ", "\xe9"),
-    *("example", "EXAMPLE", "org", "co.uk", "a", "b", "www.", "bad", "Bad", "word", "9"),
+    *("example", "EXAMPLE", "org", "co.uk", "a", "b", "www.", "bad", "Bad", "word", "9", f"{'x' * 240}."),
 ]
 URLS = st.lists(st.lists(st.sampled_from(URL_PIECES), max_size=12).map("".join), max_size=5)
 HOSTS = ["example.org", "a.example.org", "example", "org", "a.b", "b", "[a]", "www.example.co.uk"]
