@@ -33,11 +33,9 @@ def to_arpa(model: Model) -> bytes:
     words = [data[one:other].decode() for one, other in pairwise(starts)]
     levels = listed(model.grams)
     symbols = ["", "<s>", "</s>", *words]
-    costs = [spelled(model.spelling, model.names.data, model.names.starts), _end_cost(model)]
-    unseen = 1 - float(np.exp2(-np.concatenate(costs)).sum())
     lines = ["\\data\\", f"ngram 1={len(symbols)}"]
     lines += [f"ngram {length}={level.probabilities.size}" for length, level in enumerate(levels, 2)]
-    lines += ["", "\\1-grams:", f"{_LOG10 * (model.grams.rest + np.log2(max(unseen, 1e-300))):.7g}\t<unk>\t0"]
+    lines += ["", "\\1-grams:", f"{_LOG10 * (model.grams.rest + np.log2(unseen_share(model))):.7g}\t<unk>\t0"]
     for symbol, name in enumerate(symbols[BEGIN:], BEGIN):
         probability, share = model.grams.unigrams[symbol].tolist()
         written = _NEVER if symbol == BEGIN else _LOG10 * probability
@@ -47,15 +45,18 @@ def to_arpa(model: Model) -> bytes:
     return "\n".join([*lines, "", "\\end\\", ""]).encode()
 
 
+def unseen_share(model: Model) -> float:
+    """What the spelling model leaves to words that the model does not know, of all words and the end."""
+    assert model.names is not None
+    assert model.spelling is not None
+    words = spelled(model.spelling, model.names.data, model.names.starts)
+    end = spelled(model.spelling, np.empty(0, np.uint8), np.zeros(2, np.int64))
+    return max(1 - float(np.exp2(-words).sum() + np.exp2(-end).sum()), 1e-300)
+
+
 def _level_lines(level: Listed, symbols: list[str], *, is_last: bool) -> list[str]:
     names = [" ".join([symbols[symbol] for symbol in gram]) for gram in level.symbols.tolist()]
     logs = zip(names, (_LOG10 * level.probabilities).tolist(), (_LOG10 * level.shares).tolist(), strict=True)
     if is_last:
         return [f"{probability:.7g}\t{name}" for name, probability, _ in logs]
     return [f"{probability:.7g}\t{name}\t{share:.7g}" for name, probability, share in logs]
-
-
-def _end_cost(model: Model) -> np.ndarray:
-    """What the end of a document costs before anything was seen: the word of no bytes."""
-    assert model.spelling is not None
-    return spelled(model.spelling, np.empty(0, np.uint8), np.zeros(2, np.int64))

@@ -96,6 +96,8 @@ class BucketVerdict(Judge):
 
     by: str
     keep: tuple[Bucket, ...]
+    steps: int
+    sign: int
 
     verdict_only: ClassVar[frozenset[str]] = frozenset({"keep"})
 
@@ -131,8 +133,10 @@ class BucketVerdict(Judge):
             return found
         wanted = pc.is_in(rows["bucket"], value_set=pa.array(self.keep, pa.string()))
         passes = pc.or_(wanted, pc.is_null(rows["bucket"]))
-        rule = pc.coalesce(found[RULE], pc.if_else(passes, pa.scalar(None, pa.string()), "unwanted_bucket"))
-        return found.set_column(found.column_names.index(RULE), RULE, rule)
+        late = pc.and_(pc.is_null(found[RULE]), pc.invert(passes))
+        score = pc.divide(pc.multiply(rows["_score"], self.sign).cast(pa.float64()), float(self.steps))
+        rule = pc.if_else(late, "unwanted_bucket", found[RULE])
+        return pa.table({RULE: rule, "value": pc.if_else(late, score, found["value"]), "threshold": found["threshold"]})
 
 
 def labels(rows: pa.Table, by: str) -> pa.Array:

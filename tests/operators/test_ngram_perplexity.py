@@ -237,6 +237,8 @@ def test_buckets_that_are_not_kept_and_bad_scores_are_dropped() -> None:
     assert summary["groups"][0]["buckets"]["head"]["documents"] == 3
     tail = run(NgramPerplexity(model=str(TINY), head=0.2, keep=("tail",)), [corpus(texts)])
     assert set(tail.dropped["rule"].to_pylist()) == {"unwanted_bucket"}
+    best = sorted(score for score in scores if score is not None)[:1]
+    assert tail.dropped["value"].to_pylist() == best
     assert tail.kept["bucket"].to_pylist() == ["tail"] * 4 + [None]
 
 
