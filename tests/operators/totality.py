@@ -7,11 +7,14 @@ parameters that `EXAMPLES` does not have.
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import resource
 import sys
+import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +24,7 @@ from pydantic import ValidationError
 from operators import OPERATORS
 from operators.base import RULE, TEXT, Composite, Map, Operator, RecipeError
 from tests.operators.harness import Engine, run
+from tests.operators.test_language_id import fasttext_model
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "totality.md"
 COMMAND: Final = "python -m tests.operators.totality"
@@ -67,6 +71,10 @@ Without a table:
 {reasons}
 """
 
+WITH_MODEL: Final[dict[str, dict[str, Any]]] = {"classify": {"score_label": "en"}}
+"""Parameters of operators that also need a `model`: here a fastText file that knows one word of each of `LANGUAGES`."""
+LANGUAGES: Final = {"en": "word", "de": "story", "fr": "return"}
+
 NAMES: Final = {str(operator.model_fields["kind"].default): operator for operator in OPERATORS}
 
 
@@ -84,6 +92,8 @@ def example(kind: str) -> Operator:
         ValueError: it is no matter of one text; says why.
     """
     given = dict(EXAMPLES.get(kind, {}))
+    if kind in WITH_MODEL:
+        given = {"model": tiny_model(), **WITH_MODEL[kind]}
     if "audit" in NAMES[kind].model_fields:
         given["audit"] = True
     try:
@@ -98,6 +108,16 @@ def example(kind: str) -> Operator:
     if strangers or not (operator.adds() or type(operator).__dict__.get("rewrites")):
         raise ValueError(f"reads {', '.join(strangers)}" if strangers else "adds no column")
     return operator
+
+
+@cache
+def tiny_model() -> str:
+    """The path of a model that lasts as long as the process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "tiny.bin"
+    path.write_bytes(fasttext_model(LANGUAGES))
+    return str(path)
 
 
 def values(operator: Operator, rows: pa.Table, batch_rows: int = 1 << 20) -> dict[str, list[Any]]:
@@ -134,7 +154,9 @@ def shown(value: object) -> str:
 
 
 def is_total(value: object) -> bool:
-    """Null, or neither infinite nor no number."""
+    """Null, or neither infinite nor no number; in lists and structures too."""
+    if isinstance(value, list | dict):
+        return all(map(is_total, value.values() if isinstance(value, dict) else value))
     return not isinstance(value, float) or math.isfinite(value)
 
 
@@ -146,8 +168,9 @@ def section(kind: str) -> str:
         RecipeError: a model is not here.
     """
     operator = example(kind)
-    given = EXAMPLES.get(kind)
-    lines = [f"## {kind}", "", *([f"With `{json.dumps(given)}`.", ""] if given else [])]
+    given = EXAMPLES.get(kind) or WITH_MODEL.get(kind)
+    model = f", and a model that knows a word of each language: `{json.dumps(LANGUAGES)}`" if kind in WITH_MODEL else ""
+    lines = [f"## {kind}", "", *([f"With `{json.dumps(given)}`{model}.", ""] if given else [])]
     lines += [f"| | {' | '.join(TEXTS)} |", f"|---{'|---' * len(TEXTS)}|"]
     for name, cells in values(operator, rows_of(TEXTS)).items():
         lines.append(f"| `{name}` | {' | '.join(map(shown, cells))} |")
