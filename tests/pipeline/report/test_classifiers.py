@@ -9,10 +9,11 @@ import numpy as np
 
 from operators.classifier_metrics import measured
 from operators.train_classifier import TrainClassifier
+from tests.pipeline.report.manifests import HOSTILE
 from tests.pipeline.report.test_trained import page_of
 
 
-def said(**held: object) -> str:
+def said(label: str = "hq", **held: object) -> str:
     """The page of a classifier that tells its classes apart well, but not always."""
     random = np.random.default_rng(1)
     truth = np.arange(400) % 2 == 0
@@ -25,7 +26,7 @@ def said(**held: object) -> str:
             "training": sizes,
             "held_out": {"documents": 200, "bytes": 400_000},
         }
-        for name, label in (("positive", "hq"), ("negative", "cc"))
+        for name, label in (("positive", label), ("negative", "cc"))
     }
     content = {
         "classes": classes,
@@ -58,3 +59,7 @@ def test_a_class_without_held_out_documents_leaves_the_figures_out() -> None:
     page = said(auc=None)
     assert "Nothing was measured" in page
     assert "Calibration" not in page
+
+
+def test_a_label_is_text_whatever_it_holds() -> None:
+    assert "<script>document.title=" in said(HOSTILE)  # in a page whose tags were taken out: it was none
