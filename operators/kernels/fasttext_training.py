@@ -10,8 +10,8 @@ unstable sort; what looks like a label in a text is passed over, and `</s>` ends
 where the library would take the one for a second label and begin another line at the other. Losses: softmax and
 hierarchical softmax.
 
-Price: a pass over 10 MB of text with pairs of words takes some 0.3 CPU seconds, most of it waiting for rows from memory;
-memory is 4 bytes a token and 50 to 90 a distinct word besides the text and the matrix. 8 s to compile, once per
+Price: a pass over 10 MB of text with pairs of words takes some 0.3 CPU seconds, most of it waiting for rows from
+memory; memory is 4 bytes a token and 50 to 90 a distinct word besides the text and the matrix. 8 s to compile, once per
 machine.
 
 All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
