@@ -26,6 +26,9 @@ MODEL: Final = "model.bin"
 METRICS: Final = "metrics.json"
 CLASSES: Final = ("positive", "negative")
 
+STEPS: Final = 1 << 20
+"""Scores are multiples of one part of so many, so that a threshold of `metrics.json` cuts where it says."""
+
 _NO_SETTINGS: Final = {"name", "sources", "described"}
 _LOPSIDED: Final = 10
 """Documents of one class for each of the other; from there on it is worth a warning."""
@@ -177,12 +180,13 @@ def _sizes(documents: Labelled, label: int) -> dict[str, int]:
 
 
 def _scores(file: ModelFile, held: Labelled, positive: str) -> Scores:
-    """The probability of the positive label, bounded to [0, 1]; NaN where no part of a text is known."""
+    """The positive label's probability as `classify` has it; NaN where no part of a text is known."""
     from operators.kernels.fasttext import Predictor
 
     scores = Predictor(file.model()).probabilities(held.texts, positive).astype(np.float64)
     scores[scores == 0] = np.nan  # the library adds 1e-5 to every probability
-    return np.minimum(scores, 1)
+    rounded: Scores = np.rint(np.minimum(scores, 1) * STEPS) / STEPS
+    return rounded
 
 
 def _warnings(classes: dict[str, dict[str, Any]]) -> list[str]:

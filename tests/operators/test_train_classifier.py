@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from operators.base import WARNINGS, RunError
+from operators.base import WARNINGS, Context, RunError
+from operators.classify import ClassScores
 from operators.hashing import row_hash
 from operators.train_classifier import TrainClassifier
 from tests.operators.harness import Engine, corpus, deal, run
@@ -57,6 +58,18 @@ def test_the_library_loads_the_model_and_tells_the_classes_apart(tmp_path: Path)
     found = metrics(engine)
     assert found["held_out"]["auc"] > 0.99
     assert found["training"]["final_loss"] < found["training"]["loss_by_epoch"][0]
+
+
+def test_a_threshold_of_the_metrics_cuts_the_scores_of_classify() -> None:
+    engine = by_column(held_out=0.99, max_documents=200)
+    scores = ClassScores(model="train").bind(Context(7, engine.artifacts))(rows())["score"].to_numpy()
+    held = np.array([row_hash(f"d{n:04}", 7, "train_classifier held out") < 0.99 * 2**64 for n in range(270)])
+    topics = np.array(rows()["topic"].to_pylist())
+    found = metrics(engine)["held_out"]
+    for entry in found["kept_shares"]:
+        negatives = scores[held & (topics == "bank")]
+        assert (negatives >= entry["threshold"]).sum() == round(entry["kept"] * negatives.size)
+    assert sum(entry["documents"] for entry in found["calibration"]) == held.sum()
 
 
 def test_the_rows_stay_as_they_are() -> None:
