@@ -9,8 +9,8 @@ from operators.c4_quality import C4Quality
 from operators.classify import Classify
 from operators.corpus_stats import CorpusStats
 from operators.exact_dedup import ExactDedup
-from operators.fineweb_quality import FinewebQuality
 from operators.extract_html import ExtractHtml
+from operators.fineweb_quality import FinewebQuality
 from operators.fix_unicode import FixUnicode
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition

@@ -5,7 +5,7 @@ arguments, the dictionary with the n-grams that pruning left, the input matrix a
 product-quantised (Joulin et al. 2016, arXiv 1612.03651, section 3). Every loss of a supervised model is read.
 
 Quantised matrices are unpacked when a model is loaded: 4 bytes a number, 3 MB for `lid.176.ftz` (50,000 rows of 16),
-which is read in 25 ms. Nothing is trained here.
+which is read in 25 ms. Dense ones stay where they are, in the file. Nothing is trained here.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _ENTRY: Final = struct.Struct("<qb")  # after a word and its zero byte: how ofte
 _LOSSES: Final[tuple[Loss, ...]] = ("hierarchical_softmax", "negative_sampling", "softmax", "one_vs_all")
 _SUPERVISED: Final = 3
 _CENTROIDS: Final = 256
+_ROWS: Final = 1 << 16  # that are looked at together
 _MAX_LETTERS: Final = 64  # of an n-gram; fastText's own default is 6
 
 
@@ -76,8 +77,7 @@ def read_model(path: Path) -> FasttextModel:
     Raises:
         RecipeError: the file cannot be read, is no fastText model, is damaged, or is one of word vectors alone.
     """
-    with _Reader.of(path) as reader:
-        return _read(reader)
+    return _read(_Reader.of(path))  # a dense matrix stays in the file, whose map goes with it
 
 
 def model_of(content: bytes, name: str) -> FasttextModel:
@@ -108,7 +108,8 @@ def _read(reader: _Reader) -> FasttextModel:
     dictionary = reader.dictionary()
     quantised = reader.flag()
     inputs, norms = reader.matrix(quantised=quantised)
-    inputs *= norms[:, None]
+    if quantised:
+        inputs *= norms[:, None]
     outputs, output_norms = reader.matrix(quantised=reader.flag() and quantised)
     most = 0 if version == 11 or not buckets else most
     model = FasttextModel(
@@ -132,7 +133,9 @@ def _check_sizes(model: FasttextModel, dim: int, reader: _Reader) -> None:
         raise reader.error(f"is damaged: inputs of {model.inputs.shape} for {len(known.words)} words and {rows} rows")
     if not known.labels or model.outputs.shape[1] != dim or model.outputs.shape[0] < len(known.labels):
         raise reader.error(f"is damaged: outputs of {model.outputs.shape} for {len(known.labels)} labels")
-    if not all(np.isfinite(part).all() for part in (model.inputs, model.outputs, model.output_norms)):
+    steps = range(0, len(model.inputs), _ROWS)
+    inputs = (model.inputs[first : first + _ROWS] for first in steps)
+    if not all(np.isfinite(part).all() for part in (*inputs, model.outputs, model.output_norms)):
         raise reader.error("is damaged: a number in it is not finite")
 
 
@@ -210,9 +213,9 @@ class _Reader:
         if num_rows < 1 or num_columns < 1:
             raise self.error(f"is damaged: a matrix of {num_rows} rows of {num_columns}")
         if not quantised:
-            return self._numbers(num_rows * num_columns, np.float32).reshape(num_rows, -1), np.ones(
-                num_rows, np.float32
-            )
+            start = self._advance(num_rows * num_columns * 4)
+            values = np.frombuffer(self._content, np.float32, num_rows * num_columns, start)
+            return values.reshape(num_rows, -1), np.ones(num_rows, np.float32)
         (num_codes,) = self._unpack(struct.Struct("<i"))
         values = self._unpacked(self._numbers(num_codes, np.uint8), num_rows, num_columns)
         if not has_norms:

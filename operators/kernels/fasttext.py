@@ -73,7 +73,7 @@ _inlined: Final[Any] = njit(inline="always")
 class _Tables(NamedTuple):
     names: NDArray[np.uint8]
     places: NDArray[np.int64]  # where each name begins in them, words before labels
-    slots: NDArray[np.int32]  # of a hash table: numbers of names, -1 where free
+    slots: NDArray[np.uint64]  # of a hash table: 32 bits of the hash, then the name's number and one more
     num_words: int
     end_word: int  # the number of `</s>`, -1 if it is no word
     is_kept: NDArray[np.uint64]  # a bit for each bucket; empty: all have a row
@@ -171,7 +171,8 @@ class Predictor:
         longest = int((stops - starts).max(initial=0)) if tables.most_words > 1 else -2
         room = _Room(
             np.empty(_BLOCK, np.int64), np.empty(2 * _BLOCK, np.int64), np.empty(3 * _BLOCK, np.uint64),
-            np.empty(_WINDOW * tables.most + 1, np.int64), np.zeros(weights.width, np.float32), np.empty(weights.width),
+            np.empty(max(_WINDOW * tables.most, _BLOCK * tables.most_words), np.int64),
+            np.zeros(weights.width, np.float32), np.empty(weights.width),
             np.empty(weights.num_labels), np.empty(longest // 2 + 2, np.int32),
             np.empty(weights.left.size + 1, np.int32), np.empty(weights.left.size + 1),
             np.empty(_WINDOW + _SPAN + 2, np.int8),
@@ -196,7 +197,7 @@ def _tables(model: FasttextModel) -> tuple[_Tables, NDArray[np.int64] | None]:
     places = np.zeros(len(names) + 1, np.int64)
     np.cumsum([len(name) for name in names], out=places[1:])
     joined = np.frombuffer(b"".join(names) or b"\0", np.uint8).copy()
-    slots = np.full(1 << max(4, (2 * len(names)).bit_length()), -1, np.int32)
+    slots = np.zeros(1 << max(4, (2 * len(names)).bit_length()), np.uint64)
     _index(joined, places, slots)
     is_kept, kept_before, order = np.empty(0, np.uint64), np.empty(0, np.int32), None
     if known.kept is not None:
@@ -230,8 +231,8 @@ def _weights(model: FasttextModel, order: NDArray[np.int64] | None) -> _Weights:
     powers = np.exp(_SIGMOID_BOUND - steps / np.float32(_SIGMOID_STEPS))
     parents, ranks = _tree(left, right)
     return _Weights(
-        np.ascontiguousarray(inputs).reshape(-1), inputs.shape[1], np.ascontiguousarray(outputs), left, right,
-        parents, ranks, (1 / (1 + powers)).astype(np.float32), num_labels, _LOSS_NUMBERS[model.loss],
+        np.require(inputs, None, ["C", "A"]).reshape(-1), inputs.shape[1], np.require(outputs, None, ["C", "A"]),
+        left, right, parents, ranks, (1 / (1 + powers)).astype(np.float32), num_labels, _LOSS_NUMBERS[model.loss],
     )  # fmt: skip
 
 
@@ -239,7 +240,8 @@ def _multiplied(inputs: NDArray[np.float32], outputs: NDArray[np.float32]) -> ND
     """Each row's products with the outputs; in float64 and one order, whatever library multiplies matrices."""
     products = np.empty((inputs.shape[0], outputs.shape[0]), np.float32)
     for first in range(0, inputs.shape[0], 1 << 16):
-        _multiply(inputs[first : first + (1 << 16)], outputs, products[first : first + (1 << 16)])
+        some = np.array(inputs[first : first + (1 << 16)])  # of a file: where it lies, it is not aligned
+        _multiply(some, outputs, products[first : first + (1 << 16)])
     return products
 
 
@@ -318,8 +320,8 @@ def _add_eight(context, target, target_place, source, source_place):
 
 
 @intrinsic
-def _prefetch(context, slots, place):
-    """Have a slot brought nearer."""
+def _prefetch(context, data, place):
+    """Have a number of an array brought nearer."""
 
     def generate(context, builder, signature, arguments):
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -330,7 +332,7 @@ def _prefetch(context, slots, place):
         builder.call(function, [address, number(0), number(3), number(1)])
         return context.get_dummy_value()
 
-    return types.void(slots, types.int64), generate
+    return types.void(data, types.int64), generate
 
 
 @intrinsic
@@ -363,12 +365,13 @@ def _multiply(inputs, outputs, products):
 
 @_compiled
 def _index(names, places, slots):
+    """Names by hash: 32 bits of it, then the number and one more; of two that are equal the first is found."""
     for number in range(places.size - 1):
-        value = _hash(names, places[number], places[number + 1])
-        slot = np.int64(value) & (slots.size - 1)
-        while slots[slot] >= 0:
+        _, _, mixed = _key(names, places[number], places[number + 1])
+        slot = np.int64(mixed) & (slots.size - 1)
+        while slots[slot]:
             slot = (slot + 1) & (slots.size - 1)
-        slots[slot] = number
+        slots[slot] = mixed & ~_MASK | np.uint64(number + 1)
 
 
 @_compiled
@@ -441,6 +444,20 @@ def _bytes_at(data, place):
     return word
 
 
+@_inlined
+def _key(data, start, stop):
+    """The first and the last eight bytes of a word, zeros where it is shorter, and a hash of it."""
+    length = stop - start
+    low = _LOW[min(length, 8)]
+    first = _bytes_at(data, start) & low
+    last = _bytes_at(data, max(start, stop - 8)) & low
+    mixed = (first ^ (last ^ np.uint64(length)) * _FIRST) * _SECOND
+    if 16 < length <= _CACHED:
+        for middle in range(start + 8, stop - 8, 8):
+            mixed = (mixed ^ mixed >> np.uint64(29) ^ _bytes_at(data, middle)) * _SECOND
+    return first, last, mixed ^ mixed >> np.uint64(32)
+
+
 @_compiled
 def _read(data, white, place, stop, room, known):
     """The spans and keys of the next words, at most a block of them; how many they are, and where to go on."""
@@ -451,17 +468,9 @@ def _read(data, white, place, stop, room, known):
         if start == stop:
             return word, stop
         place = _next(white, start, stop, nothing)
-        length = place - start
-        low = _LOW[min(length, 8)]
-        first = _bytes_at(data, start) & low
-        last = _bytes_at(data, max(start, place - 8)) & low
-        mixed = (first ^ (last ^ np.uint64(length)) * _FIRST) * _SECOND
-        if 16 < length <= _CACHED:
-            for middle in range(start + 8, place - 8, 8):
-                mixed = (mixed ^ mixed >> np.uint64(29) ^ _bytes_at(data, middle)) * _SECOND
-        mixed ^= mixed >> np.uint64(32)
+        first, last, mixed = _key(data, start, place)
         _prefetch(slots, np.int64(mixed) & mask)
-        spans[2 * word], spans[2 * word + 1] = start, length
+        spans[2 * word], spans[2 * word + 1] = start, place - start
         keys[3 * word], keys[3 * word + 1], keys[3 * word + 2] = first, last, mixed
     return np.int64(_BLOCK), place
 
@@ -470,7 +479,14 @@ def _read(data, white, place, stop, room, known):
 def _found(data, num_read, room, known, tables, weights):
     """The numbers of the words that were read, without those that count for nothing; how many, and whether to go on."""
     size, numbers, spans, wanted = np.int64(0), room.numbers, room.spans, room.keys
-    slots, keys = known.slots, known.keys
+    slots, keys, names, mask = known.slots, known.keys, tables.slots, np.int64(known.slots.size - 1)
+    for word in range(num_read):
+        mixed = wanted[3 * word + 2]
+        entry = slots[np.int64(mixed) & mask]
+        if entry:
+            _prefetch(keys, np.int64(entry & _MASK) << 2)
+        else:
+            _prefetch(names, np.int64(mixed) & np.int64(names.size - 1))
     for word in range(num_read):
         start, length = spans[2 * word], spans[2 * word + 1]
         first, last, mixed = wanted[3 * word], wanted[3 * word + 1], wanted[3 * word + 2]
@@ -478,7 +494,7 @@ def _found(data, num_read, room, known, tables, weights):
         if length <= _CACHED:
             slot, number = _looked_up(data, start, length, first, last, mixed, slots, keys)
         if number < 0:
-            number = _learn(data, start, length, room, known, tables, weights)
+            number = _learn(data, start, length, mixed, room, known, tables, weights)
             if number == _STOP:
                 return size, False
             if number == _SKIPPED:
@@ -543,21 +559,22 @@ def _signed(byte):
 
 
 @_compiled
-def _named(data, start, end, value, slots, names, places, num_words):
+def _named(data, start, end, mixed, slots, names, places, num_words):
     """The number of a word, -1 for what is not known, -2 for a label and for what looks like one."""
     mask = slots.size - 1
-    slot = np.int64(value) & mask
-    while slots[slot] >= 0:
-        number = np.int64(slots[slot])
-        if _equal(data, start, end, names, places[number], places[number + 1]):
-            return number if number < num_words else np.int64(-2)
+    slot = np.int64(mixed) & mask
+    while slots[slot]:
+        if slots[slot] >> np.uint64(32) == mixed >> np.uint64(32):
+            number = np.int64(slots[slot] & _MASK) - 1
+            if _equal(data, start, end, names, places[number], places[number + 1]):
+                return number if number < num_words else np.int64(-2)
         slot = (slot + 1) & mask
     looks = end - start >= _PREFIX.size and _equal(data, start, start + _PREFIX.size, _PREFIX, 0, _PREFIX.size)
     return np.int64(-2) if looks else np.int64(-1)
 
 
 @_inlined
-def _learn(data, start, size, room, known, tables, weights):
+def _learn(data, start, size, mixed, room, known, tables, weights):
     """Put a word's sum into the table; its number there, `_SKIPPED` for a label, `_STOP` for the line's end.
 
     Of a word of several windows only the last is left in the table; the others are added to the text at once.
@@ -565,7 +582,7 @@ def _learn(data, start, size, room, known, tables, weights):
     if _equal(data, start, start + size, _END, 0, _END.size):
         return np.int64(_STOP)
     value = _hash(data, start, start + size)
-    named = _named(data, start, start + size, value, tables.slots, tables.names, tables.places, tables.num_words)
+    named = _named(data, start, start + size, mixed, tables.slots, tables.names, tables.places, tables.num_words)
     if named == -2:
         return np.int64(_SKIPPED)
     number, width, sums, count = known.num[0], weights.width, known.sums, np.int64(0)
@@ -683,27 +700,40 @@ def _add_block(room, size, known, weights):
     return total
 
 
+@_inlined
+def _pair_rows(begin, num_tokens, room, tables, weights):
+    """The rows of the n-grams of words that begin in a block of the text, on their way from memory; their number."""
+    hashes, rows, inputs, width = room.hashes, room.rows, weights.inputs, weights.width
+    is_kept, kept_before, num_words, most = tables.is_kept, tables.kept_before, tables.num_words, tables.most_words
+    buckets, count = np.uint64(tables.buckets), np.int64(0)
+    for first in range(begin, min(begin + _BLOCK, num_tokens)):
+        value = np.uint64(np.int64(hashes[first]))
+        for last in range(first + 1, min(num_tokens, first + most)):
+            value = value * _WORD_PRIME + np.uint64(np.int64(hashes[last]))
+            row = _bucket_row(value % buckets, num_words, is_kept, kept_before)
+            if row >= 0:
+                _prefetch(inputs, row * width)
+                rows[count] = row
+                count += 1
+    return count
+
+
 @_compiled
 def _add_end(room, num_hashes, tables, weights):
     """Add what the line's end is known by, then the n-grams of words; how many rows that was."""
-    total, num_tokens, buckets = np.int64(0), np.int64(num_hashes + 1), np.uint64(tables.buckets)
-    num_words, is_kept, kept_before = tables.num_words, tables.is_kept, tables.kept_before
+    total, num_tokens = np.int64(0), np.int64(num_hashes + 1)
     inputs, width, block, hashes = weights.inputs, weights.width, room.block, room.hashes
     if tables.end_word >= 0:
         _add_row(block, 0, inputs, tables.end_word, weights.width)
         total += 1
     if tables.most_words > 1:
         hashes[num_hashes] = np.int32(np.uint32(_hash(_END, 0, _END.size)))
-        for first in range(num_tokens):
-            value = np.uint64(np.int64(hashes[first]))
-            for last in range(first + 1, min(num_tokens, first + tables.most_words)):
-                value = value * _WORD_PRIME + np.uint64(np.int64(hashes[last]))
-                row = _bucket_row(value % buckets, num_words, is_kept, kept_before)
-                if row >= 0:
-                    _add_row(block, 0, inputs, row, width)
-                    total += 1
-            if first % _BLOCK == _BLOCK - 1:
-                _flush(room)
+        for begin in range(0, num_tokens, _BLOCK):
+            count = _pair_rows(begin, num_tokens, room, tables, weights)
+            for place in range(count):
+                _add_row(block, 0, inputs, room.rows[place], width)
+            _flush(room)
+            total += count
     _flush(room)
     return total
 

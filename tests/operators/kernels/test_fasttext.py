@@ -26,6 +26,7 @@ SHAPES = {
     "norms": Shape(letters=(3, 6), quantised=True, quantised_outputs=True, norms=True, dim=35),
     "old": Shape(version=11, letters=(2, 4)),
     "one label": Shape(loss="hierarchical_softmax", labels=("en",)),
+    "many labels": Shape(labels=tuple("abcdefghijkl"), dim=9, letters=(2, 3), loss="hierarchical_softmax"),
     "saturated": Shape(loss="one_vs_all", dim=40, letters=(1, 2)),
 }
 TOKENS = [
