@@ -26,6 +26,7 @@ from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
 from operators.remove_control_characters import RemoveControlCharacters
 from operators.remove_lines import RemoveLines
+from operators.romanise import Romanise
 from operators.sample import Sample
 from operators.script_share import ScriptShare
 from operators.substring_dedup import SubstringDedup
@@ -41,8 +42,8 @@ AnyOperator = Annotated[
     | Classify
     | CorpusStats
     | ExactDedup
-    | FinewebQuality
     | ExtractHtml
+    | FinewebQuality
     | FixUnicode
     | GopherQuality
     | GopherRepetition
@@ -58,6 +59,7 @@ AnyOperator = Annotated[
     | ParagraphDedup
     | RemoveControlCharacters
     | RemoveLines
+    | Romanise
     | Sample
     | ScriptShare
     | SubstringDedup

@@ -53,6 +53,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "paragraph_dedup": ({"min_documents": 2},),
     "remove_control_characters": ({}, {"only": {"column": "source", "in": ["docs"]}, "joiners": True}),
     "remove_lines": ({"patterns": ["^#"], "citation_marks": "remove"},),
+    "romanise": ({"max_chars": 40},),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
     "script_share": ({"keep": ["Greek"], "min_share": 0.1},),
     "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
