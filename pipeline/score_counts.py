@@ -1,6 +1,6 @@
 """Counts a judge's scores in one shard: their distribution, and what other thresholds than its own would drop.
 
-Vectorised over the rows; a loop in Python runs over scores, bounds and groups alone. It takes 40 ms for 14
+Vectorised over the rows; a loop in Python runs over scores, bounds and groups alone. It takes 36 ms for 14
 scores of 15,000 documents in 40 languages.
 """
 
@@ -72,8 +72,7 @@ class Judged:
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
         """The hash of every id: asked for only where many documents have one score."""
-        ids = self.table["id"].to_pylist()
-        return np.fromiter(map(_hash, ids), np.uint64, len(ids))
+        return np.array(_hashes(self.table["id"].to_pylist()), np.uint64)
 
     def example(self, row: int, value: float) -> dict[str, Any]:
         """A row as the report may show it."""
@@ -82,14 +81,15 @@ class Judged:
             excerpt = pc.utf8_slice_codeunits(self.table["text"].slice(row, 1), 0, EXCERPT_CHARS)[0].as_py()
         named = {name: self.table[name][row].as_py() for name in ("id", "source")}
         lang = self.table["lang"][row].as_py() if "lang" in self.table.column_names else None
-        return {**named, "lang": lang, "value": value, "order": f"{_hash(named['id']):016x}", "excerpt": excerpt}
+        (order,) = _hashes([named["id"]])
+        return {**named, "lang": lang, "value": value, "order": f"{order:016x}", "excerpt": excerpt}
 
 
-def _hash(identity: str | None) -> int:
-    """xxh3_64 of an id."""
-    import xxhash
+def _hashes(ids: list[str | None]) -> list[int]:
+    """xxh3_64 of ids; xxhash is not imported with this module."""
+    from xxhash import xxh3_64_intdigest
 
-    return xxhash.xxh3_64_intdigest(str(identity).encode())
+    return [xxh3_64_intdigest(str(identity).encode()) for identity in ids]
 
 
 def explore(

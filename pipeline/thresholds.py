@@ -160,23 +160,25 @@ class Explored:
             _add_counts(self.score_bytes.setdefault(score, {}), buckets)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, with every group."""
-        return {
-            "thresholds": [bound.to_json() for bound in self.bounds],
-            "spreads": {score: _sorted_spread(spread) for score, spread in sorted(self.spreads.items())},
-            "score_bytes": {score: _by_edge(buckets) for score, buckets in sorted(self.score_bytes.items())},
-        }
+        """Plain JSON, with every group, in no order: it is read by `from_json` alone."""
+        bounds = [bound.to_json() for bound in self.bounds]
+        return {"thresholds": bounds, "spreads": self.spreads, "score_bytes": self.score_bytes}
 
     def shown(self) -> dict[str, Any]:
         """What the manifest holds: of the groups those that matter most, and for each the quantiles of its scores."""
         bounds = [bound.shortened() for bound in self.bounds]
-        spreads = {score: _short_spread(spread, score, bounds) for score, spread in self.spreads.items()}
-        content = Explored(bounds, spreads, self.score_bytes).to_json()
-        content["spreads"] = {
-            score: {by: {name: _quantiles(b) for name, b in groups.items()} for by, groups in spread.items()}
-            for score, spread in content["spreads"].items()
+        spreads = {
+            score: {
+                by: {name: _quantiles(buckets) for name, buckets in sorted(groups.items())}
+                for by, groups in sorted(_short_spread(spread, score, bounds).items())
+            }
+            for score, spread in sorted(self.spreads.items())
         }
-        return content
+        return {
+            "thresholds": [bound.to_json() for bound in bounds],
+            "spreads": spreads,
+            "score_bytes": {score: _by_edge(buckets) for score, buckets in sorted(self.score_bytes.items())},
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Explored:
@@ -262,13 +264,6 @@ def _short_spread(spread: Spread, score: str, bounds: Iterable[Bound]) -> Spread
         largest = _largest(groups, {name: sum(buckets.values()) for name, buckets in groups.items()}, LARGEST)
         found[by] = {name: groups[name] for name in named if name in groups} if wanted else largest
     return found
-
-
-def _sorted_spread(spread: Spread) -> Spread:
-    return {
-        by: {name: _by_edge(buckets) for name, buckets in sorted(groups.items())}
-        for by, groups in sorted(spread.items())
-    }
 
 
 def _by_edge(buckets: Mapping[str, int]) -> dict[str, int]:
