@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -200,7 +201,11 @@ class Frame:
 
     def has(self, name: str) -> bool:
         """Whether a step has added the column, or the shard came with it."""
-        return name in self.view.columns or name in shard_columns(self.store, self.view.shard)
+        return name in self.view.columns or name in self._in_shard
+
+    @cached_property
+    def _in_shard(self) -> frozenset[str]:
+        return frozenset(shard_columns(self.store, self.view.shard))
 
     def put(self, view: View, columns: dict[str, pa.ChunkedArray]) -> None:
         """Take over a view with one more layer, and that layer's columns for the rows that are left."""
@@ -220,7 +225,7 @@ class Frame:
     def _read_shard(self, names: list[str]) -> None:
         if not names:
             return
-        there = set(shard_columns(self.store, self.view.shard))
+        there = self._in_shard
         found = [name for name in names if name in there]
         table = read_parquet(self.store, self.view.shard, found) if found else None
         take = None if len(self.rows) == self.view.num_shard_rows else pa.array(self.rows)

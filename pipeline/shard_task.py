@@ -21,7 +21,7 @@ from pipeline.artifacts import StoredArtifact, StoredOutputs
 from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
 from pipeline.exchange import State, key_buckets, write_state
 from pipeline.ledger import REVISION, NodeCounts, count_by_source
-from pipeline.plan import VERDICT, Node, read_name
+from pipeline.plan import VERDICT, Node, fits, read_name
 from pipeline.score_counts import Judged, explore, is_score
 from pipeline.step_errors import named, naming
 from pipeline.storage import Store, arrow_bytes, read_arrow
@@ -268,11 +268,9 @@ class _ShardRun:
         scores = {name: rows[name] for name in names if name in rows.column_names and is_score(rows[name])}
         if not scores:
             return
-        table = self.frame.table(["id", "source", "text"])
-        if self.frame.has(LANG):
-            lang = self.frame.table([LANG])[LANG]
-            if pa.types.is_string(lang.type) or pa.types.is_large_string(lang.type):
-                table = table.append_column(LANG, lang)
+        table = self.frame.table(["id", "source", "text", *([LANG] if self.frame.has(LANG) else [])])
+        if LANG in table.column_names and not fits(table[LANG].type, pa.string()):
+            table = table.drop_columns([LANG])
         most = min(GROUPS, CELLS // len(scores))
         judged = Judged(table, shows_text=type(operator).shows_text, most_groups=most)
         counts.scores, counts.explored = explore(judged, scores, rules)
