@@ -9,12 +9,13 @@ this file: numba's cache looks at the file of the function that it compiles alon
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202, SIM110
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
 
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from operators.kernels.c4_reference import Settings
@@ -54,6 +55,11 @@ def _phrase(text: str) -> Bytes:
     return np.frombuffer(text.encode(), np.uint8)
 
 
+_ONES: Final = np.uint64(0x0101010101010101)
+_HIGH_BITS: Final = np.uint64(0x8080808080808080)
+_SPACES: Final = np.uint64(0x2020202020202020)
+_BRACKETS: Final = np.uint64(0x5B5B5B5B5B5B5B5B)
+_LEADS: Final = np.uint64(0xE2E2E2E2E2E2E2E2)
 _KINDS: Final = _byte_kinds()
 _TRIGGERS: Final = _triggers()
 _JAVASCRIPT: Final = _phrase("javascript")
@@ -83,6 +89,30 @@ def clean(data: Bytes, offsets: Ints, judged: NDArray[np.bool_], settings: Setti
     """
     switches = np.array(settings, np.int64)
     return Lines(*_clean(data, offsets, judged, switches, table))
+
+
+@intrinsic
+def _byte(context, array, place):
+    """A byte at a place that is known to be inside: numpy's indexing would look whether it is negative."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load(builder.gep(data, [arguments[1]]))
+
+    return types.uint8(array, place), generate
+
+
+@intrinsic
+def _eight_bytes(context, data, place):
+    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        word = context.get_value_type(types.uint64).as_pointer()
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
+        return builder.load(address, align=1)
+
+    return types.uint64(data, types.int64), generate
 
 
 @njit
@@ -126,44 +156,75 @@ def _white_size(data, at):
 
 
 @njit
-def _word(data, at, high):
-    """The end of a run without white space, which may be empty; its code points; whether it has a square bracket."""
-    chars, has_bracket = 0, False
+def _line_end(data, at, high):
+    """Where a line ends, where the next begins, and whether a square bracket may be in it.
+
+    Eight bytes at a time: a zero byte is one that borrows. Only bytes below the space, C2 and E2 can begin a line break.
+    """
+    has_bracket = False
     while at < high:
-        kind = _KINDS[data[at]]
-        if kind >= _WHITE or (kind == _LEAD and _wide_white(data, at)):
+        stop = high
+        if at + 8 <= high:
+            word, stop = _eight_bytes(data, at), at + 8
+            has_bracket |= _has_zero(word ^ _BRACKETS)
+            if not ((word - _SPACES) & ~word & _HIGH_BITS) and not _has_zero((word | _SPACES) ^ _LEADS):
+                at = stop
+                continue
+        while at < stop:
+            kind = _KINDS[data[at]]
+            has_bracket |= kind == _BRACKET
+            size = _wide_white(data, at) if kind == _LEAD else 1
+            if size < 0:
+                return at, at - size, has_bracket
+            if kind >= _BREAK:
+                is_pair = kind == _RETURN and at + 1 < high and data[at + 1] == 10
+                return at, at + 1 + is_pair, has_bracket
+            at += 1
+    return high, high, has_bracket
+
+
+@njit
+def _has_zero(word):
+    return (word - _ONES) & ~word & _HIGH_BITS != 0
+
+
+@njit
+def _trimmed(data, low, high):
+    """A stretch without white space around it."""
+    while low < high and _white_size(data, low):
+        low += _white_size(data, low)
+    while low < high:
+        at = high - 1
+        while _KINDS[data[at]] == _INNER:
+            at -= 1
+        if not _white_size(data, at):
             break
-        chars += kind != _INNER
-        has_bracket |= kind == _BRACKET
-        at += 1
-    return at, chars, has_bracket
+        high = at
+    return low, high
 
 
 @njit
-def _past_white(data, at, high):
-    """What follows white space, and whether that ended the line."""
-    kind = _KINDS[data[at]]
-    size = _wide_white(data, at) if kind == _LEAD else 1
-    at += abs(size)
-    if kind == _RETURN and at < high and data[at] == 10:
-        at += 1
-    return at, kind >= _BREAK or size < 0
+def _has_words(data, at, high, wanted):
+    """Whether a line has so many words; it does not begin with white space."""
+    words = 0
+    while at < high and words < wanted:
+        words += 1
+        while at < high and not _white_size(data, at):
+            at += 1
+        while at < high and _white_size(data, at):
+            at += _white_size(data, at)
+    return words >= wanted
 
 
 @njit
-def _scan_line(data, at, high):
-    """A line: its first and last place without white space, words, code points of the longest, a bracket, the next."""
-    first, stop, words, longest, brackets, is_over = at, at, 0, 0, False, False
-    while at < high and not is_over:
-        end, chars, has_bracket = _word(data, at, high)
-        if chars:
-            first = first if words else at
-            stop, words, longest = end, words + 1, max(longest, chars)
-            brackets |= has_bracket
-        at = end
-        if at < high:
-            at, is_over = _past_white(data, at, high)
-    return first, stop, words, longest, brackets, at
+def _has_longer_word(data, at, high, most):
+    """Whether a word of a line has more code points."""
+    chars = 0
+    while at < high and chars <= most:
+        size = _white_size(data, at)
+        chars = 0 if size else chars + (_KINDS[data[at]] != _INNER)
+        at += max(size, 1)
+    return chars > most
 
 
 @njit
@@ -172,7 +233,7 @@ def _reads(data, at, low, high, phrase):
     if at < low or at + phrase.size > high:
         return False
     for i in range(phrase.size):
-        byte = data[at + i]
+        byte = _byte(data, at + i)
         if byte != phrase[i] and not (65 <= byte <= 90 and byte + 32 == phrase[i]):
             return False
     return True
@@ -184,7 +245,7 @@ def _is(data, at, high, phrase):
     if at + phrase.size > high:
         return False
     for i in range(phrase.size):
-        if data[at + i] != phrase[i]:
+        if _byte(data, at + i) != phrase[i]:
             return False
     return True
 
@@ -208,12 +269,16 @@ def _citation_end(data, at, high, table):
 
 
 @njit
-def _copy(data, first, stop, citations, table, out, end):
-    """Append a line to `out`, without its citations if asked; the new end."""
-    if not citations:
-        for i in range(stop - first):
-            out[end + i] = data[first + i]
-        return end + stop - first
+def _copy(data, first, stop, out, end):
+    """Append a line to `out`; the new end."""
+    for i in range(stop - first):
+        out[end + i] = data[first + i]
+    return end + stop - first
+
+
+@njit
+def _copy_without_citations(data, first, stop, table, out, end):
+    """Append a line to `out` without its citations; the new end."""
     while first < stop:
         if data[first] == 91:
             place = _citation_end(data, first, stop, table)
@@ -246,7 +311,7 @@ def _phrases(data, low, high):
     """What a line holds, as a sum of flags."""
     found = 0
     for at in range(low, high):
-        trigger = _TRIGGERS[data[at]]
+        trigger = _byte(_TRIGGERS, np.int64(_byte(data, at)))
         if trigger == 0:
             continue
         if trigger == 1:
@@ -277,12 +342,12 @@ def _is_terminated(data, low, high):
 
 
 @njit
-def _verdict(data, low, high, words, switches):
+def _verdict(data, low, high, is_short, switches):
     """What becomes of a line by all rules but the first: its count, or -1 and -2 where it rejects the document."""
-    terminated, _, min_words, _, lorem, curly, javascript, policy = switches
+    terminated, _, _, _, lorem, curly, javascript, policy = switches
     if terminated and not _is_terminated(data, low, high):
         return END
-    if words < min_words:
+    if is_short:
         return SHORT
     found = _phrases(data, low, high)
     if found == 0:
@@ -321,12 +386,11 @@ def _clean_document(data, at, high, switches, table, out, end, counts):
     """Append a document's lines to `out` and count; the new end."""
     begin = end
     while at < high:
-        first, stop, words, longest, brackets, at = _scan_line(data, at, high)
-        verdict = LONG
+        line = at
+        stop, at, brackets = _line_end(data, at, high)
+        first, stop = _trimmed(data, line, stop)
         low = end + (counts[KEPT] > 0)
-        if longest <= switches[3]:
-            line_end = _copy(data, first, stop, switches[1] and brackets, table, out, low)
-            verdict = _verdict(out, low, line_end, words, switches)
+        verdict, line_end = _judge_line(data, first, stop, switches, table, brackets, out, low)
         if verdict < 0:
             counts[:] = 0
             counts[REASON] = -verdict
@@ -335,8 +399,22 @@ def _clean_document(data, at, high, switches, table, out, end, counts):
             if counts[KEPT]:
                 out[end] = 10
             end = line_end
-        counts[verdict] += words > 0 or verdict == KEPT
+        counts[verdict] += stop > first or verdict == KEPT
     return end
+
+
+@njit
+def _judge_line(data, first, stop, switches, table, brackets, out, low):
+    """A line's verdict; one that stays is written to `out`, whose new end is the second result."""
+    _, citations, min_words, max_chars, _, _, _, _ = switches
+    if stop - first > max_chars and _has_longer_word(data, first, stop, max_chars):
+        return LONG, low
+    is_short = not _has_words(data, first, stop, min_words)
+    if brackets and citations:
+        line_end = _copy_without_citations(data, first, stop, table, out, low)
+        return _verdict(out, low, line_end, is_short, switches), line_end
+    verdict = _verdict(data, first, stop, is_short, switches)
+    return verdict, _copy(data, first, stop, out, low) if verdict == KEPT else low
 
 
 @njit(cache=True, nogil=True)
@@ -430,17 +508,7 @@ def trim(data, starts, ends):
     """Where each document begins and ends without white space around it."""
     lows, highs = starts.copy(), ends.copy()
     for document in range(starts.size):
-        low, high = starts[document], ends[document]
-        while low < high and _white_size(data, low):
-            low += _white_size(data, low)
-        while low < high:
-            at = high - 1
-            while _KINDS[data[at]] == _INNER:
-                at -= 1
-            if not _white_size(data, at):
-                break
-            high = at
-        lows[document], highs[document] = low, high
+        lows[document], highs[document] = _trimmed(data, starts[document], ends[document])
     return lows, highs
 
 
