@@ -14,12 +14,14 @@ Needs the extra `parity` (spaCy) where it runs; datatrove has an environment of 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -30,11 +32,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.filter_texts import pieces_of
 from benchmarks.training_speed import ROOT, python_of
+from operators import reference_words
 from operators.base import RULE, Context, Judge, Rule
 from operators.c4_quality import C4Quality
 from operators.fineweb_quality import FinewebQuality
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
+from tests.operators.odd_prose import TEXTS
 
 RUNNER: Final = Path(__file__).parent / "peers" / "filters_datatrove.py"
 FILTERS: Final[dict[str, tuple[type[Judge], dict[str, object]]]] = {
@@ -131,6 +135,44 @@ def compare(name: str, rows: pa.Table, theirs: pa.Table, places: slice) -> int:
     return len(differing) + texts
 
 
+def decisions(texts: list[str]) -> dict[str, object]:
+    """The reference's decisions on texts, and what spaCy says that ours ask for on the way: for a test without both."""
+    rows = pa.table({"id": list(map(str, range(len(texts)))), "text": pa.array(texts, pa.large_string())})
+    with tempfile.TemporaryDirectory() as home:
+        found = reference_of(rows, Path(home)).to_pydict()
+    said: dict[str, dict[str, object]] = {
+        "spacy_words": {},
+        "spacy_edges": {},
+        "spacy_text_words": {},
+        "spacy_tokens": {},
+    }
+    functions = {name: getattr(reference_words, name) for name in said}
+
+    def of_chunks(name: str, chunks: list[str]) -> Any:  # noqa: ANN401
+        answer = functions[name](chunks)
+        pairs = zip(*(masks.tolist() for masks in answer), strict=True) if name == "spacy_edges" else answer
+        said[name].update(zip(chunks, map(list, pairs), strict=True))
+        return answer
+
+    def of_text(name: str, text: str) -> Any:  # noqa: ANN401
+        return said[name].setdefault(text, functions[name](text))
+
+    for name in said:
+        setattr(reference_words, name, partial(of_chunks if name in ("spacy_words", "spacy_edges") else of_text, name))
+    for name, (kind, parameters) in FILTERS.items():
+        verdicts(kind.model_validate({"variant": "datatrove-0.10", **parameters}), rows)
+        found[name] = [REASONS.get(reason, reason) for reason in found[name]]
+    return {"decisions": found, **said}
+
+
+def reference_of(rows: pa.Table, home: Path) -> pa.Table:
+    """What datatrove decides."""
+    pq.write_table(rows, f"{home}/texts.parquet")
+    command = [str(python_of("datatrove")), str(RUNNER), f"{home}/texts.parquet", f"{home}/reference.parquet"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return pq.read_table(f"{home}/reference.parquet")
+
+
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -142,7 +184,12 @@ def main() -> int:
     parser.add_argument(
         "--reference", default="", help="keep datatrove's decisions in this file, or use it if it exists"
     )
+    parser.add_argument("--golden", default="", help="write decisions on tests/operators/odd_prose.py here, no more")
     given = parser.parse_args()
+    if given.golden:
+        content = json.dumps(decisions(list(TEXTS)), indent=0, sort_keys=True)
+        Path(given.golden).write_text(content + "\n", encoding="utf-8")
+        return 0
     texts = documents(given.data, given.lang, given.max_bytes)
     if given.documents:
         texts = [texts[place] for place in np.unique(np.linspace(0, len(texts) - 1, given.documents).astype(int))]
@@ -150,13 +197,13 @@ def main() -> int:
     everything = pa.array([*texts, *broken], pa.large_string())
     rows = pa.table({"id": [str(number) for number in range(len(everything))], "text": everything})
     print(f"{len(texts)} documents, {sum(map(len, texts)) / 1e6:.1f} million characters; {len(broken)} pieces")
-    with tempfile.TemporaryDirectory() as home:
-        reference = Path(given.reference or f"{home}/reference.parquet")
-        if not reference.exists():
-            pq.write_table(rows, f"{home}/texts.parquet")
-            command = [str(python_of("datatrove")), str(RUNNER), f"{home}/texts.parquet", str(reference)]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        theirs = pq.read_table(reference)
+    if given.reference and Path(given.reference).exists():
+        theirs = pq.read_table(given.reference)
+    else:
+        with tempfile.TemporaryDirectory() as home:
+            theirs = reference_of(rows, Path(home))
+    if given.reference:
+        pq.write_table(theirs, given.reference)
     wrong = 0
     for title, places in (("Documents", slice(0, len(texts))), ("Pieces", slice(len(texts), None))):
         print(f"\n## {title}")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from operators.reference_words import BROKEN, spacy_edges, spacy_tokens, spacy_words
+from operators import reference_words
 from operators.sentences import num_token_sentences, token_turns
 
 Ints = NDArray[np.int64]
@@ -23,7 +23,7 @@ _SEEDS: Final = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E37
 
 def line_sentences(line: str) -> int:
     """Of one line, cut as a whole. RecipeError where spaCy is not installed."""
-    return num_token_sentences(spacy_tokens(line))
+    return num_token_sentences(reference_words.spacy_tokens(line))
 
 
 def token_sentences(
@@ -37,10 +37,12 @@ def token_sentences(
     offsets = np.append(np.int64(0), ends)
     numbers, firsts, lows, highs, _ = find_chunks(data, offsets, kernel_table(), IS_WHITE, _SEEDS)
     chunks = [data[low:high].tobytes().decode() for low, high in zip(lows, highs, strict=True)]
-    turns = np.array([token_turns(words) for words in spacy_words(chunks)], np.int32).reshape(-1, 4)
+    turns = np.array([token_turns(words) for words in reference_words.spacy_words(chunks)], np.int32).reshape(-1, 4)
     counts: NDArray[np.int32]
-    counts, meets = count_turns(data, starts, ends, num_lines, numbers, firsts, turns, *spacy_edges(chunks))
-    for row in np.flatnonzero(meets | _holds(data, offsets, BROKEN)):
+    counts, meets = count_turns(
+        data, starts, ends, num_lines, numbers, firsts, turns, *reference_words.spacy_edges(chunks)
+    )
+    for row in np.flatnonzero(meets | _holds(data, offsets, reference_words.BROKEN)):
         text = data[starts[row] : ends[row]].tobytes().decode()
         counts[row] = sum(map(line_sentences, text.split("\n"))) if num_lines[row] else 0
     return counts

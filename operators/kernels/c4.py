@@ -9,7 +9,7 @@ this file: numba's cache looks at the file of the function that it compiles alon
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202, SIM110
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated"
 
 from typing import Final, NamedTuple
 
@@ -159,7 +159,7 @@ def _white_size(data, at):
 def _line_end(data, at, high):
     """Where a line ends, where the next begins, and whether a square bracket may be in it.
 
-    Eight bytes at a time: a zero byte is one that borrows. Only bytes below the space, C2 and E2 can begin a line break.
+    Eight bytes at a time: a zero byte is one that borrows. Bytes below the space, C2 and E2 alone can begin a break.
     """
     has_bracket = False
     while at < high:
