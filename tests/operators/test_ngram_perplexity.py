@@ -242,6 +242,12 @@ def test_buckets_that_are_not_kept_and_bad_scores_are_dropped() -> None:
     assert tail.kept["bucket"].to_pylist() == ["tail"] * 4 + [None]
 
 
+def test_a_corpus_without_a_score_has_no_buckets() -> None:
+    found = run(NgramPerplexity(model=str(TINY), head=0.5, keep=("head",)), [corpus(["", " "])])
+    assert found.kept["bucket"].to_pylist() == [None, None]
+    assert json.loads(found.artifacts["percentiles"].read("percentiles.json"))["groups"] == []
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -48,6 +48,7 @@ TEXTS: Final[dict[str, str | None]] = {
 }  # fmt: skip
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "ngram_perplexity": {"model": "tests/data/sentences.ngram", "max_bits_per_byte": 6},
     "script_share": {"keep": ["Latin"]},
     "url_filter": {"domains": ["word"], "soft_words": ["return", "print"], "parts": ["river"]},
     "word_list": {"words": ["word", "story of", "\u0301"]},
@@ -94,6 +95,8 @@ def example(kind: str) -> Operator:
     given = dict(EXAMPLES.get(kind, {}))
     if kind in WITH_MODEL:
         given = {"model": tiny_model(), **WITH_MODEL[kind]}
+    if kind == "ngram_perplexity":
+        given["model"] = str(PAGE.parents[1] / given["model"])
     if "audit" in NAMES[kind].model_fields:
         given["audit"] = True
     try:
