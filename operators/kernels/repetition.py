@@ -6,8 +6,8 @@ one are compared by their bytes.
 The top n-grams, for n = 2, 3, 4, are tuples of words: an (n + 1)-gram can occur twice only where both n-grams in it do,
 so each longer n looks only at what the shorter one left. Repeated n-grams, for n = 5 to 10, are the strings of n words
 without a separator, and other words may make the same string. Two equal strings of at least 16 bytes have equal first
-16 bytes, so one pass over a document's words without spaces marks where these may stand elsewhere too (in a table of
-one byte for each eight words); all six n look only there, and at strings of fewer bytes.
+16 bytes: marks in a table of eight bytes for each word say where these may stand elsewhere too, and all six n look only
+there, and at strings of fewer bytes.
 
 Time is linear in the text. Memory besides it, for the longest document: 8 bytes for each of its words, 13 more for each
 word, its words once more, and tables for its different n-grams, which grow.
@@ -437,6 +437,11 @@ def _join(tokens, low, size, word_bytes, word_starts, joined, places):
     places[size] = to
 
 
+@njit(inline="always")
+def _prefix(text, at, one_seed, other_seed):
+    return _folded(_eight_bytes(text, at) ^ one_seed, _eight_bytes(text, at + 8) ^ other_seed)
+
+
 @njit(cache=True, nogil=True)
 def _look_out(joined, places, size, marks, seeds, looked_at, is_marked):
     """The places where a string of n words may begin that is there twice: how many there are.
@@ -448,16 +453,37 @@ def _look_out(joined, places, size, marks, seeds, looked_at, is_marked):
     marks[: np.int64(mask) + 1] = 0
     last = size - _FEWEST + 1
     for place in range(last):
-        at = places[place]
-        mark = _folded(_eight_bytes(text, at) ^ seed, _eight_bytes(text, at + 8) ^ other_seed) & mask
+        mark = _prefix(text, places[place], seed, other_seed) & mask
         marks[mark] += marks[mark] < 2
     count = 0
     for place in range(last):
         at = places[place]
-        mark = _folded(_eight_bytes(text, at) ^ seed, _eight_bytes(text, at + 8) ^ other_seed) & mask
-        looked_at[count], is_marked[count] = place, marks[mark] > 1
-        count += (marks[mark] > 1) | (places[place + _FEWEST] - at < _PREFIX)
+        looked_at[count] = place
+        is_marked[count] = marks[_prefix(text, at, seed, other_seed) & mask] > 1
+        count += is_marked[count] | (places[place + _FEWEST] - at < _PREFIX)
     return count
+
+
+@njit(inline="always")
+def _hash_joined(text, at, stop, one_seed, other_seed):
+    """`_hash` of bytes behind which there are seven more."""
+    state = one_seed ^ U64(stop - at)
+    while at + 8 < stop:
+        state = _folded(state ^ _eight_bytes(text, at), other_seed)
+        at += 8
+    return _folded(state ^ (_eight_bytes(text, at) << U64(8 * (at + 8 - stop))), other_seed)
+
+
+@njit(inline="always")
+def _same_joined(text, one, other, length):
+    """`_same` where there are seven more bytes behind."""
+    place = 0
+    while place + 8 < length:
+        if _eight_bytes(text, one + place) != _eight_bytes(text, other + place):
+            return False
+        place += 8
+    differ = _eight_bytes(text, one + place) ^ _eight_bytes(text, other + place)
+    return differ << U64(8 * (place + 8 - length)) == 0
 
 
 @njit(cache=True, nogil=True)
@@ -474,14 +500,14 @@ def _find_repeated(joined, places, size, n, looked_at, is_marked, count, slots, 
         low, high = places[place], places[place + n]
         if high - low >= _PREFIX and not is_marked[looked]:
             continue
-        hashed = _hash(text, low, high, one_seed, other_seed) & ~_LOW_HALF
+        hashed = _hash_joined(text, low, high, one_seed, other_seed) & ~_LOW_HALF
         slot = np.int64(hashed >> U64(32)) & mask
         while slots[slot] != 0:
             content = slots[slot]
             if content & ~_LOW_HALF == hashed:
                 known = np.int64(content & _LOW_HALF) - 1
                 length = places[known + n] - places[known]
-                if length == high - low and _same(text, places[known], low, length):
+                if length == high - low and _same_joined(text, places[known], low, length):
                     chars += _chars(text, low, high)
                     resume = place + n
                     break

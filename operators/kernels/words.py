@@ -26,10 +26,14 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from operators.word_classes import DIGIT, EXTEND, IS_LETTER, KIND_MASK, LETTER, LOWER, UPPER
 
 U64 = np.uint64
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 
 IS_PLAIN: Final = 16
 """Set in the kernels' table for what is not in PUNCTUATION_SET."""
@@ -42,6 +46,7 @@ LETTER_WORD: Final = 2
 
 _FEWEST_SLOTS: Final = 1 << 9
 _BATCH: Final = 128
+_AT_ONCE: Final = 4
 _START, _LENGTH, _ONE, _OTHER, _SLOT = range(5)  # the rows of a batch
 _HIGH_BITS = U64(0x8080808080808080)
 _NUMBER = U64(0x7FFFFFFF)
@@ -233,8 +238,8 @@ def _numbered(text, slots, starts, stops, numbers, batch, size, count, distinct,
     return distinct
 
 
-@njit(cache=True, nogil=True)
-def _new_slots(wanted):
+def _new_slots(wanted: int) -> NDArray[np.uint64]:
+    """A table of so many slots or more. Large arrays are made by numpy, which asks for large pages of memory."""
     count = _FEWEST_SLOTS
     while count < wanted:
         count *= 2
@@ -265,17 +270,32 @@ def _longer(array):
     return larger
 
 
-@njit(cache=True, nogil=True)
-def find_chunks(data, offsets, table, space, seeds):
+def find_chunks(
+    data: Bytes, offsets: Longs, table: Bytes, space: int, seeds: NDArray[np.uint64]
+) -> tuple[Ints, Longs, Longs, Longs, Longs]:
     """Number the chunks that spaces (by a flag of the table) separate.
 
     Returns the numbers of all chunks in order (int32), where each document's begin (int64, documents + 1), where each
     distinct chunk begins and ends in the data (int64), and the code points of each document (int64).
     """
-    slots, batch = _new_slots(data.size // 64), np.empty((5, _BATCH), np.uint64)
-    starts, stops = np.empty(slots.size // 8, np.int64), np.empty(slots.size // 8, np.int64)
-    numbers, firsts = np.empty(data.size // 5 + _BATCH, np.int32), np.zeros(offsets.size, np.int64)
-    chars, document, at, count, distinct, size = offsets[1:] - offsets[:-1], 0, np.int64(0), 0, 0, 1
+    numbers = np.empty(data.size // 5 + _BATCH, np.int32)
+    found: tuple[Ints, Longs, Longs, Longs, Longs] = _find_chunks(
+        data, offsets, table, space, seeds, _new_slots(data.size // 64), numbers
+    )
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _room(slots):
+    """How many distinct things a table may hold: three quarters of its slots."""
+    return slots.size // 16 * 3
+
+
+@njit(cache=True, nogil=True)
+def _find_chunks(data, offsets, table, space, seeds, slots, numbers):
+    starts, stops, batch = np.empty(_room(slots), np.int64), np.empty(_room(slots), np.int64), _new_batch()
+    firsts, chars = np.zeros(offsets.size, np.int64), offsets[1:] - offsets[:-1]
+    document, at, count, distinct, size = 0, np.int64(0), 0, 0, 1
     while size:
         document, at, size = _next_chunks(data, offsets, table, space, seeds, firsts, chars, batch, document, at, count)
         distinct = _numbered(data.ctypes.data, slots, starts, stops, numbers, batch, size, count, distinct, seeds)
@@ -285,6 +305,11 @@ def find_chunks(data, offsets, table, space, seeds):
         if count + _BATCH > numbers.size:
             numbers = _longer(numbers)
     return numbers[:count], firsts, starts[:distinct].copy(), stops[:distinct].copy(), chars
+
+
+@njit(cache=True, nogil=True)
+def _new_batch():
+    return np.empty((5, _BATCH), np.uint64)
 
 
 @njit(cache=True, nogil=True)
@@ -402,17 +427,25 @@ def _ending(text, low, high):
     return quote + ending if quote and low < high - quote - ending else 0
 
 
-@njit(cache=True, nogil=True)
-def split_chunks(data, starts, stops, table, seeds):
+def split_chunks(
+    data: Bytes, starts: Longs, stops: Longs, table: Bytes, seeds: NDArray[np.uint64]
+) -> tuple[Ints, Longs, Bytes, Longs]:
     """Cut chunks `data[starts[i]:stops[i]]`, which hold no space, into words. Without a `table` they are the words.
 
     Returns the numbers of their words (int32), where each chunk's begin (int64, chunks + 1), the distinct words' bytes
     one after another, and where each begins (int64, words + 1).
     """
-    slots, batch = _new_slots(starts.size), np.empty((5, _BATCH), np.uint64)
-    word_starts, word_stops = np.empty(slots.size // 8, np.int64), np.empty(slots.size // 8, np.int64)
-    firsts, numbers = np.zeros(starts.size + 1, np.int64), np.empty(2 * starts.size + _BATCH, np.int32)
-    chunk, at, count, distinct, size = 0, np.int64(0), 0, 0, 1
+    numbers = np.empty(4 * starts.size + _BATCH, np.int32)
+    found: tuple[Ints, Longs, Bytes, Longs] = _split_chunks(
+        data, starts, stops, table, seeds, _new_slots(starts.size // 2), numbers
+    )
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _split_chunks(data, starts, stops, table, seeds, slots, numbers):
+    word_starts, word_stops, batch = np.empty(_room(slots), np.int64), np.empty(_room(slots), np.int64), _new_batch()
+    firsts, chunk, at, count, distinct, size = np.zeros(starts.size + 1, np.int64), 0, np.int64(0), 0, 0, 1
     while size:
         chunk, at, size = _next_words(data, starts, stops, table, seeds, firsts, batch, chunk, at, count)
         distinct = _numbered(
@@ -464,36 +497,48 @@ def _joined(data, starts, stops):
     return joined, offsets
 
 
-@njit(cache=True, nogil=True)
-def expanded(numbers, firsts, chunk_tokens, chunk_firsts):
-    """The words of chunks in order (int32), and where each document's begin (int64), from those of each chunk.
+def expanded(numbers: Ints, firsts: Longs, chunk_tokens: Ints, chunk_firsts: Longs) -> tuple[Ints, Longs]:
+    """The words of chunks in order (int32), and where each document's begin (int64), from those of each chunk."""
+    first_words, sizes, starts = _measured(numbers, firsts, chunk_tokens, chunk_firsts)
+    tokens = np.empty(starts[-1] + _AT_ONCE, np.int32)
+    _expand(numbers, chunk_tokens, chunk_firsts, first_words, sizes, tokens)
+    return tokens[: starts[-1]], starts
 
-    Most chunks are one word or two: two words are written for every chunk, and the next one begins where it should.
-    """
-    pairs, sizes = np.zeros((chunk_firsts.size - 1, 2), np.int32), np.empty(chunk_firsts.size - 1, np.uint8)
+
+@njit(cache=True, nogil=True)
+def _measured(numbers, firsts, chunk_tokens, chunk_firsts):
+    """The first words of each chunk, how many there are (255: that many or more), and where each document's begin."""
+    first_words = np.zeros((chunk_firsts.size - 1, _AT_ONCE), np.int32)
+    sizes, starts = np.empty(chunk_firsts.size - 1, np.uint8), np.zeros_like(firsts)
     for chunk in range(sizes.size):
         low, high = chunk_firsts[chunk], chunk_firsts[chunk + 1]
         sizes[chunk] = min(high - low, 255)
-        for word in range(low, min(high, low + 2)):
-            pairs[chunk, word - low] = chunk_tokens[word]
-    starts = np.zeros_like(firsts)
+        for word in range(low, min(high, low + _AT_ONCE)):
+            first_words[chunk, word - low] = chunk_tokens[word]
     for document in range(firsts.size - 1):
         size = starts[document]
         for place in range(firsts[document], firsts[document + 1]):
             few = np.int64(sizes[numbers[place]])
             size += few if few < 255 else chunk_firsts[numbers[place] + 1] - chunk_firsts[numbers[place]]
         starts[document + 1] = size
-    tokens, count = np.empty(starts[-1] + 2, np.int32), 0
+    return first_words, sizes, starts
+
+
+@njit(cache=True, nogil=True)
+def _expand(numbers, chunk_tokens, chunk_firsts, first_words, sizes, tokens):
+    """Few chunks have many words: so many are written for every chunk, and the next one begins where it should."""
+    count = 0
     for place in range(numbers.size):
         chunk = numbers[place]
-        tokens[count], tokens[count + 1] = pairs[chunk, 0], pairs[chunk, 1]
-        if sizes[chunk] > 2:
-            for word in range(chunk_firsts[chunk], chunk_firsts[chunk + 1]):
-                tokens[count + word - chunk_firsts[chunk]] = chunk_tokens[word]
-            count += chunk_firsts[chunk + 1] - chunk_firsts[chunk]
+        for word in range(_AT_ONCE):
+            tokens[count + word] = first_words[chunk, word]
+        if sizes[chunk] > _AT_ONCE:
+            to = count - chunk_firsts[chunk]
+            for word in range(chunk_firsts[chunk] + _AT_ONCE, chunk_firsts[chunk + 1]):
+                tokens[to + word] = chunk_tokens[word]
+            count = to + chunk_firsts[chunk + 1]
         else:
             count += np.int64(sizes[chunk])
-    return tokens[:count], starts
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,5 @@
 import random
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -7,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from operators import gopher_repetition
+from operators import gopher_repetition, scans
 from operators.base import RULE, Context
 from operators.conditions import Condition
+from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
 from operators.kernels.repetition import REPEATED, TOP
 from operators.kernels.repetition_reference import repeated_ngram_chars, repetition_scores
@@ -166,3 +168,37 @@ def test_every_bound_is_moved_without_scoring_and_none_may_be_off() -> None:
     for wrong in (None, -0.1):
         with pytest.raises(ValidationError):
             GopherRepetition.model_validate({"max_dup_line_ratio": wrong})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one word", "different words", "line feeds", "one chunk", "many documents"])
+def test_time_grows_with_the_text_and_not_faster(kind: str) -> None:
+    """Four times the text takes less than eight times as long, in CPU time of this thread and at its best of three."""
+
+    def texts(size: int) -> list[str]:
+        match kind:
+            case "one word":
+                return ["word " * size]
+            case "different words":
+                return [" ".join(f"w{number}" for number in range(size))]
+            case "line feeds":
+                return ["\n" * size + "a\n" * size]
+            case "one chunk":
+                return ["ab-" * size]
+            case _:
+                return ["word"] * size
+
+    def seconds(size: int) -> float:
+        taken = []
+        table = corpus(texts(size))
+        for _ in range(3):
+            scans._remembered = ()
+            begin = time.thread_time()
+            GopherRepetition().bind(Context(0, {}))(table)
+            GopherQuality().bind(Context(0, {}))(table)
+            taken.append(time.thread_time() - begin)
+        return min(taken)
+
+    seconds(10)
+    small, large = seconds(100_000), seconds(400_000)
+    assert large < 8 * small, f"{small:.3f} s and {large:.3f} s"
