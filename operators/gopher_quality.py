@@ -11,7 +11,7 @@ word is one character, use a step of their own with `only: {column: lang, in: [j
 `min_mean_word_chars: 1`.
 
 A letter is what the pinned table of `operators/word_classes.py` says, where the reference asks its Python. Price: 250
-to 370 MB a CPU-second besides the words, which one scan finds for all steps (`operators/scans.py`).
+to 400 MB a CPU-second besides the words, which one scan finds for all steps (`operators/scans.py`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ words (`pip install 'vocabmill[parity]'`), with `standard` on those of `operator
 shares of characters are of the raw text's length in code points, so that two of them may exceed 1: n-grams that overlap
 are counted as often as they occur. A document without text is dropped as `empty_text`.
 
-Price: 45 to 60 MB a CPU-second besides the words, which one scan finds for all steps (`operators/scans.py`).
+Price: 53 to 74 MB a CPU-second besides the words, which one scan finds for all steps (`operators/scans.py`).
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ without a separator, and other words may make the same string. Two equal strings
 16 bytes: marks in a table of eight bytes for each word say where these may stand elsewhere too, and all six n look only
 there, and at strings of fewer bytes.
 
-Time is linear in the text. Memory besides it, for the longest document: 8 bytes for each of its words, 13 more for each
-word, its words once more, and tables for its different n-grams, which grow.
+Time is linear in the text. Memory besides it, for the longest document: its words once more, 8 to 25 bytes for each of
+them, and tables for its different n-grams, which grow.
 
-Price: 45 to 60 MB a CPU-second on a busy machine. All compiled functions stay in this file: numba's cache looks at the
-file of the function that it compiles alone.
+Price (benchmarks/word_scan.py, on a busy machine): 53 to 74 MB a CPU-second.
+
+All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
 """
 
 # Compiled functions get their types from their arguments.

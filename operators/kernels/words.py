@@ -10,9 +10,10 @@ are compared. `words_reference.py` is the slow definition.
 Chunks are taken in batches, whose slots are asked for before the first is looked at: the table is larger than the
 caches. Helpers get the address of an array instead of the array, since numba counts references at every call.
 
-Price: 100 to 130 MB a CPU-second of English, 95 of code, other languages and text without spaces, on a busy machine;
-10 s to compile. All compiled functions stay in this file: numba's cache looks at the file of the function that it
-compiles alone.
+Price (benchmarks/word_scan.py, eight other processes on two cores): 120 to 130 MB a CPU-second of English, 90 to 105 of
+code, of many languages and of text without spaces; 10 s to compile.
+
+All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
 """
 
 # Compiled functions get their types from their arguments.
