@@ -18,13 +18,16 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from operators.passages import Found, Passage
+from operators.passages import AROUND, Found, Passage
 
-_INTERNATIONAL: Final = re.compile(rb"(?<![\w+])\+[1-9](?:[ ./()-]{0,3}[0-9])*")
+# Repetitions are bounded: `re` remembers every turn of one, and a text may be nothing but digits.
+_MORE: Final = rb"(?:[ ./()-]{0,3}[0-9])"
+_INTERNATIONAL: Final = re.compile(rb"(?<![\w+])\+[1-9]%b{7,14}(?!%b)" % (_MORE, _MORE))
 _AMERICAN: Final = re.compile(
     rb"(?<![\w.+/-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[.-][0-9]{4}(?!\w|[./-][0-9])"
 )
-_AFTER_WORD: Final = re.compile(rb"(?<![\w.,$/-])\(?[0-9](?:[ ./()-]{0,3}[0-9])*(?!\w)")
+_FIRST: Final = re.compile(rb"(?<![\w.,$/-])\(?(?=[0-9])")
+_AFTER_WORD: Final = re.compile(rb"\(?[0-9]%b{6,14}(?!\w|%b)" % (_MORE, _MORE))
 _WORD_BEFORE: Final = re.compile(
     rb"\b(?:tel|tele|telephone|phone|phones|ph|fax|mobile|mob|cell|call|whatsapp|sms|telefon|telefono|tel\xc3\xa9fono"
     rb"|t\xc3\xa9l|t\xc3\xa9l\xc3\xa9phone|telefoon|handy|mobil)(?: (?:no|number|us|at))?[\s.:#=\"']*$",
@@ -67,21 +70,25 @@ SAMPLE_CARDS: Final = ("4111111111111111", "4242424242424242", "5555555555554444
 
 def phones(place: Passage) -> Iterator[Found]:
     """The phone numbers in a run of digits, spaces and `()+-./`; one may come twice, in different shapes."""
-    for pattern in (_INTERNATIONAL, _AMERICAN, _AFTER_WORD):
-        for match in pattern.finditer(place.content, place.start, place.stop):
-            digits = re.sub(rb"[^0-9]", b"", match[0])
-            if _is_phone(place.content, match, digits) and not _FICTION.fullmatch(digits):
-                yield Found(match.start(), match.end(), digits.decode())
+    content, start, stop, _ = place
+    matches = [*_INTERNATIONAL.finditer(content, start, stop), *_AMERICAN.finditer(content, start, stop)]
+    first = _FIRST.search(content, start, min(stop, start + AROUND))
+    if first and (behind := _AFTER_WORD.match(content, first.start(), stop)):  # behind a word is only the first one
+        matches.append(behind)
+    for match in matches:
+        digits = re.sub(rb"[^0-9]", b"", match[0])
+        if _is_phone(content, match, digits) and not _FICTION.fullmatch(digits):
+            yield Found(match.start(), match.end(), digits.decode())
 
 
 def _is_phone(content: bytes, match: re.Match[bytes], digits: bytes) -> bool:
     if match.re is _INTERNATIONAL:
         is_grouped = len(digits) + 1 < len(match[0])
-        return (8 if is_grouped else 10) <= len(digits) <= (15 if is_grouped else 13)
+        return is_grouped or 10 <= len(digits) <= 13
     if match.re is _AMERICAN:
         return True
     before = content[max(0, match.start() - 24) : match.start()]
-    return 7 <= len(digits) <= 15 and bool(_WORD_BEFORE.search(before)) and not _DATE.match(match[0])
+    return bool(_WORD_BEFORE.search(before)) and not _DATE.match(match[0])
 
 
 def ibans(place: Passage) -> Iterator[Found]:

@@ -31,7 +31,6 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "mask_pii", "replace_by": "stand_in"},
     {"kind": "remove_lines"},
     {"kind": "extract_html", "detect": "markup"},
-    {"kind": "romanise", "max_chars": 40},
     {"kind": "remove_control_characters"},
     {"kind": "normalise_white_space"},
     {"kind": "train_classifier", "positive": {"column": "lang", "in": ["en"]}, "dim": 4, "buckets": 50},
