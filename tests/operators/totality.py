@@ -204,20 +204,22 @@ def page() -> str:
     return "\n".join([head(), *map(section, kinds)])
 
 
-def large_text(num_bytes: int) -> str:
-    """One document of about so many bytes: lines that differ, 100,003 words."""
+def large_text(shape: str, num_bytes: int) -> str:
+    """One document of about so many bytes: `lines` that differ, of 100,003 words; or one `word`, without an end."""
+    if shape == "word":
+        return "word" * (num_bytes // 4)
     line = "line {} of the text, and the word w{} in it; so it goes on from here to there.\n"
     count = num_bytes // 84
     return "".join(line.format(number, number * 2_654_435_761 % 100_003) for number in range(count))
 
 
-def price(kind: str, megabytes: int) -> dict[str, float]:
-    """CPU seconds of one document of 10th and of the whole size, the process's peak in MB; asserts totality."""
+def price(kind: str, shape: str, megabytes: int) -> dict[str, float]:
+    """CPU seconds of one document of a tenth and of the whole size, the process's peak in MB; asserts totality."""
     operator = example(kind)
     values(operator, rows_of({"warm": "a text"}))
     seconds = []
     for size in (megabytes * 100_000, megabytes * 1_000_000):
-        rows = rows_of({"large": large_text(size)})
+        rows = rows_of({"large": large_text(shape, size)})
         begin = time.process_time()
         found = values(operator, rows)
         seconds.append(time.process_time() - begin)
@@ -228,7 +230,7 @@ def price(kind: str, megabytes: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(price(sys.argv[1], int(sys.argv[2]))))  # noqa: T201
+        print(json.dumps(price(sys.argv[1], sys.argv[2], int(sys.argv[3]))))  # noqa: T201
     else:
         try:
             PAGE.write_text(page(), encoding="utf-8")
