@@ -7,6 +7,7 @@ WARM := $(VENV)/.warm
 EXTRAS := ray,s3,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 UV := build/lock/bin/uv
+PARITY := build/parity
 
 # The first of these that runs and is of a version that we support; evaluated only where a recipe uses it.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 SLOW ?= slow or ray or browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install models demo test slow check fix bench lock clean
+.PHONY: help install models demo test slow parity check fix bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ test: install ## the default tests and all doctests
 slow: install ## the slow proofs: tests marked slow, ray or browser
 	@$(BIN)/python -m pipeline.fetch quickstart
 	@$(BIN)/python -m pytest -q -m "($(SLOW)) and not network"
+
+parity: install $(PARITY)/.installed ## the tests that need spaCy, in an environment over .venv that has it
+	@$(PARITY)/bin/python -m pytest -q -m parity tests/operators
 
 check: $(STAMP) ## lint, format and types; changes nothing
 	@status=0; \
@@ -73,6 +77,14 @@ $(WARM): $(STAMP) infra/warm.yaml $(wildcard operators/kernels/*.py)
 	@echo "compiling the kernels"
 	@rm -rf build/warm build/.vocabmill build/warm.log && mkdir -p build
 	@$(BIN)/vocabmill run infra/warm.yaml >build/warm.log 2>&1 || { cat build/warm.log >&2; exit 1; }
+	@touch $@
+
+# What is in .venv is seen there, and only what the extra adds is installed.
+$(PARITY)/.installed: $(STAMP)
+	@rm -rf $(PARITY) && $(BIN)/python -m venv $(PARITY)
+	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		>"$$($(PARITY)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/base.pth"
+	@$(PARITY)/bin/python -m pip --disable-pip-version-check --no-input install -qq --constraint requirements.lock spacy
 	@touch $@
 
 $(UV):

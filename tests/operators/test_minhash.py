@@ -183,8 +183,8 @@ def test_a_signature_without_values_is_refused() -> None:
         sign(large("a b c"), Shingling("word", 1), "fast", 0)
 
 
+@pytest.mark.parity
 def test_the_words_of_the_reference_are_not_cut_or_lowered_again() -> None:
-    pytest.importorskip("spacy")
     how = Shingling("word", 3, "datatrove-0.10")
     texts = ["Don't stop-it's $5.00 (really)!", "Caf\u00e9 1,000 \u212b \u1e9e x", ""]
     for scheme in SCHEMES:

@@ -38,14 +38,14 @@ def by_chunks(text: str) -> list[str]:
     return [word for words in spacy_words(chunks) for word in words]
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("text", GOLDEN)
 def test_golden_vectors(text: str) -> None:
-    pytest.importorskip("spacy")
     assert spacy_text_words(text) == by_chunks(text) == GOLDEN[text].split("|")
 
 
+@pytest.mark.parity
 def test_meeting_chunks_are_not_cut_alone() -> None:
-    pytest.importorskip("spacy")
     assert [word for words in spacy_words(["x:)", ")"]) for word in words] == ["x", ":)", ")"]
     assert _neighbours().right("x:)") & _neighbours().left(")")
 
@@ -61,18 +61,18 @@ def _pieces() -> Any:  # noqa: ANN401
     return st.one_of(st.sampled_from(special), st.text(marks, max_size=5), st.sampled_from([" ", "  ", "\n", ".", "'"]))
 
 
+@pytest.mark.parity
 @settings(max_examples=600, deadline=None)
 @given(st.lists(_pieces(), max_size=12).map("".join))
 @example("foo): (bar")
 @example("x'' 's")
 @example("Mt . 'Cause :-) )")
 def test_words_of_chunks_are_the_words_of_the_text(text: str) -> None:
-    pytest.importorskip("spacy")
     assert by_chunks(text) == spacy_text_words(text)
 
 
+@pytest.mark.parity
 def test_words_are_one_after_another() -> None:
-    pytest.importorskip("spacy")
     assert spacy_words([]) == []
     assert spacy_words(["", "a", "a,", "", ":-)"]) == [[], ["a"], ["a", ","], [], [":-)"]]
     many = [f"word{number}," for number in range(12_001)]

@@ -120,9 +120,9 @@ def test_reference_words_are_cut_chunk_by_chunk_or_of_the_whole_text(texts: list
     assert found.num_chars.tolist() == [len(text) for text in texts]
 
 
+@pytest.mark.parity
 @given(TEXTS)
 def test_words_of_spacy_are_those_of_the_whole_text(texts: list[str]) -> None:
-    pytest.importorskip("spacy")
     from operators.reference_words import spacy_text_words
 
     texts = [*texts, "at 5 p.m . and IS_ALPHA too", "don't :) . . 10km"]

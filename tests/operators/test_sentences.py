@@ -65,16 +65,20 @@ def test_turns_of_parts_make_the_turns_of_the_whole(one: list[str], other: list[
         assert whole[2 + ended] == second[2 + middle]
 
 
+@pytest.mark.parity
 def test_marks_are_those_of_spacy() -> None:
     assert len(SPACY_MARKS) == 128
     assert SPACY_MARKS < TERMINAL_PUNCTUATION
-    sentencizer_of_spacy = pytest.importorskip("spacy.pipeline.sentencizer").Sentencizer
-    assert set(sentencizer_of_spacy.default_punct_chars) == SPACY_MARKS
+    from spacy.pipeline.sentencizer import Sentencizer
+
+    assert set(Sentencizer.default_punct_chars) == SPACY_MARKS
 
 
+@pytest.mark.parity
 @given(st.lists(st.sampled_from(["Hello", "e.g.", ".", "!", "\u2019", ")", " ", "  ", "\t", "$5", "x:)", "\u3002"])))
 def test_lines_are_counted_as_spacy_does(pieces: list[str]) -> None:
-    spacy = pytest.importorskip("spacy")
+    import spacy
+
     from operators.token_sentences import line_sentences
 
     english = _ENGLISH.setdefault("en", spacy.blank("en"))

@@ -162,7 +162,7 @@ def test_a_repeat_that_does_not_converge_fails_the_run(mill: Mill) -> None:
 
 def test_private_columns_and_files_are_seen_by_their_step_alone(flawed: Mill) -> None:
     ran = flawed.run([{"kind": "toys:Secret", "name": "secret"}, {"kind": "toys:Words", "name": "words"}])
-    assert set(ran.corpus.column_names) == {"id", "text", "source", "rank", "secret_odd"}
+    assert set(ran.corpus.column_names) == {"id", "text", "source", "rank", "kind", "secret_odd"}
     kept = [text for text in flawed_texts() if sum(text.encode()) % 2]
     assert sorted(ran.corpus["text"].to_pylist()) == sorted(kept)
     assert set(ran.steps["words"]["artifacts"]) == {"artifacts/words/words.parquet", "artifacts/words/total.json"}
