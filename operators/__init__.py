@@ -8,6 +8,7 @@ from operators.base import Operator
 from operators.c4_quality import C4Quality
 from operators.classify import Classify
 from operators.corpus_stats import CorpusStats
+from operators.decontaminate import Decontaminate
 from operators.exact_dedup import ExactDedup
 from operators.extract_html import ExtractHtml
 from operators.fineweb_quality import FinewebQuality
@@ -41,6 +42,7 @@ AnyOperator = Annotated[
     C4Quality
     | Classify
     | CorpusStats
+    | Decontaminate
     | ExactDedup
     | ExtractHtml
     | FinewebQuality

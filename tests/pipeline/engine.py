@@ -30,6 +30,9 @@ FRENCH = (
     "On ne sait jamais ce que le vent apporte, disait-elle, et elle fermait toutes les fenêtres avant la nuit.",
 )
 
+ITEMS = Path(__file__).resolve().parents[1] / "data" / "items.jsonl"
+"""The sentences above, as evaluation items."""
+
 
 @dataclass
 class Ran:
@@ -92,8 +95,11 @@ class Mill:
     def recipe(
         self, steps: Sequence[Json], *, inputs: Sequence[Json] = (), shard_mb: float = 0.01, **more: object
     ) -> Recipe:
-        """A recipe over this directory's inputs; `more` are fields of the recipe."""
+        """A recipe over this directory's inputs and, where steps name `references`, ITEMS; `more` are its fields."""
         filled = json.loads(json.dumps(list(inputs or self.inputs)).replace("{home}", str(self.home)))
+        named = dict.fromkeys(name for step in steps for name in step.get("references", ()))
+        given = {entry["name"] for entry in filled}
+        filled += [{"name": n, "path": str(ITEMS), "role": "reference"} for n in named if n not in given]
         content = {"name": "test", "seed": 7, "inputs": filled, "steps": list(steps), **more}
         content["outputs"] = {"path": str(self.home / "out"), "shard_mb": shard_mb}
         return Recipe.model_validate(content)

@@ -40,6 +40,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "lang_per_line", "min_line_chars": 10, "audit": True},
     {"kind": "c4_quality", "min_sentences": 1},
     {"kind": "fineweb_quality", "audit": True},
+    {"kind": "decontaminate", "references": ["items"]},
 ]
 
 

@@ -28,6 +28,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"model": CLASSIFIER, "keep_share": 0.4, "by": "source"},
     ),
     "corpus_stats": ({"by": ["source"]},),
+    "decontaminate": ({"references": ["items"]}, {"references": ["one", "two"], "ngram": 5, "min_words": 5}),
     "exact_dedup": ({}, {"column": "rank"}),
     "fineweb_quality": ({"max_char_dup_ratio": 0.1, "max_list_ratio": 0.5},),
     "extract_html": ({"detect": "all", "min_chars": 20},),
