@@ -5,30 +5,25 @@ So the draw does not depend on shards or order, a smaller draw is a part of a la
 the corpus keeps its place when others come or go. Two `sample` steps of one recipe share the places unless their
 `stream` differs: without that, half of a half would be the same half.
 
-`fraction` needs one pass and is exact only on average. `docs` and `bytes` are exact and take two small passes more: a
-histogram of the places' first 16 bits per group finds the one bucket in which the budget ends, and only that bucket's
-documents are ranked. A state holds at most 65,536 counters a group, and a 65,536th of the corpus.
+`fraction` needs one pass and is exact only on average. `docs` and `bytes` are exact and take two small passes more, the
+folds of `operators/drawing.py`.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import RULE, TEXT, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Outputs, Repeat
-from operators.hashing import Words, as_labels, refuse_formless, row_hashes
-
-BUCKETS: Final = 1 << 16
-LOW_BITS: Final = np.uint64(48)
-LAST: Final = (1 << 64) - 1
-
-Unit = Literal["docs", "bytes"]
+from operators import drawing
+from operators.base import RULE, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Outputs, Repeat
+from operators.drawing import Totals, Unit
+from operators.hashing import refuse_formless
 
 
 class Sample(Composite):
@@ -64,7 +59,7 @@ class Sample(Composite):
 
     @override
     def needs(self) -> Columns:
-        return {} if self.fraction is not None else _needs(self.by)
+        return {} if self.fraction is not None else drawing.grouped_text(self.by)
 
     def refuse(self, columns: Columns) -> None:
         """RecipeError where the values of `by` have no text to group by."""
@@ -77,11 +72,10 @@ class Sample(Composite):
             return (DrawFraction(name="draw", fraction=self.fraction, stream=self.stream, **judged),)
         unit: Unit = "docs" if self.docs is not None else "bytes"
         budget = self.docs or self.bytes or 0
-        common = {"by": self.by, "stream": self.stream}
         return (
-            Histogram(name="histogram", unit=unit, budget=budget, **common),
-            Ranking(name="ranking", unit=unit, **common),
-            DrawBudget(name="draw", **common, **judged),
+            Histogram(name="histogram", unit=unit, budget=budget, by=self.by, lot=_lot(self.stream)),
+            Ranking(name="ranking", unit=unit, by=self.by, lot=_lot(self.stream)),
+            DrawBudget(name="draw", by=self.by, stream=self.stream, **judged),
         )
 
 
@@ -114,123 +108,25 @@ class DrawFraction(_Draw):
     @override
     def bind(self, context: Context) -> BatchFn:
         last = np.uint64(max(int(self.fraction * 2.0**64) - 1, 0))
-        return lambda rows: pa.table({"_drawn": places(rows, context.seed, self.stream) <= last})
+        return lambda rows: pa.table({"_drawn": drawing.places(rows, context.seed, _lot(self.stream)) <= last})
 
 
-class Histogram(Fold):
-    """Documents and bytes per group and per first 16 bits of the place; where in them each group's budget ends.
+class Histogram(drawing.Histogram):
+    """Where the same budget ends in each group."""
 
-    Leaves `_ends`: per group the bucket that the budget ends in (65,536 where it does not end), what of the budget is
-    left for that bucket, and what lies before it.
-    """
-
-    by: str
-    stream: int
-    unit: Unit
     budget: int
 
-    seeded: ClassVar[bool] = True
-
     @override
-    def needs(self) -> Columns:
-        return _needs(self.by)
+    def budgets(self, totals: Totals, context: Context) -> Mapping[str | None, int]:
+        return dict.fromkeys(totals, self.budget)
 
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        def partial(rows: pa.Table) -> pa.Table:
-            bucket = (places(rows, context.seed, self.stream) >> LOW_BITS).astype(np.int32)
-            ones = pa.array(np.ones(rows.num_rows, np.int64))
-            counted = pa.table({"group": groups(rows, self.by), "bucket": bucket, "docs": ones, "bytes": sizes(rows)})
-            return self.merge(counted)
 
-        return partial
-
-    @override
-    def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by(["group", "bucket"], use_threads=False).aggregate([("docs", "sum"), ("bytes", "sum")])
-        return summed.select(["group", "bucket", "docs_sum", "bytes_sum"]).rename_columns(state.column_names)
+class Ranking(drawing.Ranking):
+    """Leaves `draw`: per group the last place and id that are kept."""
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        state = state.sort_by([("group", "ascending"), ("bucket", "ascending")])
-        spans = _spans(state["group"])
-        bucket = state["bucket"].to_numpy()
-        docs, size = state["docs"].to_numpy(), state["bytes"].to_numpy()
-        ends = []
-        for low, high in spans:
-            spent = np.cumsum((docs if self.unit == "docs" else size)[low:high])
-            whole = int(np.searchsorted(spent, self.budget, side="right"))
-            cut = low + whole
-            ends.append(
-                {
-                    "bucket": int(bucket[cut]) if cut < high else BUCKETS,
-                    "left": self.budget - (int(spent[whole - 1]) if whole else 0),
-                    "docs_before": int(docs[low:cut].sum()),
-                    "bytes_before": int(size[low:cut].sum()),
-                    "docs_available": int(docs[low:high].sum()),
-                    "bytes_available": int(size[low:high].sum()),
-                }
-            )
-        table = pa.Table.from_pylist(ends, ENDS)
-        names = state["group"].take(pa.array([low for low, _ in spans], pa.int64()))
-        return {"_ends": table.add_column(0, "group", names)}
-
-
-class Ranking(Fold):
-    """Rank the documents of each group's last bucket; leave `draw`: per group the last place and id that are kept."""
-
-    by: str
-    stream: int
-    unit: Unit
-
-    seeded: ClassVar[bool] = True
-
-    @override
-    def uses(self) -> tuple[str, ...]:
-        return ("histogram",)
-
-    @override
-    def needs(self) -> Columns:
-        return _needs(self.by)
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        ends = context.artifacts["histogram"].table("_ends")
-
-        def partial(rows: pa.Table) -> pa.Table:
-            label, place = groups(rows, self.by), places(rows, context.seed, self.stream)
-            end = ends["bucket"].take(_index(label, ends["group"])).to_numpy()
-            ranked = {"group": label, "place": place, "id": rows["id"].cast(pa.string()), "bytes": sizes(rows)}
-            return pa.table(ranked).filter(pa.array((place >> LOW_BITS).astype(np.int64) == end))
-
-        return partial
-
-    @override
-    def finish(self, state: pa.Table, context: Context) -> Outputs:
-        state = state.sort_by([("group", "ascending"), ("place", "ascending"), ("id", "ascending")])
-        spans = dict(_spans(state["group"]))
-        ends = context.artifacts["histogram"].table("_ends").sort_by("group")
-        first = _index(ends["group"], state["group"]).to_pylist()
-        size = state["bytes"].to_numpy()
-        drawn = []
-        for end, low in zip(ends.to_pylist(), first, strict=True):
-            span = size[low : spans[low]] if low is not None else size[:0]
-            spent = np.cumsum(span if self.unit == "bytes" else np.ones(span.size, np.int64))
-            fitting = int(np.searchsorted(spent, end["left"], side="right"))
-            last = state.slice(low + fitting - 1, 1).to_pylist()[0] if fitting else {}
-            # Where nothing of the bucket fits, all before it is kept: there is no such place before bucket 0.
-            before = (end["bucket"] << int(LOW_BITS)) - 1
-            drawn.append(
-                {
-                    "last_place": last.get("place", before if before >= 0 else None),
-                    "last_id": last.get("id"),
-                    "docs": end["docs_before"] + fitting,
-                    "bytes": end["bytes_before"] + int(span[:fitting].sum()),
-                    "docs_available": end["docs_available"],
-                    "bytes_available": end["bytes_available"],
-                }
-            )
-        return {"draw": pa.Table.from_pylist(drawn, DRAWN).add_column(0, "group", ends["group"])}
+        return {"draw": self.drawn(state, context)}
 
 
 class DrawBudget(_Draw):
@@ -244,63 +140,19 @@ class DrawBudget(_Draw):
 
     @override
     def needs(self) -> Columns:
-        return _needs(self.by)
+        return drawing.grouped_text(self.by)
 
     @override
     def bind(self, context: Context) -> BatchFn:
         draw = context.artifacts["ranking"].table("draw")
 
         def apply(rows: pa.Table) -> pa.Table:
-            index = _index(groups(rows, self.by), draw["group"])
-            place = pa.array(places(rows, context.seed, self.stream))
-            last_place, last_id = draw["last_place"].take(index), draw["last_id"].take(index)
-            before = pc.less(place, last_place)
-            among = pc.fill_null(pc.less_equal(rows["id"].cast(pa.string()), last_id), True)
-            drawn = pc.or_(before, pc.and_(pc.equal(place, last_place), among))
-            return pa.table({"_drawn": pc.fill_null(drawn, False)})
+            at = drawing.index(drawing.groups(rows, self.by), draw["group"])
+            place = drawing.places(rows, context.seed, _lot(self.stream))
+            return pa.table({"_drawn": drawing.is_drawn(rows, at, draw, place)})
 
         return apply
 
 
-ENDS: Final = pa.schema(
-    [("bucket", pa.int64()), ("left", pa.int64())]
-    + [(name, pa.int64()) for name in ("docs_before", "bytes_before", "docs_available", "bytes_available")]
-)
-DRAWN: Final = pa.schema(
-    [("last_place", pa.uint64()), ("last_id", pa.string())]
-    + [(name, pa.int64()) for name in ("docs", "bytes", "docs_available", "bytes_available")]
-)
-
-
-def places(rows: pa.Table, seed: int, stream: int) -> Words:
-    """Each document's place in the order of drawing."""
-    return row_hashes(rows["id"], seed, f"sample-{stream}")
-
-
-def sizes(rows: pa.Table) -> npt.NDArray[np.int64]:
-    """Bytes of UTF-8 text."""
-    length = pc.binary_length(rows["text"].cast(pa.large_binary()))
-    counted: npt.NDArray[np.int64] = length.cast(pa.int64()).to_numpy()
-    return counted
-
-
-def groups(rows: pa.Table, by: str) -> pa.Array:
-    """The label of each row's group: the column as strings, "" for all where none is named."""
-    return as_labels(rows[by]) if by else pa.nulls(rows.num_rows, pa.string()).fill_null("")
-
-
-def _needs(by: str) -> Columns:
-    return {**({by: pa.null()} if by else {}), **TEXT}
-
-
-def _index(labels: pa.Array | pa.ChunkedArray, among: pa.ChunkedArray) -> pa.Array:
-    """Where each label first stands in `among`; null matches null."""
-    values = pa.concat_arrays(among.chunks) if among.num_chunks else pa.array([], pa.string())
-    return pc.index_in(labels, value_set=values, skip_nulls=False)
-
-
-def _spans(group: pa.ChunkedArray) -> list[tuple[int, int]]:
-    """The half-open run of each label in a sorted column."""
-    codes = pc.dictionary_encode(group, null_encoding="encode").combine_chunks().indices.to_numpy()
-    starts = np.flatnonzero(np.diff(codes, prepend=-1)).tolist()
-    return list(zip(starts, [*starts[1:], codes.size], strict=False))
+def _lot(stream: int) -> str:
+    return f"sample-{stream}"

@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from operators import sample
+from operators import drawing
 from operators.hashing import Words, row_hash
 from operators.sample import Sample
 from tests.operators.harness import Engine, corpus, deal, run
 
-PLACES = sample.places
+PLACES = drawing.places
 DOCUMENTS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["de", "fr", None])), max_size=60)
 
 
-def crowded(rows: pa.Table, seed: int, stream: int) -> Words:
+def crowded(rows: pa.Table, seed: int, lot: str) -> Words:
     """Places that leave most documents in few buckets, many at the very same place."""
-    hashes = PLACES(rows, seed, stream)
+    hashes = PLACES(rows, seed, lot)
     return ((hashes & np.uint64(3)) << np.uint64(48)) | (hashes >> np.uint64(62))
 
 
@@ -29,7 +29,7 @@ def documents(sizes: list[tuple[int, str | None]]) -> pa.Table:
 
 def drawn_by_sorting(table: pa.Table, operator: Sample, seed: int) -> set[str]:
     """The oracle: sort each group whole, and take from the front."""
-    places = sample.places(table, seed, operator.stream).tolist()
+    places = drawing.places(table, seed, f"sample-{operator.stream}").tolist()
     queues = defaultdict(list)
     for row, place in zip(table.to_pylist(), places, strict=True):
         queues[row[operator.by] if operator.by else ""].append((place, row["id"], len(row["text"])))
@@ -58,7 +58,7 @@ def test_a_budget_draws_what_sorting_the_corpus_would(
 ) -> None:
     table, operator = documents(rows), Sample.model_validate({unit: budget, "by": by})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "places", places)
+        patch.setattr(drawing, "places", places)
         engine = run(operator, deal(table, shards, shuffle), shuffle=shuffle, seed=shuffle, batch_rows=7)
         assert engine.kept_ids == drawn_by_sorting(table, operator, shuffle)
         assert_the_artifact_counts_what_was_drawn(engine, by)
