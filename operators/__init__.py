@@ -22,6 +22,7 @@ from operators.line_dedup import LineDedup
 from operators.line_rules import LineRules
 from operators.mask_pii import MaskPii
 from operators.minhash_dedup import MinhashDedup
+from operators.mix import Mix
 from operators.ngram_perplexity import NgramPerplexity
 from operators.normalise_white_space import NormaliseWhiteSpace
 from operators.paragraph_dedup import ParagraphDedup
@@ -56,6 +57,7 @@ AnyOperator = Annotated[
     | LineRules
     | MaskPii
     | MinhashDedup
+    | Mix
     | NgramPerplexity
     | NormaliseWhiteSpace
     | ParagraphDedup

@@ -154,7 +154,7 @@ def _chips(title: str, tokens: Sequence[tuple[int, str]]) -> str:
 
 
 def _mixture(run: Facts, name: str) -> str:
-    """Shares of bytes by category."""
+    """Shares of bytes by category; beside them what was asked, was there and was drawn, where a step drew."""
     found = run.json(name)
     if not isinstance(found, dict):
         return ""
@@ -165,8 +165,11 @@ def _mixture(run: Facts, name: str) -> str:
     most = max(shares.values())
     drawn = Column('<span class="unseen">bar</span>')
     columns = [Column(code(found.get("by", "category"))), drawn, Column("of bytes", True)]
+    sizes = [key for key in ("asked", "available", "drawn") if all(key in entry for entry in categories.values())]
+    columns += [Column(key, True) for key in sizes]
     rows = [
         [code(category), bar([Segment(part, "size")], most, ""), share(part, 1)]
+        + [size(int(categories[category][key])) for key in sizes]
         for category, part in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     ]
     return table(f"Mixture {name}", columns, rows, kind="bars")

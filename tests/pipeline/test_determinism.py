@@ -41,6 +41,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "c4_quality", "min_sentences": 1},
     {"kind": "fineweb_quality", "audit": True},
     {"kind": "decontaminate", "references": ["items"]},
+    {"kind": "mix", "by": "lang", "temperature": 2.0, "max_epochs": 2},
 ]
 
 

@@ -46,6 +46,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"verify": "none", "bands": 14, "rows": 8, "keep_signatures": True},
         {"verify": "containment", "unit": "character", "ngram": 12},
     ),
+    "mix": (
+        {"by": "source", "temperature": 2.0, "budget": 9000, "max_epochs": 2},
+        {"by": "source", "unimax": True, "budget": 9000},
+    ),
     "ngram_perplexity": (
         {"model": NGRAMS, "head": 0.4, "middle": 0.3, "share_of": "bytes", "by": "source", "keep": ["head", "middle"]},
         {"model": NGRAMS, "against_model": NGRAMS, "max_bits_per_byte": 4.5},
