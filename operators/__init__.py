@@ -15,6 +15,7 @@ from operators.fineweb_quality import FinewebQuality
 from operators.fix_unicode import FixUnicode
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
+from operators.importance_resample import ImportanceResample
 from operators.lang_per_line import LangPerLine
 from operators.language_id import LanguageId
 from operators.length import Length
@@ -50,6 +51,7 @@ AnyOperator = Annotated[
     | FixUnicode
     | GopherQuality
     | GopherRepetition
+    | ImportanceResample
     | LangPerLine
     | LanguageId
     | Length

@@ -42,6 +42,12 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "fineweb_quality", "audit": True},
     {"kind": "decontaminate", "references": ["items"]},
     {"kind": "mix", "by": "lang", "temperature": 2.0, "max_epochs": 2},
+    {
+        "kind": "importance_resample",
+        "target": {"column": "lang", "in": ["en"]},
+        "select": {"fraction": 0.7},
+        "min_tokens": 5,
+    },
 ]
 
 

@@ -35,6 +35,17 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "fix_unicode": ({}, {"normal_form": "NFKC", "straight_quotes": True}),
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),
+    "importance_resample": (
+        {"target": {"column": "kind", "in": ["prose"]}, "select": {"docs": 9}, "min_tokens": 20},
+        {
+            "target": {"column": "kind", "in": ["prose"]},
+            "select": {"bytes": 9000},
+            "hash": "sha256",
+            "normalise": "document",
+            "buckets": 500,
+            "min_tokens": 5,
+        },
+    ),
     "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
     "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
