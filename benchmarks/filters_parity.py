@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from benchmarks.filter_texts import pieces_of
 from benchmarks.training_speed import ROOT, python_of
 from operators import reference_words
-from operators.base import RULE, Context, Judge, Rule
+from operators.base import RULE, Composite, Context, Judge, Map, Rule
 from operators.c4_quality import C4Quality
 from operators.fineweb_quality import FinewebQuality
 from operators.gopher_quality import GopherQuality
@@ -41,7 +41,7 @@ from operators.gopher_repetition import GopherRepetition
 from tests.operators.odd_prose import TEXTS
 
 RUNNER: Final = Path(__file__).parent / "peers" / "filters_datatrove.py"
-FILTERS: Final[dict[str, tuple[type[Judge], dict[str, object]]]] = {
+FILTERS: Final[dict[str, tuple[type[Judge | Composite], dict[str, object]]]] = {
     "gopher_quality": (GopherQuality, {}),
     "gopher_repetition": (GopherRepetition, {}),
     "c4_quality": (C4Quality, {}),
@@ -88,14 +88,25 @@ def documents(pattern: str, lang: str, max_bytes: int) -> list[str]:
     return texts
 
 
-def verdicts(operator: Judge, rows: pa.Table) -> tuple[list[str], pa.Table]:
-    """Our rules ("": kept), and the rows with the new text and the scores."""
-    added = operator.bind(Context(0, {}))(rows)
-    judged = rows
+def stages_of(operator: Judge | Composite) -> tuple[object, ...]:
+    """What it does one after the other: the judge, then what cuts the text."""
+    return operator.stages() if isinstance(operator, Composite) else (operator,)
+
+
+def verdicts(operator: Judge | Composite, rows: pa.Table) -> tuple[list[str], pa.Table]:
+    """Our rules ("": kept), and the rows with the new text of what is kept and the scores."""
+    judge, *maps = stages_of(operator)
+    assert isinstance(judge, Judge)
+    judged, added = rows, judge.bind(Context(0, {}))(rows)
     for name in added.column_names:
-        place = judged.column_names.index(name) if name in judged.column_names else -1
-        judged = judged.set_column(place, name, added[name]) if place >= 0 else judged.append_column(name, added[name])
-    return [rule or "" for rule in operator.judge(judged)[RULE].to_pylist()], judged
+        judged = judged.append_column(name, added[name])
+    rules = [rule or "" for rule in judge.judge(judged)[RULE].to_pylist()]
+    for cut in maps:
+        assert isinstance(cut, Map)
+        new = cut.bind(Context(0, {}))(rows)["text"]
+        texts = pc.if_else(pa.array([not rule for rule in rules]), new, rows["text"])
+        judged = judged.set_column(judged.column_names.index("text"), "text", texts)
+    return rules, judged
 
 
 def fails(rows: pa.Table, rule: Rule) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -126,7 +137,9 @@ def compare(name: str, rows: pa.Table, theirs: pa.Table, places: slice) -> int:
     print(f"`standard`: {kept} kept or dropped otherwise ({kept / len(expected):.2%}), {named} with another reason.\n")
     print("| rule | datatrove | `datatrove-0.10` | `standard` | `standard` alone differs |")
     print("|---|---|---|---|---|")
-    alone = {rule.name: int((fails(same_rows, rule) != fails(our_rows, rule)).sum()) for rule in standard.rules()}
+    judge = stages_of(standard)[0]
+    assert isinstance(judge, Judge)
+    alone = {rule.name: int((fails(same_rows, rule) != fails(our_rows, rule)).sum()) for rule in judge.rules()}
     for rule in ["", *alone]:
         counts = (Counter(found)[rule] for found in (expected, same, ours))
         print(f"| {rule or '(kept)'} | {' | '.join(map(str, counts))} | {alone.get(rule, '')} |")

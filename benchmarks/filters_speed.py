@@ -33,14 +33,14 @@ import pyarrow.parquet as pq
 
 from benchmarks.training_speed import ROOT, python_of
 from operators import scans
-from operators.base import BatchFn, Context, Judge
+from operators.base import BatchFn, Composite, Context, Judge, Map
 from operators.c4_quality import C4Quality
 from operators.fineweb_quality import FinewebQuality
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
 
 RUNNER: Final = Path(__file__).parent / "peers" / "filters_datatrove.py"
-KINDS: Final[dict[str, type[Judge]]] = {
+KINDS: Final[dict[str, type[Judge | Composite]]] = {
     "gopher_quality": GopherQuality,
     "gopher_repetition": GopherRepetition,
     "c4_quality": C4Quality,
@@ -56,6 +56,12 @@ def texts_of(pattern: str) -> pa.Table:
     return pa.table({"id": ids, "text": table["text"].cast(pa.large_string())}).combine_chunks()
 
 
+def bound_of(operator: Judge | Composite) -> list[BatchFn]:
+    """The functions of its stages."""
+    stages = operator.stages() if isinstance(operator, Composite) else (operator,)
+    return [stage.bind(Context(0, {})) for stage in stages if isinstance(stage, Map)]
+
+
 def seconds_of(functions: list[BatchFn], rows: pa.Table) -> float:
     """CPU seconds of filters one after the other, with no scan from before."""
     scans._remembered = ()
@@ -67,9 +73,9 @@ def seconds_of(functions: list[BatchFn], rows: pa.Table) -> float:
 
 def ours(variant: str, rows: pa.Table) -> dict[str, float]:
     """CPU seconds of each filter alone, and of all together."""
-    bound = {name: kind.model_validate({"variant": variant}).bind(Context(0, {})) for name, kind in KINDS.items()}
-    found = {name: seconds_of([function], rows) for name, function in bound.items()}
-    return {**found, "together": seconds_of(list(bound.values()), rows)}
+    bound = {name: bound_of(kind.model_validate({"variant": variant})) for name, kind in KINDS.items()}
+    found = {name: seconds_of(functions, rows) for name, functions in bound.items()}
+    return {**found, "together": seconds_of([function for some in bound.values() for function in some], rows)}
 
 
 def recipe_seconds(variant: str, pattern: str) -> float:

@@ -23,10 +23,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol, get_args
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 BatchFn = Callable[[pa.Table], pa.Table]
 Columns = Mapping[str, pa.DataType]
@@ -113,6 +113,17 @@ class Operator(BaseModel):
     resources: ClassVar[Resources] = Resources()
     inert: ClassVar[frozenset[str]] = frozenset({"name"})
     """Parameters that never change a result."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_no_other_scalar(cls, given: object) -> object:
+        """A number is no text and no truth value, and `no` is no false: pydantic would take one for the other."""
+        fields = given.items() if isinstance(given, Mapping) else ()
+        known = [(name, cls.model_fields[name].annotation, value) for name, value in fields if name in cls.model_fields]
+        wrong = [f"{name}: {problem}" for name, kind, value in known if (problem := _other_scalar(kind, value))]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return given
 
     @property
     def label(self) -> str:
@@ -304,6 +315,19 @@ class Composite(Operator):
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         """The stages in order. A judging stage carries the composite's `audit` and `max_drop_ratio`."""
         raise NotImplementedError
+
+
+def _other_scalar(annotation: object, value: object) -> str:
+    """What is wrong with a value where a number, or a truth value, was declared."""
+    kinds = set(get_args(annotation)) or {annotation}
+    numbers = kinds & {int, float}
+    if isinstance(value, bool) and numbers and bool not in kinds:
+        return f"expected a number, not {str(value).lower()}"
+    if isinstance(value, str) and numbers and str not in kinds:
+        return f"expected a number, not the text {value!r}"
+    if bool in kinds and kinds <= {bool, type(None)} and not isinstance(value, bool | None):
+        return f"expected true or false, not {value!r}"
+    return ""
 
 
 @cache

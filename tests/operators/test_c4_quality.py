@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.base import RULE, Context
 from operators.c4_quality import C4Quality
 from operators.kernels.c4_reference import Settings, cleaned, joined
 from operators.sentences import num_sentences
@@ -15,11 +14,12 @@ FIVE = "One is here. Two is here. Three is here.\nFour is here. Five is here."
 def judged(text: str, **given: object) -> tuple[str | None, str, dict[str, object]]:
     """The verdict on a text, the text after it, and the scores."""
     operator = C4Quality.model_validate(given)
-    rows = corpus([text])
-    added = operator.bind(Context(0, {}))(rows)
-    rule: str | None = operator.judge(added)[RULE][0].as_py()
-    row = added.to_pylist()[0]
-    return rule, row.pop("text"), row
+    engine = run(operator, [corpus([text])])
+    audited = run(operator.model_copy(update={"audit": True}), [corpus([text])]).kept.to_pylist()[0]
+    scores = {name: audited[name] for name in operator.adds()}
+    if engine.kept.num_rows:
+        return None, engine.kept["text"][0].as_py(), scores
+    return engine.dropped["rule"][0].as_py(), text, scores
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,12 @@ def test_rows_outside_the_condition_stay_as_they_are() -> None:
 
 @given(st.lists(st.text("aB. \n[1]{\u00a0\u2028k", max_size=40), max_size=5), st.integers(1, 3))
 def test_batches_do_not_matter_and_all_is_as_the_reference_says(texts: list[str], batch_rows: int) -> None:
-    operator = C4Quality(min_sentences=2, min_words_per_line=2, audit=True)
-    engine = run(operator, [corpus(texts)], batch_rows=batch_rows)
-    for text, row in zip(texts, engine.kept.to_pylist(), strict=True):
+    operator = C4Quality(min_sentences=2, min_words_per_line=2)
+    audited = run(operator.model_copy(update={"audit": True}), [corpus(texts)], batch_rows=batch_rows).kept.to_pylist()
+    kept = {row["id"]: row["text"] for row in run(operator, [corpus(texts)], batch_rows=batch_rows).kept.to_pylist()}
+    for text, row in zip(texts, audited, strict=True):
         expected = cleaned(text, Settings(min_words_per_line=2))
         count = sum(map(num_sentences, expected.lines)) if expected.lines is not None else 0
-        assert row["text"] == (joined(expected.lines) if expected.lines is not None and count >= 2 else text)
+        assert row["text"] == text
+        assert kept.get(row["id"]) == (joined(expected.lines) if expected.lines is not None and count >= 2 else None)
         assert row["sentences"] == (count if expected.lines is not None else None)

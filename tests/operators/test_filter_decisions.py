@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 from operators import reference_words, scans
-from operators.base import RULE, Context, Judge
+from operators.base import Operator
 from operators.c4_quality import C4Quality
 from operators.fineweb_quality import FinewebQuality
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
-from tests.operators.harness import corpus
+from tests.operators.harness import corpus, run
 from tests.operators.odd_prose import TEXTS
 
 SAID: dict[str, Any] = json.loads(
     (Path(__file__).resolve().parents[1] / "data" / "filter_decisions.json").read_text(encoding="utf-8")
 )
 VARIANT = {"variant": "datatrove-0.10"}
-FILTERS: dict[str, Judge] = {
+FILTERS: dict[str, Operator] = {
     "gopher_quality": GopherQuality.model_validate(VARIANT),
     "gopher_repetition": GopherRepetition.model_validate(VARIANT),
     "c4_quality": C4Quality.model_validate(VARIANT),
@@ -51,14 +51,14 @@ def spacy_as_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_decisions_are_those_of_datatrove(name: str) -> None:
-    rows, operator = corpus(TEXTS), FILTERS[name]
-    added = operator.bind(Context(0, {}))(rows)
-    judged = rows.drop_columns([column for column in added.column_names if column in rows.column_names])
-    for column in added.column_names:
-        judged = judged.append_column(column, added[column])
-    assert [rule or "" for rule in operator.judge(judged)[RULE].to_pylist()] == SAID["decisions"][name]
+    engine = run(FILTERS[name], [corpus(TEXTS)])
+    dropped = dict(zip(engine.dropped["id"].to_pylist(), engine.dropped["rule"].to_pylist(), strict=True))
+    ids = corpus(TEXTS)["id"].to_pylist()
+    assert [dropped.get(id_, "") for id_ in ids] == SAID["decisions"][name]
     if f"{name}_text" in SAID["decisions"]:
-        assert judged["text"].to_pylist() == SAID["decisions"][f"{name}_text"]
+        before = dict(zip(ids, TEXTS, strict=True))
+        after = before | dict(zip(engine.kept["id"].to_pylist(), engine.kept["text"].to_pylist(), strict=True))
+        assert list(after.values()) == SAID["decisions"][f"{name}_text"]
 
 
 def test_many_rules_decide_somewhere() -> None:

@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -168,3 +169,24 @@ def test_the_reference_shows_a_recipe_that_is_right() -> None:
     shown = text.partition("```yaml\n")[2].partition("```")[0]
     recipe = Recipe.model_validate(yaml.safe_load(shown))
     assert [step.label for step in recipe.steps] == ["quality", "exact_dedup", "train_tokenizer"]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("{kind: gopher_quality, min_words: true}", "expected a number, not true"),
+        ("{kind: gopher_quality, min_words: '50'}", "expected a number, not the text '50'"),
+        ("{kind: gopher_repetition, max_dup_line_ratio: '0.1'}", "expected a number, not the text '0.1'"),
+        ("{kind: c4_quality, terminal_punctuation: no}", "expected true or false, not 'no'"),
+        ("{kind: exact_dedup, audit: 1}", "expected true or false, not 1"),
+    ],
+)
+def test_a_scalar_of_another_kind_is_not_taken_for_the_one_that_is_meant(
+    step: str, expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        f"name: r\ninputs: [{{name: d, path: x.jsonl}}]\nsteps:\n- {step}\noutputs: {{path: out}}\n", "utf-8"
+    )
+    with pytest.raises(RecipeError, match=re.escape(expected)):
+        load_recipe(str(path))

@@ -13,7 +13,7 @@ def test_a_document_that_line_rules_drop_keeps_its_text_in_the_trace(mill: Mill)
     assert not [name for name in ran.corpus.column_names if "left" in name]
 
 
-def test_a_document_that_c4_quality_drops_keeps_its_text_also_under_audit(mill: Mill) -> None:
+def test_a_document_that_c4_quality_drops_keeps_its_text_and_with_audit_all_do(mill: Mill) -> None:
     few = "Home\nThis is one line of the page."
     mill.jsonl("a", [{"text": f"Home\n{PROSE}"}, {"text": few}])
     ran = mill.run([{"kind": "c4_quality"}])
@@ -21,5 +21,5 @@ def test_a_document_that_c4_quality_drops_keeps_its_text_also_under_audit(mill: 
     assert ran.dropped["rule"].to_pylist() == ["too_few_sentences"]
     assert ran.corpus["text"].to_pylist() == [PROSE]
     audited = mill.run([{"kind": "c4_quality", "audit": True}], out="audited")
-    assert audited.corpus["text"].to_pylist() == [PROSE, few]
+    assert audited.corpus["text"].to_pylist() == [f"Home\n{PROSE}", few]
     assert audited.corpus["c4_quality_unterminated_lines"].to_pylist() == [1, 1]
