@@ -6,7 +6,7 @@ over a token's bytes, finished by SplitMix64; an n-gram's hash is that of the n-
 odd number, plus the last token's, finished again; the bucket is its high 32 bits, scaled. `sha256` is SHA-256 of the
 tokens joined by spaces, as a number, modulo the buckets.
 
-Price: 185 MB a CPU-second, 7 by SHA-256; 4 s to compile.
+Price: 185 MB a CPU-second, 7 by SHA-256; 6 s to compile.
 
 All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
 """
