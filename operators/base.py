@@ -220,6 +220,12 @@ class Judge(Map):
     """Whether `dropped/` holds an excerpt of what the step drops."""
     verdict_only: ClassVar[frozenset[str]] = frozenset()
     """Parameters that change the verdict and no score: moving them scores nothing again."""
+    hidden_as: ClassVar[str] = ""
+    """What stands before the names of the columns that its rules read, where those are hidden copies of scores."""
+
+    def shown_rules(self) -> tuple[Rule, ...]:
+        """The rules with the names of scores that people see."""
+        return tuple(rule._replace(score=rule.score.removeprefix(self.hidden_as)) for rule in self.rules())
 
     def source_limit(self) -> float:
         """The run fails if the step drops a larger share of the rows of one source of at least 100 rows."""

@@ -109,11 +109,13 @@ class _Bounded(Judge):
     min_score: float | None = None
 
     verdict_only: ClassVar[frozenset[str]] = frozenset({"min_score"})
-    prefix: ClassVar[str] = ""
+    hidden_as: ClassVar[str] = ""
 
     @override
     def rules(self) -> tuple[Rule, ...]:
-        return (Rule("score_too_low", f"{self.prefix}score", low=self.min_score),) if self.min_score is not None else ()
+        if self.min_score is None:
+            return ()
+        return (Rule("score_too_low", f"{self.hidden_as}score", low=self.min_score),)
 
 
 class JudgedClassScores(ClassScores, _Bounded):
@@ -127,7 +129,7 @@ class KeptShare(_Bounded):
 
     by: str
 
-    prefix: ClassVar[str] = "_shown_"
+    hidden_as: ClassVar[str] = "_shown_"
 
     @override
     def uses(self) -> tuple[str, ...]:

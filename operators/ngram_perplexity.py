@@ -136,21 +136,21 @@ class NgramScores(Map):
 
 
 class Thresholds(Judge):
-    """The rules over scores; `prefix` stands before the columns' names."""
+    """The rules over scores; `hidden_as` stands before the columns' names."""
 
     max_bits_per_byte: float | None = None
     max_perplexity: float | None = None
     min_difference: float | None = None
 
     verdict_only: ClassVar[frozenset[str]] = frozenset({"max_bits_per_byte", "max_perplexity", "min_difference"})
-    prefix: ClassVar[str] = ""
+    hidden_as: ClassVar[str] = ""
 
     @override
     def rules(self) -> tuple[Rule, ...]:
         rules = (
-            Rule("too_many_bits_per_byte", f"{self.prefix}bits_per_byte", high=self.max_bits_per_byte),
-            Rule("perplexity_too_high", f"{self.prefix}perplexity", high=self.max_perplexity),
-            Rule("difference_too_low", f"{self.prefix}difference", low=self.min_difference),
+            Rule("too_many_bits_per_byte", f"{self.hidden_as}bits_per_byte", high=self.max_bits_per_byte),
+            Rule("perplexity_too_high", f"{self.hidden_as}perplexity", high=self.max_perplexity),
+            Rule("difference_too_low", f"{self.hidden_as}difference", low=self.min_difference),
         )
         return tuple(rule for rule in rules if rule.low is not None or rule.high is not None)
 
@@ -279,7 +279,7 @@ class NgramPerplexity(Composite):
 class RankedVerdict(BucketVerdict, Thresholds):
     """The rules over scores, then over buckets."""
 
-    prefix: ClassVar[str] = "_"
+    hidden_as: ClassVar[str] = "_"
     verdict_only: ClassVar[frozenset[str]] = BucketVerdict.verdict_only | Thresholds.verdict_only
 
     @override

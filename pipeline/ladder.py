@@ -1,4 +1,7 @@
-"""Which thresholds are tried beside a bound: round numbers, from the bound alone, so that all shards try the same."""
+"""Which thresholds are tried beside a bound: round numbers, from the bound alone, so that all shards try the same.
+
+`kept_shares.py` adds those that the scores suggest.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def ladder(bound: float, *, whole: bool = False) -> tuple[float, ...]:
         near = [float(round(bound) + step) for step in range(-3, 4)]
         return _with(bound, [value for value in near if value >= 0])
     if bound == 0:
-        return (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+        return (-0.5, -0.3, -0.1, 0.0, 0.1, 0.3, 0.5)
     scale = SHARES if SHARES[0] <= bound <= 1 else _decades(bound)
     below = [value for value in reversed(scale) if value < bound]
     above = [value for value in scale if value > bound]

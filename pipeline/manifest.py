@@ -95,7 +95,8 @@ def step_entries(runner: Runner) -> list[dict[str, Any]]:
         for node in nodes:
             total.add(runner.counts[node.name])
         total.rows_in, total.bytes_in, total.rows_out, total.bytes_out = flow.through(nodes)
-        rules = [rule._asdict() for node in nodes if isinstance(node.operator, Judge) for rule in node.operator.rules()]
+        judges = [node.operator for node in nodes if isinstance(node.operator, Judge)]
+        rules = [rule._asdict() for judge in judges for rule in judge.shown_rules()]
         entries.append(
             {
                 "name": step,

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.kept_shares import count_edges
 from pipeline.ladder import ladder
 from pipeline.ledger import EXCERPT_CHARS
 from pipeline.thresholds import GROUPS, NEAREST, Bound, Explored, Groups, Side, Tally, nearest_of
@@ -243,7 +244,10 @@ def _bound(judged: Judged, values: Floats, rule: Rule, side: Side, value: float,
     for by, grouping in judged.groupings.items():
         found = _tallies(passed, sizes, grouping.places[has_score], len(grouping.names), len(tried), side)
         groups[by] = {name: tally for name, tally in zip(grouping.names, found, strict=True) if tally.documents}
-    return Bound(rule.name, rule.score, side, value, tried, total, groups, _nearest(judged, values, side, value))
+    is_finite = np.isfinite(scored)
+    edges = count_edges(scored[is_finite] if side == "low" else -scored[is_finite], sizes[is_finite])
+    nearest = _nearest(judged, values, side, value)
+    return Bound(rule.name, rule.score, side, value, tried, total, groups, nearest, edges)
 
 
 def _tallies(passed: Ints, sizes: Ints, places: Ints, num_groups: int, num_tried: int, side: Side) -> list[Tally]:

@@ -268,12 +268,13 @@ class _ShardRun:
         scores = {name: rows[name] for name in names if name in rows.column_names and is_score(rows[name])}
         if not scores:
             return
+        scores = {name.removeprefix(operator.hidden_as): column for name, column in scores.items()}
         table = self.frame.table(["id", "source", "text", *([LANG] if self.frame.has(LANG) else [])])
         if LANG in table.column_names and not fits(table[LANG].type, pa.string()):
             table = table.drop_columns([LANG])
         most = min(GROUPS, CELLS // len(scores))
         judged = Judged(table, shows_text=type(operator).shows_text, most_groups=most)
-        counts.scores, counts.explored = explore(judged, scores, rules)
+        counts.scores, counts.explored = explore(judged, scores, operator.shown_rules())
 
     def _record_verdict(self, node: Node, verdict: pa.Table, result: dict[str, Any]) -> None:
         digest = hashlib.sha256(self.frame.rows.tobytes()).hexdigest()

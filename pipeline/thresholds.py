@@ -17,11 +17,13 @@ import base64
 import json
 import math
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import numpy as np
+
+from pipeline.kept_shares import Edges, kept_shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -92,6 +94,10 @@ class Bound:
     total: Tally
     groups: Groups = field(default_factory=dict)
     nearest: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    edges: Edges = field(default_factory=Edges)
+    """What thresholds of a share to keep are read off; of `-score` where the bound is high. Empty in a manifest."""
+    shares: list[dict[str, Any]] = field(default_factory=list)
+    """In a manifest: `share`, `threshold`, `dropped`, `dropped_bytes`."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -101,6 +107,7 @@ class Bound:
     def add(self, other: Bound) -> None:
         """Add another shard's counts."""
         self.total = Tally(self.total.counts + other.total.counts)
+        self.edges = self.edges.plus(other.edges)
         for by, tallies in other.groups.items():
             mine = self.groups.setdefault(by, {})
             for name, tally in tallies.items():
@@ -114,7 +121,8 @@ class Bound:
         """With the groups that the manifest holds."""
         place = self.thresholds.index(self.value)
         groups = {by: _chosen(tallies, place) for by, tallies in self.groups.items()}
-        return Bound(self.rule, self.score, self.side, self.value, self.thresholds, self.total, groups, self.nearest)
+        shares = kept_shares(self.edges, self.total.documents, is_negated=self.side == "high")
+        return replace(self, groups=groups, edges=Edges(), shares=shares)
 
     def to_json(self) -> dict[str, Any]:
         """As the manifest has it."""
@@ -124,7 +132,8 @@ class Bound:
         }
         named = {"rule": self.rule, "score": self.score, "side": self.side, "bound": self.value}
         counted = {"thresholds": list(self.thresholds), **self.total.to_json(), "groups": groups}
-        return {**named, **counted, "nearest": self.nearest}
+        read_off = {"edges": self.edges.to_json()} if self.edges.counts else {"shares": self.shares}
+        return {**named, **counted, "nearest": self.nearest, **read_off}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Bound:
@@ -135,7 +144,8 @@ class Bound:
         }
         rule, score, side, value = (content[name] for name in ("rule", "score", "side", "bound"))
         tried, total = tuple(content["thresholds"]), Tally.from_json(content)
-        return cls(rule, score, side, value, tried, total, groups, content["nearest"])
+        edges, shares = Edges.from_json(content.get("edges", [])), content.get("shares", [])
+        return cls(rule, score, side, value, tried, total, groups, content["nearest"], edges, shares)
 
 
 @dataclass

@@ -69,11 +69,18 @@ def _ladder(tried: Tried, about: Explored) -> str:
     head = "at least" if tried.side == "low" else "at most"
     columns = [Column(head, True), Column(_DRAWN), Column("documents", True), Column("bytes", True)]
     (docs, *dropped), (size, *dropped_bytes) = tried.total.counts.tolist()
+    rungs = dict(zip(tried.thresholds, zip(dropped, dropped_bytes, strict=True), strict=True))
+    none = (0, 0) if tried.side == "low" else (docs, size)
+    if tried.value >= 0:  # a score without negative values has no use for negative thresholds
+        rungs = {at: lost for at, lost in rungs.items() if at >= 0 or lost != none}
+    read_off = {entry["threshold"]: (entry["dropped"], entry["dropped_bytes"]) for entry in tried.shares}
     rows = []
-    for threshold, lost, lost_bytes in zip(tried.thresholds, dropped, dropped_bytes, strict=True):
+    for threshold, (lost, lost_bytes) in sorted((read_off | rungs).items()):
         is_bound = threshold == tried.value
         parts = [Segment(docs - lost, "docs"), Segment(lost, about.kind if is_bound else "stays")]
-        said = [number(threshold), share(docs - lost, docs), share(size - lost_bytes, size)]
+        # In full and with a hyphen: a rounded one would drop others, and this is there to be copied.
+        shown = number(threshold) if threshold in rungs else repr(threshold).removesuffix(".0")
+        said = [shown, share(docs - lost, docs), share(size - lost_bytes, size)]
         value, *kept = [f"<b>{cell}</b>" for cell in said] if is_bound else said
         rows.append([value, bar(parts, docs, ""), *kept])
     of = f", of {plural(docs, 'document')} that have the score" if docs < about.documents else ""

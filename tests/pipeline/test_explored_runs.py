@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.executors.local import LocalExecutor
 from tests.pipeline.engine import FRENCH, GERMAN, Mill, Ran, flawed_texts
+from tests.pipeline.test_standing import CLASSIFIER, NGRAMS
 
 Json = dict[str, Any]
 KEYS = ("scores", "thresholds", "spreads", "score_bytes", "examples", "rules")
@@ -106,3 +107,29 @@ def test_a_second_run_finds_the_counts_and_shows_the_same(flawed: Mill) -> None:
     again = flawed.run(STEPS, out="out2")
     assert again.computed == {}
     assert explored(again) == first
+
+
+@pytest.mark.parametrize(
+    ("step", "score"),
+    [
+        ({"kind": "classify", "model": CLASSIFIER, "keep_share": 0.9, "min_score": 0.2}, "score"),
+        ({"kind": "ngram_perplexity", "model": NGRAMS, "head": 0.9, "max_bits_per_byte": 4.0}, "bits_per_byte"),
+    ],
+)
+def test_a_rule_over_a_hidden_copy_is_named_by_the_score_that_is_published(mill: Mill, step: Json, score: str) -> None:
+    mill.jsonl("a", ({"text": text} for text in (*GERMAN, *FRENCH)))
+    ran = mill.run([{**step, "name": "judge", "audit": True}])
+    (entry,) = (found for found in ran.manifest["steps"] if found["name"] == "judge")
+    assert [rule["score"] for rule in entry["rules"]] == [bound["score"] for bound in entry["thresholds"]] == [score]
+    assert score in entry["scores"]
+    assert not any(name.startswith("_") for name in entry["scores"])
+
+
+def test_a_threshold_of_a_share_drops_what_is_said_of_it(flawed: Mill) -> None:
+    first = flawed.run(STEPS)
+    (said,) = explored(first)["lid"]["thresholds"]
+    assert said["shares"]
+    for entry in said["shares"]:
+        again = flawed.run([{**STEPS[0], "min_score": entry["threshold"]}, {**LENIENT, "audit": True}], out="out2")
+        assert again.steps["lid"]["dropped"].get("uncertain_language", 0) == entry["dropped"]
+        assert said["bytes"] - entry["dropped_bytes"] == again.steps["lid"]["bytes_out"]

@@ -137,3 +137,12 @@ def test_a_strip_stays_in_its_frame_and_draws_no_bound_off_the_scale() -> None:
     svg = strip([-5, 0, 0.5, 2, 9], Axis(0, 1), [Cut(7.0, True)])
     assert "cut" not in svg
     assert 'd="M0 8H1000"' in svg
+
+
+def test_a_signed_score_has_negative_thresholds_on_the_page_and_another_has_none() -> None:
+    rules = [{"name": "difference_too_low", "score": "difference", "low": 0.0, "high": None}]
+    told = words(shown(judged([number / 64 - 3.75 for number in range(120)], rules)))
+    assert "-2.8125 50.0 %" in told
+    assert "\u22120.5 0 %" in told
+    told = words(shown(judged([0.01 * number for number in range(100)], rules)))
+    assert "\u22120." not in told.partition("Kept by")[2]
