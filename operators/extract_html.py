@@ -1,10 +1,14 @@
-r"""Turn HTML into text: the main content of a page, or all that a browser would show, by `resiliparse`.
+r"""Turn HTML into text: the main content of a page, or all its text, by `resiliparse`.
 
 A text that is no HTML stays as it is. `detect` says how that is known: `document` takes texts that begin as a page does
 (after white space, comments and an XML declaration: `<!doctype html`, `<html`, `<head`, `<body`); `markup` also those
 with at least three closing tags of usual elements, which a text *about* HTML may have; `all` takes every text.
 
-`main_content` is a heuristic and may find little: below `min_chars` all visible text is taken instead, and `method`
+All its text is that of the elements without scripts and styles, and is not what a browser would show: what `hidden` or
+`display: none` hides is there, unless `skip: ["[hidden]"]` or the like names it, and what stands in form fields
+(`<textarea>`, `<select>`, `<button>`) is not, unless `form_fields` asks for it, nor is `<noscript>`.
+
+`main_content` is a heuristic and may find little: below `min_chars` all text is taken instead, and `method`
 says so. It takes time with the square of the depth to which elements are nested, so a page with more than 256 that are
 open at once, which no real page has, gives all its text too. Which version of `resiliparse` extracts is part of the
 step's identity.
@@ -47,7 +51,7 @@ Extract = Callable[[str], tuple[str, str]]
 
 
 class ExtractHtml(CleanUp):
-    """Turn HTML into its main content or its visible text; other texts stay as they are.
+    """Turn HTML into its main content or all its text; other texts stay as they are.
 
     `method` is `main` or `all`, null for a text that is no HTML; `removed_bytes` is how much shorter it became.
     """
@@ -59,6 +63,7 @@ class ExtractHtml(CleanUp):
     links: bool = Field(default=False, description="write the targets of links behind them")
     lists: bool = Field(default=True, description="write bullets and numbers of lists")
     alt_texts: bool = Field(default=False, description="write the descriptions of pictures")
+    form_fields: bool = Field(default=False, description="write what stands in form fields, `[ like this ]`")
     comments: bool = Field(default=False, description="readers' comments are main content")
     skip: tuple[str, ...] = Field(default=(), description="CSS selectors of elements to leave out")
 
@@ -116,6 +121,7 @@ class ExtractHtml(CleanUp):
             "links": self.links,
             "list_bullets": self.lists,
             "alt_texts": self.alt_texts,
+            "form_fields": self.form_fields,
             "comments": self.comments,
             "skip_elements": list(self.skip),
         }

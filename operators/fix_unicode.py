@@ -47,12 +47,17 @@ class FixUnicode(CleanUp):
     """
 
     kind: Literal["fix_unicode"] = "fix_unicode"
-    mojibake: bool = Field(default=True, description="undo a wrong decoding, as in `caf\u00c3\u00a9`")
+    mojibake: bool = Field(
+        default=True,
+        description="undo a wrong decoding, as in `caf\u00c3\u00a9`; U+0080 to U+009F become Windows-1252's",
+    )
     entities: Literal["auto", "always", "never"] = Field(
         default="auto", description="HTML entities become characters; auto: until the text has a `<`"
     )
     ligatures: bool = Field(default=True, description="Latin ligatures and digraphs of one character become letters")
-    line_breaks: bool = Field(default=True, description="CR LF, CR, U+2028, U+2029 and U+0085 become LF")
+    line_breaks: bool = Field(
+        default=True, description="CR LF, CR, U+2028 and U+2029 become LF, and U+0085 where `mojibake` is off"
+    )
     controls: bool = Field(default=True, description="terminal escapes and control characters go")
     widths: bool = Field(default=False, description="full-width and half-width forms become usual ones")
     straight_quotes: bool = Field(default=False, description="curly quotes become straight")

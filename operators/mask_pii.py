@@ -1,9 +1,9 @@
 r"""Replace personal data and secrets: e-mail and IP addresses, phone numbers, accounts, cards, keys.
 
-What counts as one is said in `net_addresses.py`, `personal_numbers.py` and `secret_keys.py`, rules that are made to
-leave versions, dates, ISBN and digests alone. Names, postal addresses and obfuscated addresses (`me at x dot org`) are
-not found. Kernels look for bytes first (`@`, digits with dots or colons, long runs of digits, the prefixes of keys);
-expressions, all of linear time, run on what stands around those.
+What counts as one is said in `email_addresses.py`, `net_addresses.py`, `personal_numbers.py` and `secret_keys.py`,
+rules that are made to leave versions, dates, ISBN and digests alone. Names, postal addresses and obfuscated addresses
+(`me at x dot org`) are not found. Kernels look for bytes first (`@`, digits with dots or colons, long runs of digits,
+the prefixes of keys); expressions, all of linear time, run on what stands around those.
 
 `replace_by: placeholder` writes `<EMAIL>` and the like; `stand_in` writes a value kept for documentation, chosen by a
 hash of seed and datum, so that one address is one address everywhere (`stand_ins.py`). Both are left alone when met
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators import net_addresses, personal_numbers, secret_keys
+from operators import email_addresses, net_addresses, personal_numbers, secret_keys
 from operators.base import Columns, Context
 from operators.clean_up import Cleaned, Cleaner, CleanUp
 from operators.edits import Edits
@@ -42,7 +42,9 @@ KINDS: Final[tuple[Kind, ...]] = ("secret", "email", "iban", "card", "ip", "phon
 """Where two overlap, the earlier kind wins."""
 _NAMES: Final = {"secret": "SECRET", "email": "EMAIL", "iban": "IBAN", "card": "CARD", "ip": "IP", "phone": "PHONE"}
 _DIGITS: Final = b"0123456789"
-_CAPITALS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_GAPS: Final = bytes(sorted(set("\u00a0\u2007\u2009\u2011\u202f".encode())))
+"""The bytes of no-break spaces, the thin space and the no-break hyphen."""
 _HEX: Final = _DIGITS + b"abcdefABCDEF"
 
 Spans = list[tuple[int, int, str]]
@@ -59,6 +61,7 @@ class MaskPii(CleanUp):
     """Replace e-mail and IP addresses, phone numbers, accounts, cards and keys; the columns count them by kind."""
 
     kind: Literal["mask_pii"] = "mask_pii"
+    revision: ClassVar[int] = 2  # addresses beside scripts without spaces and in other letters, passwords of URLs
     variant: Literal["standard", "datatrove-0.10"] = Field(default="standard", description="whose rules")
     kinds: tuple[Kind, ...] = Field(default=KINDS, min_length=1, description="what to replace")
     public_only: bool = Field(default=True, description="IP addresses of private and reserved ranges stay")
@@ -89,10 +92,10 @@ class MaskPii(CleanUp):
         finders: dict[Kind, Callable[[_Buffer], Spans]] = {
             "secret": _secrets,
             "email": self._emails,
-            "iban": _finder(_CAPITALS + _DIGITS + b" ", _DIGITS, (15, 8), personal_numbers.ibans),
-            "card": _finder(_DIGITS + b" ()+-./", _DIGITS, (14, 14), personal_numbers.cards),
+            "iban": _finder(_LETTERS + _DIGITS + b" -" + _GAPS, _DIGITS, (15, 8), personal_numbers.ibans),
+            "card": _finder(_DIGITS + b" ()+-./" + _GAPS, _DIGITS, (14, 14), personal_numbers.cards),
             "ip": self._ips,
-            "phone": _finder(_DIGITS + b" ()+-./", _DIGITS, (7, 7), personal_numbers.phones),
+            "phone": _finder(_DIGITS + b" ()+-./" + _GAPS, _DIGITS, (7, 7), personal_numbers.phones),
         }
 
         def clean(texts: pa.LargeStringArray) -> Cleaned:
@@ -126,17 +129,20 @@ class MaskPii(CleanUp):
 
     def _emails(self, buffer: _Buffer) -> Spans:
         data, offsets, _ = buffer
-        places = np.flatnonzero(data == ord("@"))
+        places = np.flatnonzero(data == ord("@")) if self._is_datatrove else _at_signs(data)
         texts = np.searchsorted(offsets, places, side="right") - 1
         spans: Spans = []
         free = 0
         for place, text in zip(places.tolist(), texts.tolist(), strict=True):
             low, high = int(offsets[text]), int(offsets[text + 1])
-            reach = 320
+            if place < free:
+                continue
+            reach = 640
             while True:
                 begin, end = max(low, place - reach), min(high, place + reach)
                 content = data[begin:end].tobytes()
-                found = net_addresses.email(content, place - begin, max(0, free - begin), self._is_datatrove)
+                find = net_addresses.email_of_datatrove if self._is_datatrove else email_addresses.email
+                found = find(content, place - begin, max(0, free - begin))
                 touches = found and (
                     (found.start < 8 and begin > low) or (found.stop > len(content) - 8 and end < high)
                 )
@@ -179,6 +185,15 @@ def _finder(
         return found
 
     return spans
+
+
+def _at_signs(data: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Where `@` and its full-width form begin."""
+    usual = np.flatnonzero(data == ord("@"))
+    last = np.flatnonzero(data == 0xA0)  # EF BC A0
+    last = last[last >= 2]
+    wide = last[(data[last - 2] == 0xEF) & (data[last - 1] == 0xBC)] - 2
+    return np.sort(np.concatenate([usual, wide])) if wide.size else usual
 
 
 def _secrets(buffer: _Buffer) -> Spans:

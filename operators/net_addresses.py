@@ -1,16 +1,15 @@
-r"""E-mail and IP addresses in bytes: the finders of `mask_pii`, by its own rules and by datatrove 0.10's.
+r"""IP addresses in bytes, by the rules of `mask_pii` and by datatrove 0.10's, and e-mail addresses by the latter.
 
-Each reads in linear time. An e-mail address is sought around an `@`: dot-separated atoms (RFC 5322) that begin at a
-word's boundary, and a domain of at least two labels. By our rules the local part has at most 64 bytes, the domain 255
-(RFC 5321), the last label at least two letters and is no suffix of a file (`icon@2x.png`), the label before it has a
-letter (`lib@1.2.tgz`), and neither `(` (code) nor, after `git`, `:` follows. Domains that RFC 2606 reserves for
-examples stay.
+Each reads in linear time. An e-mail address is sought around an `@` as datatrove's expression finds it; our own rules
+are in `email_addresses.py`.
 
 An IPv4 address by our rules stands alone, without leading zeros, and not behind a word such as `version`. Unless `//`
 or a word such as `host` stands before it, or a port or prefix after it, one of its numbers is at least 30, and at least
 100 where it begins a line of text: all else are versions and numbers of sections. Object identifiers of certificates
-are none. `public` leaves all addresses that the registry of IANA reserves, as do loopback,
-private, link-local, multicast and documentation ranges; the list is written here, so no version of Python decides.
+are none, nor is what a name of software (`_SOFTWARE`) stands before, if the first number is below 40 and no port
+follows, or `released`, `or later` and the like after. `public` leaves all addresses that the registry of IANA reserves,
+as do loopback, private, link-local, multicast and documentation ranges; the list is written here, so no version of
+Python decides.
 """
 
 from __future__ import annotations
@@ -25,11 +24,6 @@ from operators.passages import Found, Passage
 _ATOM: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+/=?^_`{|}~-")
 _WORD: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _LABEL: Final = re.compile(rb"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
-_TOP: Final = re.compile(rb"[A-Za-z]{2,24}|[Xx][Nn]--[A-Za-z0-9-]+")
-_SUFFIXES: Final = frozenset(
-    b"png jpg jpeg gif svg webp bmp ico css js mjs ts map json html htm php py rb rs go md txt pdf zip gz tgz".split()
-)
-_RESERVED: Final = re.compile(rb"(?:^|\.)(?:example\.(?:com|net|org|edu)|example|test|invalid|localhost)$", re.I)
 
 _LOOSE_OCTET: Final = rb"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)"
 _LOOSE_QUAD: Final = re.compile(rb"\.".join([_LOOSE_OCTET] * 4))
@@ -43,6 +37,18 @@ _VERSION: Final = re.compile(
 )
 _HOST: Final = re.compile(
     rb"//$|\b(?:ip|ips|ipv4|host|hosts|address|addr|server|dns|gateway|client|ping)[\s:=\"'(]*$", re.IGNORECASE
+)
+_SOFTWARE: Final = re.compile(
+    rb"\b(?:linux|kernel|windows|android|ios|macos|debian|ubuntu|openssl|openssh|postgres(?:ql)?|mysql|mariadb|sqlite"
+    rb"|oracle|mongodb|redis|nginx|apache|httpd|tomcat|python|java|jdk|jre|php|perl|ruby|rails|node|nodejs|npm|gcc|glibc"
+    rb"|clang|llvm|cmake|chrome|chromium|firefox|safari|opera|edge|docker|kubernetes|git|curl|qt|boost|ffmpeg|samba"
+    rb"|wordpress|drupal|django|spring|hadoop|spark|kafka|elasticsearch)[\s/:=-]{1,3}v?$",
+    re.IGNORECASE,
+)
+_RELEASED: Final = re.compile(
+    rb"\)?,? (?:(?:was |is |has been )?released\b|release\b|beta|alpha"
+    rb"|(?:and|or) (?:later|above|newer|higher|earlier|older|below))",
+    re.IGNORECASE,
 )
 _PORT: Final = re.compile(rb"[:/][0-9]")
 _OBJECT: Final = re.compile(rb"2\.5\.(?:4|29)\.|1\.[23]\.6\.1$")
@@ -62,26 +68,19 @@ _DOCUMENTED: Final = tuple(
     ipaddress.ip_network(network)
     for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")
 )
-_MAX_LOCAL, _MAX_DOMAIN = 64, 255
 
 
-def email(content: bytes, at: int, low: int, by_datatrove: bool) -> Found | None:
+def email_of_datatrove(content: bytes, at: int, low: int) -> Found | None:
     """The address around the `@` at a place, not beginning before `low`; None where there is none.
 
-    >>> email(b"mail me@x.org!", 7, 0, False)
+    >>> email_of_datatrove(b"mail me@x.org!", 7, 0)
     Found(start=5, stop=13, name='me@x.org')
-    >>> email(b"icon@2x.png", 4, 0, False) is None
-    True
     """
     start = _local_part(content, at, low)
     stop = _domain(content, at + 1)
-    if by_datatrove and stop < 0 and (literal := _LITERAL.match(content, at + 1)):
+    if stop < 0 and (literal := _LITERAL.match(content, at + 1)):
         stop = literal.end()
-    if start < 0 or stop < 0:
-        return None
-    if not by_datatrove and not _is_usual(content, start, at, stop):
-        return None
-    return Found(start, stop, content[start:stop].decode().lower())
+    return Found(start, stop, content[start:stop].decode().lower()) if start >= 0 and stop >= 0 else None
 
 
 def _local_part(content: bytes, at: int, low: int) -> int:
@@ -119,18 +118,6 @@ def _domain(content: bytes, start: int) -> int:
     return -1
 
 
-def _is_usual(content: bytes, start: int, at: int, stop: int) -> bool:
-    """Our own rules for an address."""
-    domain = content[at + 1 : stop]
-    *_, before, top = domain.lower().split(b".")
-    if at - start > _MAX_LOCAL or len(domain) > _MAX_DOMAIN or not _TOP.fullmatch(top):
-        return False
-    if top in _SUFFIXES or not re.search(rb"[a-z]", before) or _RESERVED.search(domain):
-        return False
-    after = content[stop : stop + 1]
-    return after != b"(" and not (after == b":" and content[start:at] in (b"git", b"hg", b"svn"))
-
-
 def quads(place: Passage, public: bool, by_datatrove: bool) -> Iterator[Found]:
     """The IPv4 addresses in a run of digits and dots."""
     pattern = _LOOSE_QUAD if by_datatrove else _QUAD
@@ -154,7 +141,12 @@ def _is_no_version(
     before = content[max(0, match.start() - 24) : match.start()]
     if _VERSION.search(before) or _OBJECT.match(match[0]):
         return False
-    if _HOST.search(before) or _PORT.match(content, match.end()):
+    has_port = _PORT.match(content, match.end())
+    if not has_port and (
+        _RELEASED.match(content, match.end()) or (address.packed[0] < 40 and _SOFTWARE.search(before))
+    ):
+        return False
+    if _HOST.search(before) or has_port:
         return True
     is_heading = _LINE_START.search(before) and _TITLE.match(content, match.end())
     return max(address.packed) >= (100 if is_heading else 30)

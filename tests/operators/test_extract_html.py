@@ -37,6 +37,13 @@ def test_all_text_links_and_descriptions_on_wish() -> None:
     assert "Adverts" not in one(ExtractHtml(main_content=False, skip=("aside.sidebar",)), PAGE)
 
 
+def test_hidden_text_and_form_fields_are_as_the_page_on_it_says() -> None:
+    page = "<html><body><p>a</p><p hidden>b</p><p style='display:none'>c</p><textarea>d</textarea></body></html>"
+    assert one(ExtractHtml(), page) == "a\n\nb\n\nc"
+    assert one(ExtractHtml(skip=("[hidden]", "[style*='display:none']")), page) == "a"
+    assert "[ d ]" in one(ExtractHtml(form_fields=True), page)
+
+
 def test_too_little_main_content_gives_all_text() -> None:
     assert clean(ExtractHtml(), SHORT) == [{"text": "Menu\n\nBoats.", "method": "all", "removed_bytes": 61}]
     assert one(ExtractHtml(min_chars=0), SHORT) == "Boats."

@@ -96,3 +96,8 @@ def test_the_heuristic_is_the_one_that_the_kernel_knows() -> None:
     digest = hashlib.sha256(BADNESS_RE.pattern.encode()).hexdigest()
     assert digest == "9dcc0f2ac90d9ae3c85eb7b9b2c0b8a8e8126153847c2b30c91a0bb263f3b8c4"
     assert ftfy.TextFixerConfig().max_decode_length == suspects.LIMIT
+
+
+def test_nel_is_an_ellipsis_unless_mojibake_stays() -> None:
+    assert one(FixUnicode(), "e\x85f") == "e\u2026f"
+    assert one(FixUnicode(mojibake=False), "e\x85f") == "e\nf"
