@@ -118,8 +118,7 @@ class ClassifierTraining(TableFold):
         for label, name in enumerate(CLASSES):
             if not (training.labels == label).any():
                 where = ", ".join(self.described[label])
-                remedy = "name other documents, or give a dry run more --docs"
-                msg = f"the {name} class has no document to train on: nothing in {where}; {remedy}"
+                msg = f"the {name} class has no document to train on: nothing in {where}; name other documents"
                 raise RunError(msg)
 
     def _settings(self, seed: int) -> Settings:

@@ -2,7 +2,8 @@
 
 As DCLM does (Li et al. 2024, arXiv:2406.11794, section 4.4): the document is one line, line feeds as spaces, its score
 the probability of the wanted label, and what is kept the best tenth of the corpus. The model is `train_classifier`'s or
-any other fastText model; inference is that of `language_id`, within 1e-5 of the library's (docs/measurements.md).
+any other fastText model; inference is that of `language_id`: within 1e-5 of the library's for paragraphs, 8e-5 on long
+files of code, 1.8e-4 on a line of 5 MB, since the library's float32 sums drift with the length (docs/measurements.md).
 
 Scores are published as multiples of 2**-20, so that `keep_share` can count them: its state has one row for each
 different score, at most a million a group, and its bound is exact whatever the shards. Documents whose scores are equal
@@ -15,8 +16,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,7 @@ from typing_extensions import override
 
 from operators.base import (
     RULE,
+    WARNINGS,
     BatchFn,
     Columns,
     Composite,
@@ -34,17 +37,20 @@ from operators.base import (
     Judge,
     Map,
     Operator,
+    Outputs,
     RecipeError,
     Repeat,
     Rule,
 )
 from operators.classifier_training import METRICS, MODEL
-from operators.fasttext_model import FasttextModel, file_digest, model_of, read_labels, read_model
+from operators.fasttext_model import FasttextModel, file_digest, model_of, read_model
 from operators.hashing import refuse_formless
 from operators.score_buckets import Percentiles, labels
 from operators.train_classifier import TrainClassifier
 
 STEPS: Final = 1 << 20
+MISSED: Final = 0.1
+"""A run warns where more than this part of `keep_share` is kept beyond it."""
 _STEP_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -124,6 +130,28 @@ class JudgedClassScores(ClassScores, _Bounded):
     inert: ClassVar[frozenset[str]] = _Bounded.inert | ClassScores.inert
 
 
+class KeptEnds(Percentiles):
+    """Where the share to keep ends; warns where it is missed."""
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        found = super().finish(state, context)
+        said = json.loads(found["percentiles.json"])["groups"]
+        lines = [line for group in said if (line := self._missed(group))]
+        return {**found, **({WARNINGS: json.dumps(lines).encode()} if lines else {})}
+
+    def _missed(self, group: Mapping[str, Any]) -> str:
+        sizes = {name: bucket["bytes"] for name, bucket in group["buckets"].items()}
+        share = sizes["head"] / max(sum(sizes.values()), 1)
+        if share <= self.head * (1 + MISSED):
+            return ""
+        where = f" of {self.by} {group['group']!r}" if self.by else ""
+        return (
+            f"keep_share {self.head:g} keeps {share:.1%} of the bytes{where}: "
+            f"a large document, or many with the same score {group['last_score']['head']:g}, lie where the share ends"
+        )
+
+
 class KeptShare(_Bounded):
     """A bound for the score, then the score at which the share to keep ends in the document's group."""
 
@@ -201,9 +229,9 @@ class Classify(Composite):
         return {} if _is_step(self.model) else {"model": file_digest(Path(self.model))}
 
     def check(self) -> None:
-        """RecipeError where a file is no fastText model, or has no such label."""
+        """RecipeError where a file is no fastText model, is damaged, or has no such label."""
         if not _is_step(self.model):
-            chosen(self.score_label, read_labels(Path(self.model)), self.model)
+            chosen(self.score_label, _labels(self.model, file_digest(Path(self.model))), self.model)
 
     @override
     def check_against(self, earlier: Mapping[str, Operator]) -> None:
@@ -233,7 +261,7 @@ class Classify(Composite):
         ends = {"head": self.keep_share, "middle": 0.0, "share_of": "bytes", "by": self.by}
         return (
             ClassScores(name="scores", ranked=True, **scoring),
-            Percentiles.model_validate({"name": "percentiles", "steps": STEPS, "sign": -1, **ends}),
+            KeptEnds.model_validate({"name": "percentiles", "steps": STEPS, "sign": -1, **ends}),
             KeptShare(name="verdict", by=self.by, **judging),
         )
 
@@ -249,6 +277,12 @@ def chosen(label: str, known: tuple[str, ...], model: str) -> str:
     asked = f"knows no label {label!r}" if label else "has no label 'hq', so which is wanted must be said"
     msg = f"score_label: the model {model!r} {asked}; expected one of: {' '.join(sorted(known)[:20])}"
     raise RecipeError(msg)
+
+
+@lru_cache(maxsize=8)
+def _labels(path: str, _sha256: str) -> tuple[str, ...]:
+    """Of a model whose matrices were looked at too."""
+    return read_model(Path(path)).dictionary.labels
 
 
 def _is_step(name: str) -> bool:

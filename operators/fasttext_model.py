@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.base import RecipeError
+from operators.models import unreadable
 
 LABEL: Final = "__label__"
 SENTENCE_END: Final = b"</s>"
@@ -91,7 +92,7 @@ def file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise RecipeError(f"model {str(path)!r} cannot be read: {error.strerror}; check its permissions") from error
+        raise RecipeError(unreadable(f"model {str(path)!r}", error)) from error
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -151,8 +152,7 @@ class _Reader:
             with path.open("rb") as file:
                 return cls(path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except OSError as error:
-            msg = f"model {str(path)!r} cannot be read: {error.strerror}; check its permissions"
-            raise RecipeError(msg) from error
+            raise RecipeError(unreadable(f"model {str(path)!r}", error)) from error
         except ValueError as error:  # an empty file has no map
             raise cls._no_model(path) from error
 

@@ -6,6 +6,7 @@ threshold; from 0.5 on that is the same, since only one can reach it.
 
 `lang` and `lang_score` are the only columns of the product without their step's name before them. Two such steps in one
 recipe need two names for these columns, so a recipe has at most one. Prices are in docs/measurements.md.
+Scores are within 1e-5 of the library's for paragraphs, 8e-5 on long code files: its float32 sums drift with length.
 `max_chars: 5000` named the same language for 99.97 % of 8,893 documents of prose, code and catalogues.
 """
 

@@ -72,13 +72,25 @@ def digest(name: str) -> str:
     return KNOWN[name].sha256
 
 
+def unreadable(what: str, error: OSError) -> str:
+    """Why a file cannot be read, and what to do about it.
+
+    >>> unreadable("model 'a.bin'", FileNotFoundError(2, "No such file or directory"))
+    "model 'a.bin' cannot be read: No such file or directory; check the path"
+    """
+    remedies = {FileNotFoundError: "check the path", NotADirectoryError: "check the path"}
+    remedies |= {IsADirectoryError: "give a file", PermissionError: "check its permissions"}
+    remedy = remedies.get(type(error), "check the file and its disk")
+    return f"{what} cannot be read: {error.strerror}; {remedy}"
+
+
 @cache
 def _verify(path: Path, expected: str) -> None:
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise RecipeError(f"model file {path} cannot be read: {error.strerror}; check its permissions") from error
+        raise RecipeError(unreadable(f"model file {path}", error)) from error
     if found != expected:
         raise RecipeError(
             f"model file {path} has sha256 {found}, expected {expected}: "

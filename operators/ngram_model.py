@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from operators.base import RecipeError
 from operators.kernels.ngrams import BEGIN, END, FIRST, Floats, Grams, Ints, Longs, Names, looked_up, symbol_bits
+from operators.ngram_sources import MAGIC, VERSION, parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,11 +32,9 @@ if TYPE_CHECKING:
 
 Unit = Literal["word", "byte"]
 
-VERSION: Final = 1
 SPELLING_ORDER: Final = 5
 NUM_BYTE_SYMBOLS: Final = FIRST + 256
 BYTE_SYMBOLS: Final = np.arange(FIRST, NUM_BYTE_SYMBOLS, dtype=np.int32)
-_MAGIC: Final = b"vocabmill.ngrams"
 _ALIGNMENT: Final = 64
 _NO_COST: Final = np.empty(0)
 
@@ -169,29 +167,13 @@ def to_bytes(model: Model) -> bytes:
         "sha256": hashlib.sha256(body).hexdigest(), "arrays": places,
     }  # fmt: skip
     text = json.dumps(header).encode()
-    text += b" " * (-(len(text) + len(_MAGIC) + 8) % _ALIGNMENT)
-    return b"".join((_MAGIC, struct.pack("<Q", len(text)), text, body))
+    text += b" " * (-(len(text) + len(MAGIC) + 8) % _ALIGNMENT)
+    return b"".join((MAGIC, struct.pack("<Q", len(text)), text, body))
 
 
 def from_buffer(content: bytes | NDArray[np.uint8], name: str) -> Model:
     """The model of a file's content, which stays in use. Raises RecipeError where it is none, or damaged."""
-    view = np.frombuffer(content, np.uint8)
-    begin = len(_MAGIC) + 8
-    if view[: len(_MAGIC)].tobytes() != _MAGIC:
-        msg = f"model {name!r} is no n-gram model: give a file that train_ngram_model left (model.ngram)"
-        raise RecipeError(msg)
-    end = begin + int(view[len(_MAGIC) : begin].view("<u8")[0]) if view.size >= begin else 0
-    try:
-        header = json.loads(view[begin:end].tobytes())
-    except ValueError:
-        header = {}
-    if header.get("version", VERSION) != VERSION:
-        msg = f"model {name!r} has file version {header['version']!r}, and {VERSION} is known: train it again"
-        raise RecipeError(msg)
-    body = view[end:]
-    if header.get("sha256") != hashlib.sha256(body.data).hexdigest():
-        msg = f"model {name!r} is damaged: its digest is not that of its content; train it again"
-        raise RecipeError(msg)
+    header, body = parts(content, name)
     arrays = {
         of: np.frombuffer(body, place["dtype"], int(np.prod(place["shape"])), place["offset"]).reshape(place["shape"])
         for of, place in header["arrays"].items()

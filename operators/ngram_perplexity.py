@@ -202,6 +202,9 @@ class NgramPerplexity(Composite):
             if getattr(self, one) and getattr(self, other):
                 msg = f"{one} {getattr(self, one)!r} and {other} {getattr(self, other)!r}: give one of them"
                 raise ValueError(msg)
+        if self.reference and self.reference == self.against:
+            msg = f"reference and against are both {self.reference!r}, so every difference is 0: name two inputs"
+            raise ValueError(msg)
         if not self.reference and not self.model:
             msg = "give reference (an input to train on) or model (a train_ngram_model step or a file)"
             raise ValueError(msg)
@@ -227,6 +230,12 @@ class NgramPerplexity(Composite):
     def refuse(self, columns: Columns) -> None:
         """RecipeError where the values of `by` have no text to group by."""
         refuse_formless(columns, [self.by] if self.by else [])
+
+    def check(self) -> None:
+        """RecipeError where a file is no n-gram model, or a damaged one."""
+        for path in (self.model, self.against_model):
+            if path and not _is_step(path):
+                ngram_sources.check(path)
 
     @override
     def check_against(self, earlier: Mapping[str, Operator]) -> None:

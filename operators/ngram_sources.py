@@ -6,15 +6,53 @@ What a step was planned with is what it works with: a file that has changed sinc
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from operators.base import RecipeError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+VERSION: Final = 1
+MAGIC: Final = b"vocabmill.ngrams"
+
+
+def check(path: str) -> None:
+    """RecipeError where the file cannot be read, or holds no whole model. No kernel is loaded for it."""
+    _check(path, digest(path))
+
+
+@lru_cache(maxsize=8)
+def _check(path: str, sha256: str) -> None:
+    parts(content(path, sha256), path)
+
+
+def parts(content: bytes | NDArray[np.uint8], name: str) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """Header and arrays of a file's content. Raises RecipeError where it is no model, or damaged."""
+    import numpy as np
+
+    view = np.frombuffer(content, np.uint8)
+    begin = len(MAGIC) + 8
+    if view[: len(MAGIC)].tobytes() != MAGIC:
+        msg = f"model {name!r} is no n-gram model: give a file that train_ngram_model left (model.ngram)"
+        raise RecipeError(msg)
+    end = begin + int(view[len(MAGIC) : begin].view("<u8")[0]) if view.size >= begin else 0
+    try:
+        header = json.loads(view[begin:end].tobytes())
+    except ValueError:
+        header = {}
+    if header.get("version", VERSION) != VERSION:
+        msg = f"model {name!r} has file version {header['version']!r}, and {VERSION} is known: train it again"
+        raise RecipeError(msg)
+    body = view[end:]
+    if header.get("sha256") != hashlib.sha256(body.data).hexdigest():
+        msg = f"model {name!r} is damaged: its digest is not that of its content; train it again"
+        raise RecipeError(msg)
+    return header, body
 
 
 def digest(path: str) -> str:

@@ -53,14 +53,18 @@ class RemoveLines(CleanUp):
     )
 
     def check(self) -> None:
-        """Refuse expressions that RE2 does not read."""
+        """Refuse expressions that RE2 does not read, all at once."""
+        wrong, cause = [], None
         for pattern in self.patterns:
             try:
                 pc.match_substring_regex(pa.array([""]), pattern)
             except pa.ArrowInvalid as error:
                 reason = str(error).removeprefix("Invalid regular expression: ")
-                expected = "expected RE2's syntax, without backreferences and without looking ahead or behind"
-                raise RecipeError(f"pattern {pattern!r} is no expression: {reason}; {expected}") from error
+                wrong.append(f"pattern {pattern!r} is no expression: {reason}")
+                cause = error
+        if wrong:
+            expected = "expected RE2's syntax, without backreferences and without looking ahead or behind"
+            raise RecipeError("; ".join([*wrong, expected])) from cause
 
     @override
     def adds(self) -> Columns:

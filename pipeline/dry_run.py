@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pyarrow as pa
 
+from operators.base import RunError
 from pipeline.check import look_at
 from pipeline.progress import MemoryWatch
 from pipeline.projection.assembly import assemble
@@ -69,7 +70,11 @@ def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool
     looks = {sampled.name: look_seconds(sampled.reading, root) for sampled in sample.inputs}
     runner = SampledRunner(recipe, Vault(str(root / "work")), sample, quiet=quiet)
     with MemoryWatch() as memory:
-        runner.run()
+        try:
+            runner.run()
+        except RunError as error:
+            msg = f"{error} (of a sample of about {docs:,} documents: --docs draws more)"
+            raise RunError(msg) from error
         then = time.perf_counter()
         files = publish(runner, Store(str(root / "out")), "version")
     publish_seconds = time.perf_counter() - then

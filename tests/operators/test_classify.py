@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from operators.base import RULE, Context, Operator, RecipeError
-from operators.classify import STEPS, Classify, ClassScores
+from operators.base import RULE, WARNINGS, Context, Operator, RecipeError
+from operators.classify import STEPS, Classify, ClassScores, KeptEnds
 from operators.exact_dedup import ExactDedup
 from operators.train_classifier import TrainClassifier
 from tests.operators.fasttext_files import Shape, fasttext_file
@@ -135,7 +135,13 @@ def test_a_wrong_model_or_label_is_refused_before_data_is_read(model: str, tmp_p
     other.write_bytes(fasttext_file(Shape(labels=("ham", "spam"))))
     with pytest.raises(RecipeError, match=r"has no label 'hq', so which is wanted must be said; .* ham spam"):
         Classify(model=str(other)).check()
-    with pytest.raises(RecipeError, match="cannot be read: No such file"):
+    other.write_bytes(fasttext_file(Shape())[:-8])
+    with pytest.raises(RecipeError, match="is damaged"):
+        Classify(model=str(other)).check()
+    other.write_bytes(fasttext_file(Shape())[:-4] + b"\xff\xff\xff\xff")
+    with pytest.raises(RecipeError, match="not finite"):
+        Classify(model=str(other)).check()
+    with pytest.raises(RecipeError, match="cannot be read: No such file or directory; check the path"):
         Classify(model="no/such.bin").models()
     earlier: Mapping[str, Operator] = {
         "quality": TrainClassifier(positive="good", labels=("yes", "no")),
@@ -160,3 +166,12 @@ def test_the_model_s_content_and_not_its_place_is_its_identity(model: str, tmp_p
 def test_wrong_parameters_are_refused(given: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Classify.model_validate({"model": "m.bin", **given})
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.1, ["keep_share 0.1 keeps 100.0% of the bytes"]), (0.95, [])])
+def test_a_share_that_equal_scores_overshoot_is_warned_of(share: float, said: list[str]) -> None:
+    fold = KeptEnds(name="percentiles", head=share, middle=0, share_of="bytes", by="", steps=STEPS, sign=-1)
+    state = {"group": ["", ""], "score": [-9, -8], "documents": [9, 1], "bytes": [1000, 1]}
+    found = fold.finish(pa.table(state), Context(0, {}))
+    lines = json.loads(found.get(WARNINGS, b"[]"))
+    assert [line.partition(":")[0].replace("99.9%", "100.0%") for line in lines] == said

@@ -254,6 +254,7 @@ def test_a_corpus_without_a_score_has_no_buckets() -> None:
         ({}, "give reference"),
         ({"reference": "a", "model": "b"}, "give one of them"),
         ({"reference": "a", "min_difference": 0}, "give against"),
+        ({"reference": "a", "against": "a"}, "reference and against are both 'a'"),
         ({"reference": "a", "keep": ["head"]}, "give head"),
         ({"reference": "a", "head": 0.6, "middle": 0.6}, "more than the whole"),
     ],
@@ -270,3 +271,22 @@ def test_models_of_two_units_are_not_compared(tmp_path: Path) -> None:
         run(NgramPerplexity(model=str(TINY), against_model=str(path)), [corpus(["a"])])
     with pytest.raises(RecipeError, match="cannot be read"):
         NgramPerplexity(model=str(tmp_path / "none.ngram")).models()
+
+
+@pytest.mark.parametrize("name", ["model", "against_model"])
+def test_a_broken_file_is_refused_before_data_is_read(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "bad.bin"
+    whole = TINY.read_bytes()
+    flipped = whole[:-1] + bytes([whole[-1] ^ 1])
+    for content, said in (
+        (b"junk", "no n-gram model"),
+        (whole[:20], "damaged"),
+        (whole[:-9], "damaged"),
+        (flipped, "damaged"),
+    ):
+        path.write_bytes(content)
+        given = {"model": str(path)} if name == "model" else {"model": str(TINY), name: str(path)}
+        with pytest.raises(RecipeError, match=said):
+            NgramPerplexity.model_validate(given).check()
+    path.write_bytes(whole)
+    NgramPerplexity(model=str(path)).check()

@@ -124,3 +124,10 @@ def test_twice_is_once(text: str) -> None:
 def test_it_keeps_its_promises() -> None:
     hold(RemoveLines())
     hold(RemoveLines(patterns=("word",), citation_marks="remove"))
+
+
+def test_every_pattern_that_is_no_expression_is_named() -> None:
+    with pytest.raises(
+        RecipeError, match=r"pattern '\(' is no expression: .*; pattern '\[' is no expression: .*; expected RE2"
+    ):
+        RemoveLines(patterns=("(", "fine", "[")).check()

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.base import RunError
 from pipeline.dry_run import project
 from pipeline.executors.local import LocalExecutor
 from pipeline.projection import reading, sampling
@@ -420,3 +421,14 @@ def test_a_reference_that_was_cut_is_warned_of(corpus: Mill, monkeypatch: pytest
     projection = dry(corpus.recipe([FILTER], inputs=[*corpus.inputs, known]))
     assert any("reference 'known'" in warning for warning in projection.warnings)
     assert projection.totals.rows_read == 1000
+
+
+def test_only_a_dry_run_that_finds_no_documents_for_a_class_advises_more_of_them(corpus: Mill) -> None:
+    only = {"column": "source", "in": ["nowhere"]}
+    recipe = corpus.recipe(
+        [{"kind": "train_classifier", "positive": only, "negative": {"column": "source", "in": ["a"]}}]
+    )
+    with pytest.raises(
+        RunError, match=r"no document to train on.*name other documents \(of a sample.*--docs draws more\)"
+    ):
+        dry(recipe)
