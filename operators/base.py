@@ -118,12 +118,11 @@ class Operator(BaseModel):
     @classmethod
     def _takes_no_other_scalar(cls, given: object) -> object:
         """A number is no text and no truth value, and `no` is no false: pydantic would take one for the other."""
-        fields = given.items() if isinstance(given, Mapping) else ()
-        known = [(name, cls.model_fields[name].annotation, value) for name, value in fields if name in cls.model_fields]
-        wrong = [f"{name}: {problem}" for name, kind, value in known if (problem := _other_scalar(kind, value))]
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return given
+        if not isinstance(given, Mapping):
+            return given
+        kinds = {name: cls.model_fields[name].annotation for name in given if name in cls.model_fields}
+        wrong = {name: _OtherScalar(given[name]) for name, kind in kinds.items() if _is_other_scalar(kind, given[name])}
+        return {**given, **wrong} if wrong else given
 
     @property
     def label(self) -> str:
@@ -323,17 +322,25 @@ class Composite(Operator):
         raise NotImplementedError
 
 
-def _other_scalar(annotation: object, value: object) -> str:
-    """What is wrong with a value where a number, or a truth value, was declared."""
+class _OtherScalar:
+    """A value that its field refuses, whatever pydantic would make of the value itself; it looks like that one."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _is_other_scalar(annotation: object, value: object) -> bool:
+    """Whether a value is of another kind than the number, or the truth value, that was declared."""
     kinds = set(get_args(annotation)) or {annotation}
-    numbers = kinds & {int, float}
-    if isinstance(value, bool) and numbers and bool not in kinds:
-        return f"expected a number, not {str(value).lower()}"
-    if isinstance(value, str) and numbers and str not in kinds:
-        return f"expected a number, not the text {value!r}"
-    if bool in kinds and kinds <= {bool, type(None)} and not isinstance(value, bool | None):
-        return f"expected true or false, not {value!r}"
-    return ""
+    is_number = bool(kinds & {int, float})
+    return (
+        (isinstance(value, bool) and is_number and bool not in kinds)
+        or (isinstance(value, str) and is_number and str not in kinds)
+        or (bool in kinds and kinds <= {bool, type(None)} and not isinstance(value, bool | None))
+    )
 
 
 @cache

@@ -174,9 +174,9 @@ def test_the_reference_shows_a_recipe_that_is_right() -> None:
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        ("{kind: gopher_quality, min_words: true}", "expected a number, not true"),
-        ("{kind: gopher_quality, min_words: '50'}", "expected a number, not the text '50'"),
-        ("{kind: gopher_repetition, max_dup_line_ratio: '0.1'}", "expected a number, not the text '0.1'"),
+        ("{kind: gopher_quality, min_words: true}", "steps[0].min_words: expected a whole number, not"),
+        ("{kind: gopher_quality, min_words: '50'}", "expected a whole number, not '50'"),
+        ("{kind: gopher_repetition, max_dup_line_ratio: '0.1'}", "expected a number, not '0.1'"),
         ("{kind: c4_quality, terminal_punctuation: no}", "expected true or false, not 'no'"),
         ("{kind: exact_dedup, audit: 1}", "expected true or false, not 1"),
     ],
