@@ -5,13 +5,13 @@ either case, are a class each, all others are class 0; a step is two look-ups, w
 Lists of addresses are sorted by 64-bit hash, and what has an entry's hash is compared with it byte by byte.
 
 Price on one core: 0.2 GB/s of text with a list of 400 words, 0.02 with the 30,000 commonest; 0.2 million addresses a
-second. All compiled functions stay in this file: numba's
-cache looks at the file of the function that it compiles alone.
+second. All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, var-annotated"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from operators.character_flags import SPACE, WORD
+from operators.kernels.text_bytes import code_point
 from operators.normal_text import POINT_MASK, normal_table
 from operators.text_buffers import joined_bytes
 
@@ -103,16 +104,8 @@ def listed(lists: list[pa.Array]) -> Listed:
 
 @njit(cache=True, nogil=True)
 def _point(data, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | np.int64(data[at + 1]) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (np.int64(data[at + 1]) & 63) << 6 | np.int64(data[at + 2]) & 63, at + 3
-    high = (first & 7) << 18 | (np.int64(data[at + 1]) & 63) << 12
-    return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
+    """`code_point`, compiled once and not in each place."""
+    return code_point(data, at)
 
 
 @njit(cache=True, nogil=True)

@@ -3,13 +3,14 @@
 Three passes: `clean` writes the lines that stay, parted by line feeds; `count_sentences` or `count_turns` looks at
 them; `assemble` takes a document's new text or its old one. A line is looked through for the rules' phrases by rare
 letters, j k v f p, and then by what stands around them. Of all other characters the Kelvin sign U+212A alone has a
-lower case that a phrase needs (U+0130 becomes i and U+0307, and no phrase ends with i). All compiled functions stay in
-this file: numba's cache looks at the file of the function that it compiles alone.
+lower case that a phrase needs (U+0130 becomes i and U+0307, and no phrase ends with i).
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202, SIM110
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from operators.kernels.c4_reference import Settings
+from operators.kernels.text_bytes import code_point, eight_bytes
 from operators.sentences import CLOSER, DIGIT, KIND, LAST_LETTER, LOWER, MARK, PUNCTUATION, SPACE, UPPER
 
 Bytes = NDArray[np.uint8]
@@ -102,32 +104,6 @@ def _byte(context, array, place):
     return types.uint8(array, place), generate
 
 
-@intrinsic
-def _eight_bytes(context, data, place):
-    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = context.get_value_type(types.uint64).as_pointer()
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
-        return builder.load(address, align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
-@njit
-def _point(data, at):
-    """The code point that begins at a place: of valid UTF-8."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, 1
-    if first < 0xE0:
-        return (first & 31) << 6 | data[at + 1] & 63, 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (data[at + 1] & 63) << 6 | data[at + 2] & 63, 3
-    return (first & 7) << 18 | (data[at + 1] & 63) << 12 | (data[at + 2] & 63) << 6 | data[at + 3] & 63, 4
-
-
 @njit
 def _wide_white(data, at):
     """Bytes of the white space that begins with one of the four lead bytes: 0 if it is none; negative: a line break."""
@@ -165,7 +141,7 @@ def _line_end(data, at, high):
     while at < high:
         stop = high
         if at + 8 <= high:
-            word, stop = _eight_bytes(data, at), at + 8
+            word, stop = eight_bytes(data, at), at + 8
             has_bracket |= _has_zero(word ^ _BRACKETS)
             if not ((word - _SPACES) & ~word & _HIGH_BITS) and not _has_zero((word | _SPACES) ^ _LEADS):
                 at = stop
@@ -261,10 +237,9 @@ def _citation_end(data, at, high, table):
     while place < high:
         if data[place] == 93:
             return place + 1
-        point, size = _point(data, place)
+        point, place = code_point(data, place)
         if table[point] & KIND != DIGIT:
             return at
-        place += size
     return at
 
 
@@ -425,7 +400,7 @@ def count_sentences(data, starts, ends, num_lines, table):
         at, high, count = starts[document], ends[document], num_lines[document]
         ended, before, single = False, 0, False
         while at < high:
-            point, size = _point(data, at)
+            point, behind = code_point(data, at)
             entry = table[point]
             kind = entry & KIND
             if point == 10:
@@ -439,7 +414,7 @@ def count_sentences(data, starts, ends, num_lines, table):
                 count, ended = count + 1, False
             single = not (1 <= before <= LAST_LETTER or before == DIGIT)
             before = kind if point != 46 and point != 10 else (-1 if point == 46 else 0)
-            at += size
+            at = behind
         counts[document] = count
     return counts
 
@@ -451,7 +426,7 @@ def _is_full_stop(data, at, high, before, single, table):
         return False
     after = 10
     if at + 1 < high:
-        after, _ = _point(data, at + 1)
+        after, _ = code_point(data, at + 1)
     if after == 46:
         return False
     entry = table[after]

@@ -3,10 +3,12 @@
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+# With text_bytes.py 4179ac6f.
 
 import numpy as np
 from numba import njit
 
+from operators.kernels.text_bytes import code_point
 from operators.normal_text import POINT_MASK, SPACE
 
 
@@ -27,20 +29,6 @@ def _put(out, at, point):
     return at + 4
 
 
-@njit(inline="always")
-def _point(data, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | np.int64(data[at + 1]) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (np.int64(data[at + 1]) & 63) << 6 | np.int64(data[at + 2]) & 63, at + 3
-    high = (first & 7) << 18 | (np.int64(data[at + 1]) & 63) << 12
-    return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
-
-
 @njit(cache=True, nogil=True)
 def collapsed(data, starts, stops, table):
     """The pieces `data[start:stop]` in the normal form of a table such as `normal_table()`: bytes, and offsets."""
@@ -54,7 +42,7 @@ def collapsed(data, starts, stops, table):
         at, stop, begin = starts[piece], stops[piece], to
         pending = False
         while at < stop:
-            point, at = _point(data, at)
+            point, at = code_point(data, at)
             entry = np.int64(table[point])
             if entry & SPACE:
                 pending = True

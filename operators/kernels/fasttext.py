@@ -20,12 +20,13 @@ A prediction is a function of its text alone: what else is in a batch, and what 
 Prices are in docs/measurements.md: 70 to 98 MB a CPU-second with `lid.176.ftz`, 100 to 130 with a classifier of pairs.
 Memory besides the model: an eighth of the text, and at most 64 MB for the table of words.
 
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+# With text_bytes.py 4179ac6f.
 
 from __future__ import annotations
 
@@ -40,6 +41,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from operators.fasttext_model import LABEL, SENTENCE_END, FasttextModel, Loss, huffman_tree
+from operators.kernels.text_bytes import eight_bytes
 from operators.text_buffers import joined_bytes
 
 _MASK: Final = np.uint64(0xFFFFFFFF)
@@ -272,19 +274,6 @@ def _new_table(width: int, num_bytes: int) -> _Known:
 
 
 @intrinsic
-def _eight_bytes(context, data, place):
-    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = context.get_value_type(types.uint64).as_pointer()
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
-        return builder.load(address, align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
-@intrinsic
 def _white(context, data, place):
     """A bit for each of 64 bytes: whether it is white space; the caller sees to it that the bytes are there."""
 
@@ -437,7 +426,7 @@ def _next(white, place, stop, flip):
 def _bytes_at(data, place):
     """Eight bytes, zeros beyond the data's end."""
     if place + 8 <= data.size:
-        return _eight_bytes(data, place)
+        return eight_bytes(data, place)
     word = np.uint64(0)
     for step in range(data.size - place):
         word |= np.uint64(data[place + step]) << np.uint64(8 * step)

@@ -1,20 +1,21 @@
 """FineWeb's measures of lines over Arrow buffers; `fineweb_reference.py` says what they are.
 
 Lines of a document are looked up by a 64-bit hash and compared byte by byte, so that no two different ones are copies.
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN202, SIM110
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
+from operators.kernels.text_bytes import code_point, eight_bytes
 from operators.sentences import MARK, WHITE
 
 LINES, TERMINATED, SHORT, COPIED, CHARS, LINE_FEEDS = range(6)
@@ -32,39 +33,12 @@ def measure(
     return counts
 
 
-@intrinsic
-def _eight_bytes(context, data, place):
-    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = context.get_value_type(types.uint64).as_pointer()
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
-        return builder.load(address, align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
-@njit
-def _point(data, at):
-    """The code point that begins at a place, of valid UTF-8, and its bytes."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, 1
-    if first < 0xE0:
-        return (first & 31) << 6 | data[at + 1] & 63, 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (data[at + 1] & 63) << 6 | data[at + 2] & 63, 3
-    return (first & 7) << 18 | (data[at + 1] & 63) << 12 | (data[at + 2] & 63) << 6 | data[at + 3] & 63, 4
-
-
 @njit
 def _is_blank(data, at, high, table):
     while at < high:
-        point, size = _point(data, at)
+        point, at = code_point(data, at)
         if not table[point] & WHITE:
             return False
-        at += size
     return True
 
 
@@ -74,7 +48,7 @@ def _is_terminated(data, high, table):
     at = high - 1
     while data[at] & 0xC0 == 0x80:
         at -= 1
-    point, _ = _point(data, at)
+    point, _ = code_point(data, at)
     return table[point] & MARK != 0
 
 
@@ -105,7 +79,7 @@ def _line_end(data, at, high):
 def _hash(data, at, high):
     value = _SEED ^ np.uint64(high - at)
     while at + 8 <= high:
-        value = (value ^ _eight_bytes(data, at)) * _FACTOR
+        value = (value ^ eight_bytes(data, at)) * _FACTOR
         value ^= value >> np.uint64(32)
         at += 8
     rest = np.uint64(0)

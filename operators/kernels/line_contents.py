@@ -1,16 +1,14 @@
 """The lines of texts with what is in them, white space around it aside, as one buffer that Arrow's functions read."""
 
 # Compiled functions get their types from their arguments.
-# ruff: noqa: ANN001, ANN201, ANN202
+# ruff: noqa: ANN001, ANN201
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, assignment"
+# With text_bytes.py 4179ac6f.
 
 import numpy as np
 from numba import njit
 
-
-@njit(inline="always")
-def _is_space(byte):
-    return byte == 32 or 9 <= byte <= 13
+from operators.kernels.text_bytes import is_ascii_space
 
 
 @njit(cache=True, nogil=True)
@@ -33,9 +31,9 @@ def line_contents(data, offsets, max_chars):
             while end < stop and data[end] != 10:
                 end += 1
             first, last = at, end
-            while first < last and _is_space(data[first]):
+            while first < last and is_ascii_space(data[first]):
                 first += 1
-            while last > first and _is_space(data[last - 1]):
+            while last > first and is_ascii_space(data[last - 1]):
                 last -= 1
             end = min(end + 1, stop)
             chars, begin = 0, to

@@ -1,12 +1,12 @@
 """Texts without the lines that no one wrote as prose; `line_rules_reference.py` says which these are.
 
-Price on one core: 0.1 GB/s. All compiled functions stay in this file: numba's cache looks at the file of the function
-that it compiles alone.
+Price on one core: 0.1 GB/s. All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, var-annotated"
+# With text_bytes.py 4179ac6f.
 
 from itertools import accumulate
 from typing import Final
@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from operators.character_flags import DECIMAL, DIGIT, SPACE, UPPER, WORD
+from operators.kernels.text_bytes import code_point
 
 PHRASES: Final = ("items in cart", "read more\0\0\0", "sign-in")
 """Taken out anywhere, at the end, at the start of a line; a zero byte stands for any character."""
@@ -39,16 +40,8 @@ _PHRASE_LINES, _PHRASES, _WORDS_BEFORE, _WORDS_AFTER = 4, 5, 6, 7
 
 @njit(cache=True, nogil=True)
 def _point(data, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | np.int64(data[at + 1]) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (np.int64(data[at + 1]) & 63) << 6 | np.int64(data[at + 2]) & 63, at + 3
-    high = (first & 7) << 18 | (np.int64(data[at + 1]) & 63) << 12
-    return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
+    """`code_point`, compiled once: in each of a dozen places it would take a third more time to compile."""
+    return code_point(data, at)
 
 
 @njit(cache=True, nogil=True)

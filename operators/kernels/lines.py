@@ -1,25 +1,24 @@
 """Lines and paragraphs of texts in one buffer: find, key, tally, look up, cut; `lines_reference.py` says what they are.
 
-Price on one core: 0.7 GB/s to find the lines, 2.5 GB/s for their keys, 12 ns to tally one. All compiled functions stay
-in this file: numba's cache looks at the file of the function that it compiles alone.
+Price on one core: 0.7 GB/s to find the lines, 2.5 GB/s for their keys, 12 ns to tally one.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
+
+from operators.kernels.text_bytes import code_point, eight_bytes, is_ascii_space, next_line_feed
 
 _FIRST: Final = np.uint64(0x9E3779B97F4A7C15)
 _SECOND: Final = np.uint64(0xC2B2AE3D27D4EB4F)
-_ONES: Final = np.uint64(0x0101010101010101)
-_LINE_FEEDS: Final = np.uint64(0x0A0A0A0A0A0A0A0A)
-_HIGH_BITS: Final = np.uint64(0x8080808080808080)
 _LAST_LETTER: Final = 5  # Lu Ll Lt Lm Lo are the first classes of `unicode_classes`, white space the last
 _SPACE: Final = 12
 
@@ -48,63 +47,14 @@ def find_units(
     return Units(*_units(data, offsets, most, paragraphs, min_chars, classes))
 
 
-@intrinsic
-def _eight_bytes(context, data, place):
-    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = context.get_value_type(types.uint64).as_pointer()
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
-        return builder.load(address, align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
-@njit(inline="always")
-def _next_break(data, at, high):
-    """The first line feed in [at, high), or `high`. Eight bytes at a time: a zero byte is one that borrows."""
-    while at + 8 <= high:
-        word = _eight_bytes(data, at) ^ _LINE_FEEDS
-        zeros = (word - _ONES) & ~word & _HIGH_BITS
-        if zeros:
-            while not zeros & np.uint64(0x80):
-                zeros >>= np.uint64(8)
-                at += 1
-            return at
-        at += 8
-    while at < high and data[at] != 10:
-        at += 1
-    return at
-
-
-@njit(inline="always")
-def _is_space(byte):
-    return byte == 32 or (9 <= byte <= 13)
-
-
-@njit(inline="always")
-def _point(data, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | np.int64(data[at + 1]) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (np.int64(data[at + 1]) & 63) << 6 | np.int64(data[at + 2]) & 63, at + 3
-    high = (first & 7) << 18 | (np.int64(data[at + 1]) & 63) << 12
-    return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
-
-
 @njit(cache=True, nogil=True)
 def _counts(data, start, stop, min_chars, classes):
     """Whether the content is long enough and has a letter."""
     if stop - start < min_chars:
         return False
-    while start < stop and _is_space(data[start]):
+    while start < stop and is_ascii_space(data[start]):
         start += 1
-    while stop > start and _is_space(data[stop - 1]):
+    while stop > start and is_ascii_space(data[stop - 1]):
         stop -= 1
     if stop - start < min_chars:
         return False
@@ -116,7 +66,7 @@ def _counts(data, start, stop, min_chars, classes):
             return False
     at = start
     while at < stop:
-        point, at = _point(data, at)
+        point, at = code_point(data, at)
         if 1 <= classes[point] <= _LAST_LETTER:
             return True
     return False
@@ -124,7 +74,7 @@ def _counts(data, start, stop, min_chars, classes):
 
 @njit(inline="always")
 def _is_blank(data, start, stop):
-    while start < stop and _is_space(data[start]):
+    while start < stop and is_ascii_space(data[start]):
         start += 1
     return start == stop
 
@@ -139,7 +89,7 @@ def _units(data, offsets, most, paragraphs, min_chars, classes):
         is_open = False  # a paragraph has begun: starts[found], stops[found]
         is_closed = False  # and a blank line came after it
         while at < high:
-            stop = _next_break(data, at, high)
+            stop = next_line_feed(data, at, high)
             end = min(stop + 1, high)
             if stop < high and stop > at and data[stop - 1] == 13:
                 stop -= 1
@@ -178,7 +128,7 @@ def keys(data, starts, stops):
         at, stop = starts[piece], stops[piece]
         value = np.uint64(stop - at) * _SECOND
         while at + 8 <= stop:
-            value = _stirred(value, _eight_bytes(data, at))
+            value = _stirred(value, eight_bytes(data, at))
             at += 8
         word = np.uint64(0)
         while at < stop:
@@ -270,7 +220,7 @@ def without(data, offsets, cut_offsets, cut_starts, cut_ends):
 @njit(inline="always")
 def _has_text(data, at, stop, classes):
     while at < stop:
-        point, at = _point(data, at)
+        point, at = code_point(data, at)
         if classes[point] != _SPACE:
             return True
     return False

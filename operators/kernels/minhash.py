@@ -6,12 +6,13 @@ eight bytes at a time: lower case, the next blank and the hash come from a few o
 else is read code point by code point through the table of `operators/normal_text.py`. The schemes that hash bytes write
 the normal form out first and take the slower way throughout.
 
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+# With text_bytes.py 4179ac6f.
 
 from __future__ import annotations
 
@@ -20,9 +21,8 @@ from typing import Final
 import numba as nb
 import numpy as np
 import numpy.typing as npt
-from numba import types
-from numba.extending import intrinsic
 
+from operators.kernels.text_bytes import eight_bytes, trailing_zeros
 from operators.normal_text import POINT_MASK, SPACE, WEIGHT_SHIFT
 
 U64 = np.uint64
@@ -51,29 +51,6 @@ _FEW = 24
 _MERSENNE = U64((1 << 61) - 1)
 _P1, _P2, _P3 = U64(11400714785074694791), U64(14029467366897019727), U64(1609587929392839161)
 _P4, _P5 = U64(9650029242287828579), U64(2870177450012600261)
-
-
-@intrinsic
-def _eight_bytes(context, data, place):
-    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = context.get_value_type(types.uint64).as_pointer()
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
-        return builder.load(address, align=1)
-
-    return types.uint64(data, types.int64), generate
-
-
-@intrinsic
-def _trailing_zeros(context, value):
-    """The number of zeros below the lowest set bit; 64 for 0."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
-
-    return types.uint64(types.uint64), generate
 
 
 @nb.njit(inline="always")
@@ -206,7 +183,7 @@ def _stops(word):
 def _load(data, at):
     """Eight bytes from a place on, zeros behind the end of the data."""
     if at + 8 <= data.size:
-        return _eight_bytes(data, at)
+        return eight_bytes(data, at)
     word = U64(0)
     for place in range(data.size - at):
         word |= U64(data[at + place]) << U64(8 * place)
@@ -295,7 +272,7 @@ def _word_hashes(data, low, high, split, table, hashes, weights):
         start, state = at, U64(0)
         while True:
             word = _load(data, at)
-            stop = np.int64(_trailing_zeros(_stops(word)) >> U64(3))
+            stop = np.int64(trailing_zeros(_stops(word)) >> U64(3))
             if at + stop >= high:
                 stop = high - at
             elif stop < 8 and not _is_blank(data[at + stop]):

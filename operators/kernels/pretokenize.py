@@ -9,23 +9,24 @@ machine. Memory besides the text: 64 to 128 bytes per distinct pre-token, and th
 A pattern that `pattern_syntax.py` does not read is run by `tokenizers`' own engine (`engine_spans.py`), with the same
 results at 4 MB a second.
 
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
+# With text_bytes.py 4179ac6f.
 
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
 from operators.engine_spans import engine_ends
+from operators.kernels.text_bytes import eight_bytes
 from operators.pattern_automaton import compile_patterns, membership
 from operators.pattern_syntax import NUMERALS, UnsupportedPattern
 from operators.pretokenizers import Cutting, Pretokenizer, cutting
@@ -308,7 +309,7 @@ def _add(table, data, start, ends, weight):
             first = _word(data, start, length)
             second = np.uint64(length) << np.uint64(56)
         elif length <= _INLINE:
-            first = _eight_bytes(data, start)
+            first = eight_bytes(data, start)
             second = _word(data, start + 8, length - 8) | np.uint64(length) << np.uint64(56)
         else:  # or a long one's length and hash
             first = np.uint64(length)
@@ -339,7 +340,7 @@ def _word(data, place, length):
     """1 to 8 bytes as the low ones of a word, on the little-endian machines that numba knows."""
     if place + 8 <= data.size:
         above = np.uint64(64 - 8 * length)
-        return _eight_bytes(data, place) << above >> above
+        return eight_bytes(data, place) << above >> above
     word = np.uint64(0)
     for byte in range(length):
         word |= np.uint64(data[place + byte]) << np.uint64(8 * byte)
@@ -351,31 +352,18 @@ def _hash(data, start, length):
     """Of 8 bytes or more: word by word, the last word overlapping the one before."""
     hashed, last = np.uint64(length), start + length - 8
     for place in range(start, last, 8):
-        hashed = (hashed ^ _eight_bytes(data, place)) * _FIRST
+        hashed = (hashed ^ eight_bytes(data, place)) * _FIRST
         hashed ^= hashed >> np.uint64(32)
-    hashed = (hashed ^ _eight_bytes(data, last)) * _SECOND
+    hashed = (hashed ^ eight_bytes(data, last)) * _SECOND
     return hashed ^ hashed >> np.uint64(29)
 
 
 @njit(cache=True, nogil=True)
 def _same(data, one, other, length):
     for place in range(0, length - 8, 8):
-        if _eight_bytes(data, one + place) != _eight_bytes(data, other + place):
+        if eight_bytes(data, one + place) != eight_bytes(data, other + place):
             return False
-    return _eight_bytes(data, one + length - 8) == _eight_bytes(data, other + length - 8)
-
-
-@intrinsic
-def _eight_bytes(context, data, place):
-    """An unaligned load, which numpy has no word for; the caller sees to it that the bytes are there."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        word = context.get_value_type(types.uint64).as_pointer()
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), word)
-        return builder.load(address, align=1)
-
-    return types.uint64(data, types.int64), generate
+    return eight_bytes(data, one + length - 8) == eight_bytes(data, other + length - 8)
 
 
 @njit(cache=True, nogil=True)

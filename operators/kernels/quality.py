@@ -5,20 +5,20 @@ its text is read eight bytes at a time for line breaks, dots and hashes. Time is
 
 Price (benchmarks/word_scan.py, on a busy machine): 250 to 400 MB a CPU-second.
 
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
+from operators.kernels.text_bytes import byte_at, code_point_at, eight_bytes_at, trailing_zeros
 from operators.kernels.words import IS_WHITE, LETTER_WORD, PLAIN_WORD
 
 U64 = np.uint64
@@ -37,38 +37,6 @@ _HIGH_BITS = U64(0x8080808080808080)
 _ONES = U64(0x0101010101010101)
 _BLANKS = U64(0x2020202020202020)
 _HASH, _DOT, _HYPHEN = 0x23, 0x2E, 0x2D
-
-
-@intrinsic
-def _byte(context, address, place):
-    """The byte so far behind an address."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer), ir.IntType(64))
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@intrinsic
-def _eight_bytes(context, address, place):
-    """An unaligned load of the eight bytes there; the caller sees to it that they are there."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return types.uint64(types.int64, types.int64), generate
-
-
-@intrinsic
-def _trailing_zeros(context, value):
-    """The number of zeros below the lowest set bit; 64 for 0."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
-
-    return types.uint64(types.uint64), generate
 
 
 @njit(cache=True, nogil=True)
@@ -120,15 +88,15 @@ def _count_words(token_starts, tokens, word_chars, codes, stop_numbers, seen_in,
 def _next_mark(text, at, high):
     """The first byte from a place on that is below 32, a hash, a dot or not ASCII; or `high`."""
     while at + 8 <= high:
-        word = _eight_bytes(text, at)
+        word = eight_bytes_at(text, at)
         hashes, dots = word ^ (_ONES * U64(_HASH)), word ^ (_ONES * U64(_DOT))
         found = (word - _BLANKS) & ~word | (hashes - _ONES) & ~hashes | (dots - _ONES) & ~dots | word
         found &= _HIGH_BITS
         if found:
-            return at + np.int64(_trailing_zeros(found) >> U64(3))
+            return at + np.int64(trailing_zeros(found) >> U64(3))
         at += 8
     while at < high:
-        byte = _byte(text, at)
+        byte = byte_at(text, at)
         if byte < 32 or byte >= 0x80 or byte in (_HASH, _DOT):
             break
         at += 1
@@ -138,14 +106,14 @@ def _next_mark(text, at, high):
 @njit(inline="always")
 def _break(text, at, high):
     """How many bytes the line break at a place has, of those of `str.splitlines`; 0 if there is none."""
-    byte = _byte(text, at)
+    byte = byte_at(text, at)
     if byte == 13:
-        return 2 if at + 1 < high and _byte(text, at + 1) == 10 else 1
+        return 2 if at + 1 < high and byte_at(text, at + 1) == 10 else 1
     if byte < 0x80:
         return 1 if 10 <= byte <= 12 or 28 <= byte <= 30 else 0
     if byte == 0xC2:
-        return 2 if _byte(text, at + 1) == 0x85 else 0
-    is_separator = byte == 0xE2 and _byte(text, at + 1) == 0x80 and _byte(text, at + 2) in (0xA8, 0xA9)
+        return 2 if byte_at(text, at + 1) == 0x85 else 0
+    is_separator = byte == 0xE2 and byte_at(text, at + 1) == 0x80 and byte_at(text, at + 2) in (0xA8, 0xA9)
     return 3 if is_separator else 0
 
 
@@ -158,7 +126,7 @@ def _width(byte):
 @njit(inline="always")
 def _is_ellipsis(text, at):
     """Whether U+2026 begins at a byte 0xE2."""
-    return _byte(text, at + 1) == 0x80 and _byte(text, at + 2) == 0xA6
+    return byte_at(text, at + 1) == 0x80 and byte_at(text, at + 2) == 0xA6
 
 
 @njit(cache=True, nogil=True)
@@ -176,10 +144,10 @@ def _count_lines(text, at, high, table, row):
                 return
             start = at = at + width
             continue
-        byte = _byte(text, at)
+        byte = byte_at(text, at)
         if byte == _DOT:
             begin = at
-            while at < high and _byte(text, at) == _DOT:
+            while at < high and byte_at(text, at) == _DOT:
                 at += 1
             row[_ELLIPSES] += (at - begin) // 3
             continue
@@ -188,29 +156,15 @@ def _count_lines(text, at, high, table, row):
         at += _width(byte)
 
 
-@njit(inline="always")
-def _point(text, at):
-    """The code point that begins at a place of valid UTF-8."""
-    first = _byte(text, at)
-    if first < 0x80:
-        return first
-    if first < 0xE0:
-        return (first & 31) << 6 | _byte(text, at + 1) & 63
-    if first < 0xF0:
-        return (first & 15) << 12 | (_byte(text, at + 1) & 63) << 6 | _byte(text, at + 2) & 63
-    high = (first & 7) << 18 | (_byte(text, at + 1) & 63) << 12
-    return high | (_byte(text, at + 2) & 63) << 6 | _byte(text, at + 3) & 63
-
-
 @njit(cache=True, nogil=True)
 def _begins_with_bullet(text, at, high, table):
-    while at < high and _byte(table, _point(text, at)) & IS_WHITE:
-        at += _width(_byte(text, at))
+    while at < high and byte_at(table, code_point_at(text, at)[0]) & IS_WHITE:
+        at += _width(byte_at(text, at))
     if at == high:
         return 0
-    first = _byte(text, at)
+    first = byte_at(text, at)
     if first == 0xE2:
-        return 1 if _byte(text, at + 1) == 0x80 and _byte(text, at + 2) == 0xA2 else 0
+        return 1 if byte_at(text, at + 1) == 0x80 and byte_at(text, at + 2) == 0xA2 else 0
     return 1 if first == _HYPHEN else 0
 
 
@@ -218,12 +172,12 @@ def _begins_with_bullet(text, at, high, table):
 def _ends_with_ellipsis(text, low, at, table):
     while at > low:
         before = at - 1
-        while _byte(text, before) & 0xC0 == 0x80:
+        while byte_at(text, before) & 0xC0 == 0x80:
             before -= 1
-        if not _byte(table, _point(text, before)) & IS_WHITE:
+        if not byte_at(table, code_point_at(text, before)[0]) & IS_WHITE:
             break
         at = before
     if at < low + 3:
         return 0
-    first, second, third = _byte(text, at - 3), _byte(text, at - 2), _byte(text, at - 1)
+    first, second, third = byte_at(text, at - 3), byte_at(text, at - 2), byte_at(text, at - 1)
     return 1 if (first == second == third == _DOT) or (first == 0xE2 and second == 0x80 and third == 0xA6) else 0

@@ -14,12 +14,13 @@ them, and tables for its different n-grams, which grow.
 
 Price (benchmarks/word_scan.py, on a busy machine): 53 to 74 MB a CPU-second.
 
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final
 
@@ -28,6 +29,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from operators.kernels.text_bytes import byte_at, code_point_at, eight_bytes_at, folded, trailing_zeros
 from operators.kernels.words import IS_WHITE
 
 U64 = np.uint64
@@ -50,28 +52,6 @@ _LOW_HALF = U64(0xFFFFFFFF)
 
 
 @intrinsic
-def _byte(context, address, place):
-    """The byte so far behind an address."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer), ir.IntType(64))
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@intrinsic
-def _eight_bytes(context, address, place):
-    """An unaligned load of the eight bytes there; the caller sees to it that they are there."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return types.uint64(types.int64, types.int64), generate
-
-
-@intrinsic
 def _put_eight_bytes(context, address, place, value):
     """An unaligned store of eight bytes; the caller sees to it that there is room."""
 
@@ -83,40 +63,17 @@ def _put_eight_bytes(context, address, place, value):
     return types.void(types.int64, types.int64, types.uint64), generate
 
 
-@intrinsic
-def _trailing_zeros(context, value):
-    """The number of zeros below the lowest set bit; 64 for 0."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def _folded(context, one, other):
-    """Both halves of the product of two 64-bit numbers, one xor the other."""
-
-    def generate(context, builder, signature, arguments):
-        half, whole = ir.IntType(64), ir.IntType(128)
-        product = builder.mul(*(builder.zext(argument, whole) for argument in arguments))
-        high = builder.trunc(builder.lshr(product, whole(64)), half)
-        return builder.xor(builder.trunc(product, half), high)
-
-    return types.uint64(types.uint64, types.uint64), generate
-
-
 @njit(cache=True, nogil=True)
 def _hash(text, at, stop, one_seed, other_seed):
     """A hash of the bytes in [at, stop)."""
     state = one_seed ^ U64(stop - at)
     while at + 8 <= stop:
-        state = _folded(state ^ _eight_bytes(text, at), other_seed)
+        state = folded(state ^ eight_bytes_at(text, at), other_seed)
         at += 8
     word = U64(0)
     for place in range(stop - at):
-        word |= U64(_byte(text, at + place)) << U64(8 * place)
-    return _folded(state ^ word, other_seed)
+        word |= U64(byte_at(text, at + place)) << U64(8 * place)
+    return folded(state ^ word, other_seed)
 
 
 @njit(cache=True, nogil=True)
@@ -124,10 +81,10 @@ def _same(text, one, other, length):
     """Whether so many bytes are equal at two places."""
     place = 0
     while place + 8 <= length:
-        if _eight_bytes(text, one + place) != _eight_bytes(text, other + place):
+        if eight_bytes_at(text, one + place) != eight_bytes_at(text, other + place):
             return False
         place += 8
-    while place < length and _byte(text, one + place) == _byte(text, other + place):
+    while place < length and byte_at(text, one + place) == byte_at(text, other + place):
         place += 1
     return place == length
 
@@ -137,7 +94,7 @@ def _chars(text, at, stop):
     """The code points in [at, stop)."""
     chars = 0
     while at < stop:
-        chars += _byte(text, at) & 0xC0 != 0x80
+        chars += byte_at(text, at) & 0xC0 != 0x80
         at += 1
     return chars
 
@@ -205,16 +162,16 @@ def _split(text, start, high, least, pieces):
     at, count = start, 0
     while at < high:
         while at + 8 <= high:
-            word = _eight_bytes(text, at) ^ _LINE_FEEDS
+            word = eight_bytes_at(text, at) ^ _LINE_FEEDS
             found = (word - _ONES) & ~word & _HIGH_BITS
             if found:
-                at += np.int64(_trailing_zeros(found) >> U64(3))
+                at += np.int64(trailing_zeros(found) >> U64(3))
                 break
             at += 8
-        while at < high and _byte(text, at) != 10:
+        while at < high and byte_at(text, at) != 10:
             at += 1
         end = at
-        while at < high and _byte(text, at) == 10:
+        while at < high and byte_at(text, at) == 10:
             at += 1
         if at - end >= least:
             pieces[0, count], pieces[1, count] = start, end
@@ -249,33 +206,19 @@ def _copies(text, pieces, count, slots, seeds):
 
 
 @njit(cache=True, nogil=True)
-def _point(text, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = _byte(text, at)
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | _byte(text, at + 1) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (_byte(text, at + 1) & 63) << 6 | _byte(text, at + 2) & 63, at + 3
-    high = (first & 7) << 18 | (_byte(text, at + 1) & 63) << 12
-    return high | (_byte(text, at + 2) & 63) << 6 | _byte(text, at + 3) & 63, at + 4
-
-
-@njit(cache=True, nogil=True)
 def _stripped(text, low, high, table):
     """Where a text begins and ends without white space around it."""
     while low < high:
-        point, behind = _point(text, low)
-        if not _byte(table, point) & IS_WHITE:
+        point, behind = code_point_at(text, low)
+        if not byte_at(table, point) & IS_WHITE:
             break
         low = behind
     while low < high:
         before = high - 1
-        while _byte(text, before) & 0xC0 == 0x80:
+        while byte_at(text, before) & 0xC0 == 0x80:
             before -= 1
-        point, _ = _point(text, before)
-        if not _byte(table, point) & IS_WHITE:
+        point, _ = code_point_at(text, before)
+        if not byte_at(table, point) & IS_WHITE:
             break
         high = before
     return low, high
@@ -346,7 +289,7 @@ def _number_tuples(tokens, low, size, n, numbers, slots, mask, keys, firsts, oft
                 numbers[place] = -1
                 continue
         key = U64(first) << U64(32) | U64(tokens[low + place + n - 1])
-        slot = np.int64(_folded(key ^ seed, other_seed)) & mask
+        slot = np.int64(folded(key ^ seed, other_seed)) & mask
         while True:
             number = slots[slot] - 1
             if number < 0:
@@ -371,7 +314,7 @@ def _renumber(slots, mask, keys, distinct, seeds):
     """Put the numbers into slots that were not there before."""
     slots[: mask + 1] = 0
     for number in range(distinct):
-        slot = np.int64(_folded(keys[number] ^ seeds[0], seeds[1])) & mask
+        slot = np.int64(folded(keys[number] ^ seeds[0], seeds[1])) & mask
         while slots[slot] != 0:
             slot = (slot + 1) & mask
         slots[slot] = number + 1
@@ -433,14 +376,14 @@ def _join(tokens, low, size, word_bytes, word_starts, joined, places):
         start, stop = word_starts[tokens[low + place]], word_starts[tokens[low + place] + 1]
         places[place] = to
         for at in range(0, stop - start, 8):
-            _put_eight_bytes(out, to + at, _eight_bytes(words, start + at))
+            _put_eight_bytes(out, to + at, eight_bytes_at(words, start + at))
         to += stop - start
     places[size] = to
 
 
 @njit(inline="always")
 def _prefix(text, at, one_seed, other_seed):
-    return _folded(_eight_bytes(text, at) ^ one_seed, _eight_bytes(text, at + 8) ^ other_seed)
+    return folded(eight_bytes_at(text, at) ^ one_seed, eight_bytes_at(text, at + 8) ^ other_seed)
 
 
 @njit(cache=True, nogil=True)
@@ -470,9 +413,9 @@ def _hash_joined(text, at, stop, one_seed, other_seed):
     """`_hash` of bytes behind which there are seven more."""
     state = one_seed ^ U64(stop - at)
     while at + 8 < stop:
-        state = _folded(state ^ _eight_bytes(text, at), other_seed)
+        state = folded(state ^ eight_bytes_at(text, at), other_seed)
         at += 8
-    return _folded(state ^ (_eight_bytes(text, at) << U64(8 * (at + 8 - stop))), other_seed)
+    return folded(state ^ (eight_bytes_at(text, at) << U64(8 * (at + 8 - stop))), other_seed)
 
 
 @njit(inline="always")
@@ -480,10 +423,10 @@ def _same_joined(text, one, other, length):
     """`_same` where there are seven more bytes behind."""
     place = 0
     while place + 8 < length:
-        if _eight_bytes(text, one + place) != _eight_bytes(text, other + place):
+        if eight_bytes_at(text, one + place) != eight_bytes_at(text, other + place):
             return False
         place += 8
-    differ = _eight_bytes(text, one + place) ^ _eight_bytes(text, other + place)
+    differ = eight_bytes_at(text, one + place) ^ eight_bytes_at(text, other + place)
     return differ << U64(8 * (place + 8 - length)) == 0
 
 

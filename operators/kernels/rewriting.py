@@ -1,17 +1,20 @@
 """Texts in one buffer rewritten into another: white space, characters taken out, passages replaced.
 
-`rewriting_reference.py` says what each must equal. Price on one core: 0.3 to 0.6 GB/s. All compiled functions stay in
-this file: numba's cache looks at the file of the function that it compiles alone.
+`rewriting_reference.py` says what each must equal. Price on one core: 0.3 to 0.6 GB/s.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final
 
 import numpy as np
 from numba import njit
+
+from operators.kernels.text_bytes import code_point
 
 SPACE: Final = 1
 TAB: Final = 2
@@ -20,20 +23,6 @@ BREAK: Final = 3
 
 LINE_FEED: Final = 255
 """The class of a character that becomes a line feed in `without_points`; 0 stays, 1 to 3 go and are counted."""
-
-
-@njit(inline="always")
-def _point(data, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | np.int64(data[at + 1]) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (np.int64(data[at + 1]) & 63) << 6 | np.int64(data[at + 2]) & 63, at + 3
-    high = (first & 7) << 18 | (np.int64(data[at + 1]) & 63) << 12
-    return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
 
 
 @njit(inline="always")
@@ -66,7 +55,7 @@ def white_space(data, offsets, table, collapse, keep_indent, strip_ends, strip_t
         while at <= stop:
             kind, after = BREAK, at + 1
             if at < stop:
-                point, after = _point(data, at)
+                point, after = code_point(data, at)
                 kind = table[point]
                 if kind == 0:
                     filled = to = _copied(out, to, data, at, after)
@@ -119,7 +108,7 @@ def without_points(data, offsets, table):
     for text in range(texts):
         at, stop = offsets[text], offsets[text + 1]
         while at < stop:
-            point, after = _point(data, at)
+            point, after = code_point(data, at)
             kind = table[point]
             if kind == 0:
                 to = _copied(out, to, data, at, after)

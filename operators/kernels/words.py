@@ -13,12 +13,13 @@ caches. Helpers get the address of an array instead of the array, since numba co
 Price (benchmarks/word_scan.py, eight other processes on two cores): 120 to 130 MB a CPU-second of English, 90 to 105 of
 code, of many languages and of text without spaces; 10 s to compile.
 
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
+# With text_bytes.py 4179ac6f.
 
 from typing import Final
 
@@ -29,6 +30,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from operators.kernels.text_bytes import byte_at, code_point_at, eight_bytes_at, folded, trailing_zeros
 from operators.word_classes import DIGIT, EXTEND, IS_LETTER, KIND_MASK, LETTER, LOWER, UPPER
 
 U64 = np.uint64
@@ -55,28 +57,6 @@ _QUOTE, _QUOTED, _DOT, _HYPHEN, _MIDDLE_DOT = 0x27, 0x2019, 0x2E, 0x2D, 0xB7
 
 
 @intrinsic
-def _byte(context, address, place):
-    """The byte so far behind an address."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer), ir.IntType(64))
-
-    return types.int64(types.int64, types.int64), generate
-
-
-@intrinsic
-def _eight_bytes(context, address, place):
-    """An unaligned load of the eight bytes there; the caller sees to it that they are there."""
-
-    def generate(context, builder, signature, arguments):
-        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return types.uint64(types.int64, types.int64), generate
-
-
-@intrinsic
 def _prefetch(context, array, place):
     """Ask for the memory of a place of an array, and do not wait."""
 
@@ -92,37 +72,14 @@ def _prefetch(context, array, place):
     return types.void(array, types.uint64), generate
 
 
-@intrinsic
-def _trailing_zeros(context, value):
-    """The number of zeros below the lowest set bit; 64 for 0."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def _folded(context, one, other):
-    """Both halves of the product of two 64-bit numbers, one xor the other."""
-
-    def generate(context, builder, signature, arguments):
-        half, whole = ir.IntType(64), ir.IntType(128)
-        product = builder.mul(*(builder.zext(argument, whole) for argument in arguments))
-        high = builder.trunc(builder.lshr(product, whole(64)), half)
-        return builder.xor(builder.trunc(product, half), high)
-
-    return types.uint64(types.uint64, types.uint64), generate
-
-
 @njit(inline="always")
 def _load(text, at, size):
     """Eight bytes from a place on, zeros behind the end of the text."""
     if at + 8 <= size:
-        return _eight_bytes(text, at)
+        return eight_bytes_at(text, at)
     word = U64(0)
     for place in range(size - at):
-        word |= U64(_byte(text, at + place)) << U64(8 * place)
+        word |= U64(byte_at(text, at + place)) << U64(8 * place)
     return word
 
 
@@ -138,39 +95,25 @@ def _stops(word):
     return (~(word + U64(0x5F5F5F5F5F5F5F5F)) | (word + U64(0x0101010101010101)) | word) & _HIGH_BITS
 
 
-@njit(inline="always")
-def _point(text, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = _byte(text, at)
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | _byte(text, at + 1) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (_byte(text, at + 1) & 63) << 6 | _byte(text, at + 2) & 63, at + 3
-    high = (first & 7) << 18 | (_byte(text, at + 1) & 63) << 12
-    return high | (_byte(text, at + 2) & 63) << 6 | _byte(text, at + 3) & 63, at + 4
-
-
 @njit(cache=True, nogil=True)
 def _next_space(text, at, high, size, table, space):
     """The first space from a place on, where it ends, and how many bytes before that do not begin a code point."""
     more = 0
     while at < high:
         stops = _stops(_load(text, at, size))
-        at += np.int64(_trailing_zeros(stops) >> U64(3))
+        at += np.int64(trailing_zeros(stops) >> U64(3))
         if at >= high:
             break
         if stops == 0:
             continue
-        if _byte(text, at) < 0x80:
-            if _byte(table, _byte(text, at)) & space:
+        if byte_at(text, at) < 0x80:
+            if byte_at(table, byte_at(text, at)) & space:
                 return at, at + 1, more
             at += 1
-        while at < high and _byte(text, at) >= 0x80:
-            point, behind = _point(text, at)
+        while at < high and byte_at(text, at) >= 0x80:
+            point, behind = code_point_at(text, at)
             more += behind - at - 1
-            if _byte(table, point) & space:
+            if byte_at(table, point) & space:
                 return at, behind, more
             at = behind
     return high, high, more
@@ -187,9 +130,9 @@ def _keys(text, start, length, size, one_seed, other_seed):
         return word, last & _below(length - 8) if length < 16 else last
     state, at, stop = one_seed, start, start + length - 8
     while at < stop:
-        state = _folded(state ^ _eight_bytes(text, at), other_seed)
+        state = folded(state ^ eight_bytes_at(text, at), other_seed)
         at += 8
-    return _folded(state ^ _eight_bytes(text, stop), other_seed), one_seed
+    return folded(state ^ eight_bytes_at(text, stop), other_seed), one_seed
 
 
 @njit(inline="always")
@@ -199,16 +142,16 @@ def _home(one, other, length, mask, one_seed, other_seed):
     A slot is four numbers: both keys, the place of the bytes, and their length (33 bits) with their number plus one (31
     bits), which is 0 where the slot is free.
     """
-    return _folded(one ^ one_seed, (other + length) ^ other_seed) & mask
+    return folded(one ^ one_seed, (other + length) ^ other_seed) & mask
 
 
 @njit(cache=True, nogil=True)
 def _same(text, at, start, length):
     """Whether so many bytes, more than eight, are equal at two places."""
     for place in range(0, length - 8, 8):
-        if _eight_bytes(text, at + place) != _eight_bytes(text, start + place):
+        if eight_bytes_at(text, at + place) != eight_bytes_at(text, start + place):
             return False
-    return _eight_bytes(text, at + length - 8) == _eight_bytes(text, start + length - 8)
+    return eight_bytes_at(text, at + length - 8) == eight_bytes_at(text, start + length - 8)
 
 
 @njit(cache=True, nogil=True)
@@ -321,9 +264,9 @@ def _next_chunks(data, offsets, table, space, seeds, firsts, chars, batch, docum
         high = offsets[document + 1]
         while at < high:
             start, one, other = at, _load(text, at, data.size), U64(0)
-            length = np.int64(_trailing_zeros(_stops(one)) >> U64(3))
+            length = np.int64(trailing_zeros(_stops(one)) >> U64(3))
             end = at + length
-            if length < 8 and end < high and _byte(text, end) < 0x80 and _byte(points, _byte(text, end)) & space:
+            if length < 8 and end < high and byte_at(text, end) < 0x80 and byte_at(points, byte_at(text, end)) & space:
                 at = end + 1
                 one &= _below(length)
             else:
@@ -377,26 +320,26 @@ def _joins(mark, before, after):
 @njit(cache=True, nogil=True)
 def _word_end(text, at, stop, table):
     """Where the word ends that begins at a place of a chunk, before rule 2."""
-    first, at = _point(text, at)
-    before = _byte(table, first) & KIND_MASK
+    first, at = code_point_at(text, at)
+    before = byte_at(table, first) & KIND_MASK
     if _is_word_kind(before):
         while at < stop:
-            point, behind = _point(text, at)
-            kind = _byte(table, point) & KIND_MASK
+            point, behind = code_point_at(text, at)
+            kind = byte_at(table, point) & KIND_MASK
             if not _is_word_kind(kind):
                 if behind == stop:
                     break
-                after, _ = _point(text, behind)
-                if not _joins(point, before, _byte(table, after) & KIND_MASK):
+                after, _ = code_point_at(text, behind)
+                if not _joins(point, before, byte_at(table, after) & KIND_MASK):
                     break
             before, at = kind, behind
         return at
     if first in (_DOT, _HYPHEN):
-        while at < stop and _byte(text, at) == first:
+        while at < stop and byte_at(text, at) == first:
             at += 1
-    while at < stop and _byte(text, at) >= 0x80:
-        point, behind = _point(text, at)
-        if _byte(table, point) & KIND_MASK != EXTEND:
+    while at < stop and byte_at(text, at) >= 0x80:
+        point, behind = code_point_at(text, at)
+        if byte_at(table, point) & KIND_MASK != EXTEND:
             break
         at = behind
     return at
@@ -405,23 +348,23 @@ def _word_end(text, at, stop, table):
 @njit(inline="always")
 def _quote(text, low, at):
     """The bytes of the apostrophe that ends at a place; 0 if there is none."""
-    if at > low and _byte(text, at - 1) == _QUOTE:
+    if at > low and byte_at(text, at - 1) == _QUOTE:
         return 1
-    if at < low + 3 or _byte(text, at - 3) != 0xE2 or _byte(text, at - 2) != 0x80:
+    if at < low + 3 or byte_at(text, at - 3) != 0xE2 or byte_at(text, at - 2) != 0x80:
         return 0
-    return 3 if _byte(text, at - 1) == 0x99 else 0
+    return 3 if byte_at(text, at - 1) == 0x99 else 0
 
 
 @njit(cache=True, nogil=True)
 def _ending(text, low, high):
     """The bytes of the English ending of a word that is longer (rule 2); 0 if it has none."""
-    last, second = _byte(text, high - 1) | 0x20, _byte(text, max(low, high - 2)) | 0x20
+    last, second = byte_at(text, high - 1) | 0x20, byte_at(text, max(low, high - 2)) | 0x20
     quote, ending = 0, 0
     if last in (0x73, 0x6D, 0x64):  # s m d
         quote, ending = _quote(text, low, high - 1), 1
     elif last == 0x74:  # n't
         quote, ending = _quote(text, low, high - 1), 2
-        if quote and _byte(text, max(low, high - 2 - quote)) | 0x20 != 0x6E:
+        if quote and byte_at(text, max(low, high - 2 - quote)) | 0x20 != 0x6E:
             return 0
     elif (last == 0x65 and second in (0x72, 0x76)) or (last == 0x6C and second == 0x6C):  # re ve ll
         quote, ending = _quote(text, low, high - 2), 2
@@ -549,7 +492,7 @@ def described(words, word_starts, table):
     for word in range(chars.size):
         at, found = word_starts[word], 0
         while at < word_starts[word + 1]:
-            point, at = _point(words.ctypes.data, at)
+            point, at = code_point_at(words.ctypes.data, at)
             chars[word] += 1
             found |= table[point]
         flags[word] = (PLAIN_WORD if found & IS_PLAIN else 0) | (LETTER_WORD if found & IS_LETTER else 0)
@@ -564,12 +507,12 @@ def content_keys(data, offsets, seeds):
         at, high = offsets[document], offsets[document + 1]
         one, other = seeds[0] ^ U64(high - at), seeds[1] ^ U64(high - at)
         while at + 8 <= high:
-            word = _eight_bytes(text, at)
-            one, other = _folded(one ^ word, seeds[2]), _folded(other ^ word, seeds[3])
+            word = eight_bytes_at(text, at)
+            one, other = folded(one ^ word, seeds[2]), folded(other ^ word, seeds[3])
             at += 8
         word = _load(text, at, high)
-        keys[document, 0] = _folded(one ^ word, seeds[2])
-        keys[document, 1] = _folded(other ^ word, seeds[3])
+        keys[document, 0] = folded(one ^ word, seeds[2])
+        keys[document, 1] = folded(other ^ word, seeds[3])
     return keys
 
 
