@@ -8,8 +8,8 @@ feeds, without white space around them; a line ends where `str.splitlines` says,
 says whose sentences are counted (operators/sentences.py); docs/rules.md has the names side by side.
 
 A dropped document keeps its text, and with `audit` all do. FineWeb sets `terminal_punctuation: false` and runs
-`fineweb_quality` on the new text. mC4's filter of paragraphs is `min_long_paragraphs: 3`. Price: 200 MB/s of a core,
-and half of that where most documents stay: a judge reads the text, and a map of its own cuts what it keeps.
+`fineweb_quality` on the new text. mC4's filter of paragraphs is `min_long_paragraphs: 3`. Price: 115 MB/s of a
+core: a judge reads the text, and a map of its own cuts what it keeps.
 """
 
 from __future__ import annotations
