@@ -281,6 +281,12 @@ def _check_columns(
             added[f"{step.label}_verdict"] = pa.string()
         for name, kind in added.items():
             if name in columns:
+                if name in getattr(type(part), "bare_columns", ()):
+                    raise RecipeError(
+                        f"step {step.label!r} adds the column {name!r}, which is already there and takes no step's "
+                        f"name: a recipe has one such step; rename an input's column of that name "
+                        f"(inputs: columns: rename: {{{name}: other_{name}}})"
+                    )
                 raise RecipeError(
                     f"step {step.label!r} adds the column {name!r}, which is already there; rename the input's column "
                     f"(inputs: columns: rename: {{{name}: other_{name}}}) or give the step another `name`"

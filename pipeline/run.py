@@ -218,7 +218,8 @@ class Runner:
                 f"step {node.step!r} drops {dropped} of {count_of(counts.rows_in, 'document')} "
                 f"({share_text(dropped, counts.rows_in)}), more than its max_drop_ratio "
                 f"{operator.max_drop_ratio:g} allows: {rules}. "
-                f"Look at its thresholds, or raise steps.{node.step}.max_drop_ratio"
+                f"Run it with --set steps.{node.step}.audit=true and look at the report's thresholds; then move them, "
+                f"or raise steps.{node.step}.max_drop_ratio"
             )
         if dropped:
             _refuse_wipe_out(node.step, counts, operator.source_limit())

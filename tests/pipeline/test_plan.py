@@ -189,3 +189,9 @@ def test_an_operator_that_lacks_its_function_is_refused_before_any_data(step: Op
     recipe = Recipe(name="r", inputs=(Input(name="i", path="x.jsonl"),), steps=(step,), outputs=Output(path="out"))
     with pytest.raises(RecipeError, match=f"defines no {lacks}"):
         make_plan(recipe)
+
+
+def test_of_two_steps_that_name_the_language_the_second_is_refused_with_what_can_be_done(mill: Mill) -> None:
+    steps: list[Json] = [{"kind": "language_id"}, {"kind": "language_id", "name": "again"}]
+    with pytest.raises(RecipeError, match="'lang', which is already there and takes no step's name: a recipe has one"):
+        plan_of(mill, steps)
