@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import BatchFn, Context, DataError, Fold, Outputs
+from operators.base import BatchFn, Context, DataError, Fold, Outputs, Resources
 from operators.hashing import row_hashes
 
 Unit = Literal["word", "byte"]
@@ -40,6 +40,7 @@ class NgramTraining(Fold):
     arpa: bool = Field(default=False, description="leave the model as an ARPA file too; unit: word only")
 
     seeded: ClassVar[bool] = True
+    resources: ClassVar[Resources] = Resources(memory_mb=1536)  # what 64 MB of text take, the default of `max_mb`
 
     @model_validator(mode="after")
     def _of_words(self) -> Self:
