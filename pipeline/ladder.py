@@ -28,7 +28,7 @@ def ladder(bound: float, *, whole: bool = False) -> tuple[float, ...]:
     if bound < 0:
         return tuple(0.0 - value for value in reversed(ladder(-bound, whole=whole)))
     if whole and bound < WHOLE:
-        near = [float(round(bound) + step) for step in range(-3, 4)]
+        near = [float(value) for value in range(math.ceil(bound) - 3, math.floor(bound) + 4)]
         return _with(bound, [value for value in near if value >= 0])
     if bound == 0:
         return (-0.5, -0.3, -0.1, 0.0, 0.1, 0.3, 0.5)
