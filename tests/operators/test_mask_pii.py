@@ -189,12 +189,14 @@ mixes = st.lists(st.one_of(data, glue, texts, st.sampled_from(LEFT)), max_size=6
 @given(mixes)
 def test_twice_is_once(text: str) -> None:
     for way in (MaskPii(), STAND_INS):
-        first = one(way, text)
-        second = one(way, first)
-        # Addresses that run into each other are cut otherwise each time that stand-ins change their lengths.
-        assert one(way, second) == second or re.search(r"@[\w.-]+@", text)
+        passes = [one(way, text)]
+        for _ in range(8):  # pieces that run into each other come apart one by one
+            passes.append(one(way, passes[-1]))
+        # Of addresses that do, stand-ins make new ones each time.
+        assert passes[-1] == passes[-2] or (way is STAND_INS and re.search(r"@[\w.-]+@", text))
         # What a replacement stands next to may read as one only now: `1` + a phone number, `.` + an address.
-        assert second == first or re.search(r"[\w.+:/-](<[A-Z]+>|user|\+1-202|\d)|>[\w.+:/@-]|\d[\w.+:/@-]", first)
+        touching = r"[\w.+:/-](<[A-Z]+>|user|\+1-202|\d)|>[\w.+:/@-]|\d[\w.+:/@-]"
+        assert passes[1] == passes[0] or re.search(touching, passes[0])
 
 
 @given(st.lists(mixes, max_size=4))
