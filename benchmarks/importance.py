@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.training_speed import ROOT
 from operators.importance_draw import gumbel
-from operators.importance_resample import CHUNK_TOKENS, divergence, log_ratio
+from operators.importance_weights import CHUNK_TOKENS, divergence, log_ratio
 from operators.kernels.ngram_features import count_ngrams, sum_ngrams
 from operators.text_buffers import column_bytes
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.training_speed import ROOT, python_of
-from operators.importance_resample import Hash, log_ratio
+from operators.importance_weights import Hash, log_ratio
 from operators.kernels.ngram_features import count_ngrams, sum_ngrams
 from operators.text_buffers import column_bytes
 

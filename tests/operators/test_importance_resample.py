@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from operators import importance_draw
 from operators.base import WARNINGS, DataError
 from operators.importance_draw import drawn, gumbel, places
-from operators.importance_resample import ImportanceResample, log_ratio
+from operators.importance_resample import ImportanceResample
+from operators.importance_weights import log_ratio
 from operators.kernels.ngram_features_reference import buckets_of, split_tokens
 from tests.operators.harness import Engine, corpus, deal, run
 
