@@ -45,7 +45,7 @@ from operators.base import (
 from operators.classifier_training import METRICS, MODEL
 from operators.fasttext_model import FasttextModel, file_digest, model_of, read_model
 from operators.hashing import refuse_formless
-from operators.score_buckets import Percentiles, labels
+from operators.score_buckets import GroupVerdict, Percentiles
 from operators.train_classifier import TrainClassifier
 
 STEPS: Final = 1 << 20
@@ -152,20 +152,10 @@ class KeptEnds(Percentiles):
         )
 
 
-class KeptShare(_Bounded):
+class KeptShare(_Bounded, GroupVerdict):
     """A bound for the score, then the score at which the share to keep ends in the document's group."""
 
-    by: str
-
     hidden_as: ClassVar[str] = "_shown_"
-
-    @override
-    def uses(self) -> tuple[str, ...]:
-        return ("percentiles",)
-
-    @override
-    def needs(self) -> Columns:
-        return {"_score": pa.int64(), **({self.by: pa.null()} if self.by else {})}
 
     @override
     def adds(self) -> Columns:
@@ -173,15 +163,14 @@ class KeptShare(_Bounded):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        bounds = context.artifacts["percentiles"].table("_bounds")
-        groups = pa.concat_arrays(bounds["group"].chunks) if bounds.num_rows else pa.array([], pa.string())
+        bounds = self.bounds(context)
 
         def published(scores: pa.ChunkedArray) -> pa.ChunkedArray:
             return pc.divide(scores.cast(pa.float64()), -float(STEPS))
 
         def apply(rows: pa.Table) -> pa.Table:
-            at = pc.index_in(labels(rows, self.by), value_set=groups, skip_nulls=False)
-            return pa.table({"_shown_score": published(rows["_score"]), "_least": published(bounds["head"].take(at))})
+            least = self.ends(rows, bounds)["head"]
+            return pa.table({"_shown_score": published(rows["_score"]), "_least": published(least)})
 
         return apply
 

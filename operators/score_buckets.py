@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Outputs
-from operators.hashing import as_labels
+from operators.drawing import groups, index
 
 Bucket = Literal["head", "middle", "tail"]
 ShareOf = Literal["documents", "bytes"]
@@ -47,7 +47,7 @@ class Percentiles(Fold):
         def apply(rows: pa.Table) -> pa.Table:
             ones = pa.array(np.ones(rows.num_rows, np.int64))
             state = {
-                "group": labels(rows, self.by),
+                "group": groups(rows, self.by),
                 "score": rows["_score"],
                 "documents": ones,
                 "bytes": rows["_bytes"],
@@ -65,9 +65,8 @@ class Percentiles(Fold):
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         state = self.merge(state).sort_by([("group", "ascending"), ("score", "ascending")])
-        groups = state["group"].unique().to_pylist()
         found, said = [], []
-        for group in groups:
+        for group in state["group"].unique().to_pylist():
             mine = state.filter(pc.equal(state["group"], group) if group is not None else pc.is_null(state["group"]))
             scores = mine["score"].to_numpy()
             until = np.cumsum(mine[self.share_of].to_numpy())
@@ -91,15 +90,10 @@ class Percentiles(Fold):
         return {"last_score": ends, "buckets": sums}
 
 
-class BucketVerdict(Judge):
-    """The bucket of each document, null without a score; drops by the rule `unwanted_bucket`."""
+class GroupVerdict(Judge):
+    """A judge by where buckets end in the document's group, as the stage `percentiles` found."""
 
     by: str
-    keep: tuple[Bucket, ...]
-    steps: int
-    sign: int
-
-    verdict_only: ClassVar[frozenset[str]] = frozenset({"keep"})
 
     @override
     def uses(self) -> tuple[str, ...]:
@@ -109,20 +103,36 @@ class BucketVerdict(Judge):
     def needs(self) -> Columns:
         return {"_score": pa.int64(), **({self.by: pa.null()} if self.by else {})}
 
+    def bounds(self, context: Context) -> pa.Table:
+        """Where the buckets of each group end."""
+        return context.artifacts["percentiles"].table("_bounds")
+
+    def ends(self, rows: pa.Table, bounds: pa.Table) -> pa.Table:
+        """For each row the last `_score` of the head and of the middle of its group: `head, middle`."""
+        return bounds.select(["head", "middle"]).take(index(groups(rows, self.by), bounds["group"]))
+
+
+class BucketVerdict(GroupVerdict):
+    """The bucket of each document, null without a score; drops by the rule `unwanted_bucket`."""
+
+    keep: tuple[Bucket, ...]
+    steps: int
+    sign: int
+
+    verdict_only: ClassVar[frozenset[str]] = frozenset({"keep"})
+
     @override
     def adds(self) -> Columns:
         return {"bucket": pa.string()}
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        bounds = context.artifacts["percentiles"].table("_bounds")
+        bounds = self.bounds(context)
 
         def apply(rows: pa.Table) -> pa.Table:
-            groups = pa.concat_arrays(bounds["group"].chunks) if bounds.num_rows else pa.array([], pa.string())
-            at = pc.index_in(labels(rows, self.by), value_set=groups, skip_nulls=False)
-            score = rows["_score"]
-            after_middle = pc.if_else(pc.less_equal(score, bounds["middle"].take(at)), "middle", "tail")
-            return pa.table({"bucket": pc.if_else(pc.less_equal(score, bounds["head"].take(at)), "head", after_middle)})
+            ends, score = self.ends(rows, bounds), rows["_score"]
+            after_middle = pc.if_else(pc.less_equal(score, ends["middle"]), "middle", "tail")
+            return pa.table({"bucket": pc.if_else(pc.less_equal(score, ends["head"]), "head", after_middle)})
 
         return apply
 
@@ -137,8 +147,3 @@ class BucketVerdict(Judge):
         score = pc.divide(pc.multiply(rows["_score"], self.sign).cast(pa.float64()), float(self.steps))
         rule = pc.if_else(late, "unwanted_bucket", found[RULE])
         return pa.table({RULE: rule, "value": pc.if_else(late, score, found["value"]), "threshold": found["threshold"]})
-
-
-def labels(rows: pa.Table, by: str) -> pa.Array:
-    """The group of each row: the column as strings, "" for all where none is named."""
-    return as_labels(rows[by]) if by else pa.nulls(rows.num_rows, pa.string()).fill_null("")
