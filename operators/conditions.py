@@ -1,15 +1,15 @@
-"""Conditions on rows: `{column: lang, in: [de, fr]}`."""
+"""Conditions on rows, `{column: lang, in: [de, fr]}`, and folds over the rows that they choose."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import override
 
-from operators.base import Columns
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from operators.base import TEXT, Columns, Fold
 
 
 class Condition(BaseModel):
@@ -37,8 +37,6 @@ class Condition(BaseModel):
         >>> Condition().needs()
         {}
         """
-        import pyarrow as pa
-
         return {self.column: pa.string()} if self.column else {}
 
     def holds(self, rows: pa.Table) -> list[bool]:
@@ -52,3 +50,29 @@ class Condition(BaseModel):
             return [True] * rows.num_rows
         wanted = frozenset(self.values)
         return [value in wanted for value in rows[self.column].to_pylist()]
+
+
+class FoldOverChosen(Fold):
+    """A fold over a reference input, or over the rows for which one condition holds and another does not."""
+
+    reference: str = ""
+    """The reference input; "" for the rows."""
+    only: Condition = Condition()
+    never: Condition = Condition()
+    """Where it holds, if it has a column, the row is not meant."""
+
+    @override
+    def source(self) -> str:
+        return f"input:{self.reference}" if self.reference else ""
+
+    @override
+    def needs(self) -> Columns:
+        return {**TEXT, **self.only.needs(), **self.never.needs()}
+
+    def chosen(self, rows: pa.Table) -> pa.Table:
+        """The rows that are meant."""
+        if self.only.column:
+            rows = rows.filter(pa.array(self.only.holds(rows), pa.bool_()))
+        if self.never.column:
+            rows = rows.filter(pc.invert(pa.array(self.never.holds(rows), pa.bool_())))
+        return rows

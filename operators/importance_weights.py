@@ -10,11 +10,10 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import TEXT, WARNINGS, BatchFn, Columns, Context, DataError, Fold, Map, Outputs
-from operators.conditions import Condition
+from operators.conditions import Condition, FoldOverChosen
 from operators.importance_draw import drawn
 
 if TYPE_CHECKING:
@@ -61,33 +60,15 @@ class NgramStage(Fold):
         return summed.rename_columns(_COUNTS.names).cast(_COUNTS)
 
 
-class CountNgrams(NgramStage):
+class CountNgrams(FoldOverChosen, NgramStage):
     """The n-grams of a reference input, or of the rows that a condition holds for, or does not: `_counts`."""
 
-    reference: str = ""
-    only: Condition = Condition()
-    never: Condition = Condition()
     required: bool = False
     """Whether it is an error that there are none."""
 
     @override
-    def source(self) -> str:
-        return f"input:{self.reference}" if self.reference else ""
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs(), **self.never.needs()}
-
-    @override
     def bind(self, context: Context) -> BatchFn:
-        def apply(rows: pa.Table) -> pa.Table:
-            if self.only.column:
-                rows = rows.filter(pa.array(self.only.holds(rows), pa.bool_()))
-            if self.never.column:
-                rows = rows.filter(pc.invert(pa.array(self.never.holds(rows), pa.bool_())))
-            return self.counted(rows)
-
-        return apply
+        return lambda rows: self.counted(self.chosen(rows))
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

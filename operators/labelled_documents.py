@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
-from operators.conditions import Condition
+from operators.base import BatchFn, Context, Outputs
+from operators.conditions import FoldOverChosen
 from operators.groups import joined
 from operators.hashing import Words, row_hashes
 
@@ -37,38 +37,16 @@ class Last(NamedTuple):
     id: str
 
 
-class Source(Fold):
-    """What both stages share: which documents are meant."""
+class Source(FoldOverChosen):
+    """What both stages share: which documents are meant, and their order."""
 
-    reference: str = ""
-    """The reference input; "" for the rows."""
-    only: Condition = Condition()
-    never: Condition = Condition()
-    """Where it holds, if it has a column, the row belongs to the other class."""
     max_documents: int
 
     seeded: ClassVar[bool] = True
 
-    @override
-    def source(self) -> str:
-        return f"input:{self.reference}" if self.reference else ""
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs(), **self.never.needs()}
-
     def places(self, rows: pa.Table, seed: int, purpose: str) -> Words:
         """A hash of each id; inputs that share ids do not share places."""
         return row_hashes(rows["id"], seed, f"train_classifier {purpose} {self.reference}")
-
-    def meant(self, rows: pa.Table) -> pa.Table:
-        """The rows that belong to the class."""
-        if not self.only.column and not self.never.column:
-            return rows
-        holds = np.array(self.only.holds(rows), bool)
-        if self.never.column:
-            holds &= ~np.array(self.never.holds(rows), bool)
-        return rows.filter(pa.array(holds))
 
 
 class Draw(Source):
@@ -77,7 +55,7 @@ class Draw(Source):
     @override
     def bind(self, context: Context) -> BatchFn:
         def apply(rows: pa.Table) -> pa.Table:
-            rows = self.meant(rows)
+            rows = self.chosen(rows)
             columns = {
                 "place": self.places(rows, context.seed, "draw"),
                 "id": rows["id"].cast(pa.string()),
@@ -115,7 +93,7 @@ class Collect(Source):
         bound = self.held_out * 2.0**64
 
         def apply(rows: pa.Table) -> pa.Table:
-            rows = self.meant(rows)
+            rows = self.chosen(rows)
             place = self.places(rows, context.seed, "draw")
             rows = rows.filter(_until(last, place, rows["id"].cast(pa.string())))
             columns = {
