@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from operators.base import BatchFn, Context, Fold, Outputs
-from operators.normal_text import POINT_MASK, normal_table
+from operators.code_point_tables import POINT_MASK
+from operators.normal_text import normal_table
 from operators.word_classes import DIGIT, EXTEND, KIND_MASK, as_array, code_point_values
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ only shrink.
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -22,9 +21,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-CODE_POINTS: Final = 0x110000
-POINT_MASK: Final = (1 << 21) - 1
-"""The bits of an entry that hold the lower-case code point."""
+from operators.code_point_tables import CODE_POINTS, POINT_MASK, read_table
+
 SPACE: Final = 1 << 21
 """Set in the entry of white space."""
 WEIGHT_SHIFT: Final = 22
@@ -43,7 +41,7 @@ Chinese, 2.4 of Japanese; 5.0 of Thai, 5.5 of Lao, 5.8 of Khmer, 7.1 of Tibetan,
 """
 
 DIGEST: Final = "b10c1f537033ad8b7d228d08ccffa629f61753bcfbb99f51a4cdd7333d2dfcac"
-"""`table_digest` of the table in the file."""
+"""`code_point_tables.table_digest` of the table in the file."""
 
 _FILE: Final = Path(__file__).with_suffix(".txt")
 _DENSE: Final = ("Han", "Hiragana", "Katakana", "Bopomofo", "Yi")
@@ -62,17 +60,7 @@ def normal_table() -> NDArray[np.int32]:
     >>> [int(normal_table()[ord(c)]) >> WEIGHT_SHIFT for c in "\u4e2d\u3001\u0e01a"]
     [3, 3, 1, 0]
     """
-    table = np.arange(CODE_POINTS, dtype=np.int32)
-    flags = {"space": SPACE, "dense": DENSE << WEIGHT_SHIFT, "thin": THIN << WEIGHT_SHIFT}
-    for line in _FILE.read_text().splitlines():
-        kind, low, high = line.split()
-        first, last = int(low, 16), int(high, 16)
-        if kind == "lower":
-            table[first] = last
-        else:
-            table[first : last + 1] |= flags[kind]
-    table.flags.writeable = False
-    return table
+    return read_table(_FILE, {"space": SPACE, "dense": DENSE << WEIGHT_SHIFT, "thin": THIN << WEIGHT_SHIFT})
 
 
 @cache
@@ -82,11 +70,6 @@ def words_table() -> NDArray[np.int32]:
     table[32] |= SPACE
     table.flags.writeable = False
     return table
-
-
-def table_digest(table: NDArray[np.int32]) -> str:
-    """sha256 (hex) of a table."""
-    return hashlib.sha256(table.astype("<i4", copy=False).tobytes()).hexdigest()
 
 
 def standard(text: str) -> str:

@@ -164,7 +164,8 @@ class WordList(Judge):
 
 def _automaton(name: str, found: BlockList, make: Callable[[list[str]], Automaton]) -> tuple[Automaton, pa.Array]:
     """A list's automaton and its words, in lower case and in order."""
-    from operators.normal_text import POINT_MASK, normal_table
+    from operators.code_point_tables import POINT_MASK
+    from operators.normal_text import normal_table
 
     table = normal_table()
     entries = found.read(name).to_pylist()

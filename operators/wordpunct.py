@@ -9,7 +9,6 @@ none, those that are ignorable left out), and U+0130 becomes `i` and U+0307.
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -17,9 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-CODE_POINTS: Final = 0x110000
-POINT_MASK: Final = (1 << 21) - 1
-"""The bits of an entry that hold the lower-case code point."""
+from operators.code_point_tables import CODE_POINTS, read_table
+
 SPACE: Final = 1 << 21
 WORD: Final = 1 << 22
 CASED: Final = 1 << 23
@@ -28,7 +26,7 @@ SIGMA: Final = 0x3A3
 DOTTED_I: Final = 0x130
 
 DIGEST: Final = "4a7d33a10634a06cf3e670e97e7af8081e7d6c29043d9b2dc1a3b83ca52d14c7"
-"""`table_digest` of the table in the file."""
+"""`code_point_tables.table_digest` of the table in the file."""
 
 _FILE: Final = Path(__file__).with_suffix(".txt")
 _FLAGS: Final = {"space": SPACE, "word": WORD, "cased": CASED, "ignorable": IGNORABLE}
@@ -38,26 +36,13 @@ _FLAGS: Final = {"space": SPACE, "word": WORD, "cased": CASED, "ignorable": IGNO
 def wordpunct_table() -> NDArray[np.int32]:
     r"""For every code point its lower case, with flags; read-only.
 
+    >>> from operators.code_point_tables import POINT_MASK
     >>> [chr(wordpunct_table()[ord(c)] & POINT_MASK) for c in "aZ\u00c4"] == ["a", "z", "\u00e4"]
     True
     >>> [bool(wordpunct_table()[ord(c)] & WORD) for c in "a_9.\u0301"]
     [True, True, True, False, False]
     """
-    table = np.arange(CODE_POINTS, dtype=np.int32)
-    for line in _FILE.read_text().splitlines():
-        kind, low, high = line.split()
-        first, last = int(low, 16), int(high, 16)
-        if kind == "lower":
-            table[first] = last
-        else:
-            table[first : last + 1] |= _FLAGS[kind]
-    table.flags.writeable = False
-    return table
-
-
-def table_digest(table: NDArray[np.int32]) -> str:
-    """sha256 (hex) of a table."""
-    return hashlib.sha256(table.astype("<i4", copy=False).tobytes()).hexdigest()
+    return read_table(_FILE, _FLAGS)
 
 
 def _written() -> str:

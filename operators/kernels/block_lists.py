@@ -21,8 +21,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from operators.character_flags import SPACE, WORD
+from operators.code_point_tables import POINT_MASK
 from operators.kernels.text_bytes import code_point
-from operators.normal_text import POINT_MASK, normal_table
+from operators.normal_text import normal_table
 from operators.text_buffers import joined_bytes
 
 MAX_CELLS: Final = 1 << 28

@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from operators.character_flags import WORD, character_flags
-from operators.normal_text import POINT_MASK, normal_table
+from operators.code_point_tables import POINT_MASK
+from operators.normal_text import normal_table
 
 _AUTHORITY: Final = re.compile(r"(?:[A-Za-z0-9+.-]+:)?//")
 

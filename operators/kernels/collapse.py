@@ -8,8 +8,9 @@
 import numpy as np
 from numba import njit
 
+from operators.code_point_tables import POINT_MASK
 from operators.kernels.text_bytes import code_point
-from operators.normal_text import POINT_MASK, SPACE
+from operators.normal_text import SPACE
 
 
 @njit(inline="always")

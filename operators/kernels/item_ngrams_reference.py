@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from operators.normal_text import POINT_MASK, normal_table
+from operators.code_point_tables import POINT_MASK
+from operators.normal_text import normal_table
 from operators.word_classes import DIGIT, EXTEND, KIND_MASK, code_point_values
 from operators.words import split_words
 

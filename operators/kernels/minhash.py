@@ -22,8 +22,9 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from operators.code_point_tables import POINT_MASK
 from operators.kernels.text_bytes import eight_bytes, trailing_zeros
-from operators.normal_text import POINT_MASK, SPACE, WEIGHT_SHIFT
+from operators.normal_text import SPACE, WEIGHT_SHIFT
 
 U64 = np.uint64
 U32 = np.uint32

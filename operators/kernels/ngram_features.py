@@ -23,7 +23,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from operators.wordpunct import CASED, DOTTED_I, IGNORABLE, POINT_MASK, SIGMA, SPACE, WORD, wordpunct_table
+from operators.code_point_tables import POINT_MASK
+from operators.wordpunct import CASED, DOTTED_I, IGNORABLE, SIGMA, SPACE, WORD, wordpunct_table
 
 Hash = Literal["fast", "sha256"]
 Longs = NDArray[np.int64]

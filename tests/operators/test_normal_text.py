@@ -3,7 +3,8 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.normal_text import CODE_POINTS, DIGEST, POINT_MASK, SPACE, normal_table, standard, table_digest
+from operators.code_point_tables import CODE_POINTS, POINT_MASK, table_digest
+from operators.normal_text import DIGEST, SPACE, normal_table, standard
 
 
 def test_the_table_is_the_pinned_one() -> None:

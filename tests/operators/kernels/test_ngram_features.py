@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operators.code_point_tables import table_digest
 from operators.kernels.ngram_features import Hash, count_ngrams, sum_ngrams
 from operators.kernels.ngram_features_reference import buckets_of, split_tokens
 from operators.text_buffers import joined_bytes
-from operators.wordpunct import DIGEST, table_digest, wordpunct_table
+from operators.wordpunct import DIGEST, wordpunct_table
 
 # Sigmas, what is cased or ignorable around them, U+0130, lower case of another length, and all sizes of UTF-8.
 TRICKY = (
