@@ -20,12 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import Field
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Repeat, Rule
+from operators.base import BatchFn, Columns, Composite, Context, Fold, Judge, Map, Operator, Repeat, Rule
 from operators.conditions import Condition
 from operators.text_buffers import column_bytes
+from operators.word_variant import Variant, WordVariant
 
 if TYPE_CHECKING:
     from operators.kernels.c4 import Lines
@@ -42,10 +43,10 @@ _ADDS: Final[Columns] = {
 }
 
 
-class _Rules(BaseModel):
+class _Rules(WordVariant):
     """What decides which lines go."""
 
-    variant: Literal["standard", "datatrove-0.10"] = Field(
+    variant: Variant = Field(
         default="standard", description="whose sentences: our own, or the reference's, for which spaCy is needed"
     )
     only: Condition = Field(
@@ -63,7 +64,7 @@ class _Rules(BaseModel):
 
     def rules_as_dict(self) -> dict[str, object]:
         """These parameters alone."""
-        return {name: getattr(self, name) for name in _Rules.model_fields}
+        return {name: getattr(self, name) for name in _Rules.model_fields.keys() - Operator.model_fields}
 
     def cleaned(self, rows: pa.Table) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_], Lines]:
         """The texts' bytes and offsets, which rows are judged, and the lines that stay of each."""
@@ -77,7 +78,7 @@ class _Rules(BaseModel):
         return data, offsets, judged, c4.clean(data, offsets, judged, settings, sentence_table())
 
 
-class C4Quality(Composite, _Rules):
+class C4Quality(_Rules, Composite):
     """Keep the lines that read like prose; judge a document by the sentences that are left.
 
     With `audit` the texts stay as they are, and the columns say what would go.
@@ -90,17 +91,6 @@ class C4Quality(Composite, _Rules):
     max_drop_ratio: float = Field(default=0.99, gt=0, le=1, description="the run fails if a larger share is dropped")
 
     inert: ClassVar[frozenset[str]] = Judge.inert
-
-    def check(self) -> None:
-        """Refuse `datatrove-0.10` where spaCy is not installed."""
-        if self.variant != "standard":
-            from operators.reference_words import require_tokenizer
-
-            require_tokenizer()
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs()}
 
     @override
     def adds(self) -> Columns:
@@ -115,17 +105,13 @@ class C4Quality(Composite, _Rules):
         return (judge,) if self.audit else (judge, OnlyProse(name="lines", **shape))
 
 
-class ProseLines(Judge, _Rules):
+class ProseLines(_Rules, Judge):
     """Count what goes and what stays, and reject the documents of which too little stays."""
 
     min_sentences: int
     min_long_paragraphs: int
 
     verdict_only: ClassVar[frozenset[str]] = frozenset({"min_sentences", "min_long_paragraphs"})
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs()}
 
     @override
     def adds(self) -> Columns:
@@ -177,14 +163,10 @@ class ProseLines(Judge, _Rules):
         return token_sentences(lines.data, lines.starts, lines.ends, num_lines)
 
 
-class OnlyProse(Map, _Rules):
+class OnlyProse(_Rules, Map):
     """The texts without the lines that go; only what the judge keeps comes here."""
 
     rewrites: ClassVar[tuple[str, ...]] = ("text",)
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs()}
 
     @override
     def bind(self, context: Context) -> BatchFn:

@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Judge, Rule
-from operators.conditions import Condition
+from operators.base import BatchFn, Columns, Context, Judge, Rule
 from operators.text_buffers import column_bytes
-
-Variant = Literal["standard", "datatrove-0.10"]
+from operators.word_variant import WordVariant
 
 _ADDS: Final[Columns] = {
     "num_lines": pa.int32(),
@@ -34,14 +32,10 @@ _ADDS: Final[Columns] = {
 }
 
 
-class FinewebQuality(Judge):
+class FinewebQuality(WordVariant, Judge):
     """Judge a document by how its lines end, how long they are, how often they repeat, and words between line feeds."""
 
     kind: Literal["fineweb_quality"] = "fineweb_quality"
-    variant: Variant = Field(
-        default="standard", description="whose words: our own, or the reference's, for which spaCy is needed"
-    )
-    only: Condition = Field(default=Condition(), description="rows to judge; all others pass, with null scores")
     min_line_punct_ratio: float = Field(
         default=0.12, ge=0, le=1, description="least share of lines with a mark at the end"
     )
@@ -55,17 +49,6 @@ class FinewebQuality(Judge):
     verdict_only: ClassVar[frozenset[str]] = frozenset(
         {"min_line_punct_ratio", "max_short_line_ratio", "max_char_dup_ratio", "max_list_ratio"}
     )
-
-    def check(self) -> None:
-        """Refuse `datatrove-0.10` where spaCy is not installed."""
-        if self.variant != "standard":
-            from operators.reference_words import require_tokenizer
-
-            require_tokenizer()
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs()}
 
     @override
     def adds(self) -> Columns:
@@ -95,21 +78,13 @@ class FinewebQuality(Judge):
                 "line_punct_ratio": (counts[:, fineweb.TERMINATED], lines),
                 "short_line_ratio": (counts[:, fineweb.SHORT], lines),
                 "char_dup_ratio": (counts[:, fineweb.COPIED], counts[:, fineweb.CHARS] * (lines > 0)),
-                "list_ratio": (counts[:, fineweb.LINE_FEEDS], num_words(texts, self.variant) * (lines > 0)),
+                "list_ratio": (counts[:, fineweb.LINE_FEEDS], np.diff(self.scan(texts).token_starts) * (lines > 0)),
             }
             judged = np.array(self.only.holds(rows), np.bool_)
             columns = {name: _ratio(*score, judged) for name, score in scores.items()}
             return pa.table({"num_lines": pa.array(lines, pa.int32(), mask=~judged), **columns})
 
         return apply
-
-
-def num_words(texts: pa.ChunkedArray, variant: Variant) -> NDArray[np.int64]:
-    """The words of each text, marks among them."""
-    from operators.scans import scan_texts
-
-    scan = scan_texts(texts, "standard" if variant == "standard" else "datatrove")
-    return np.diff(scan.token_starts)
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64], judged: NDArray[np.bool_]) -> pa.Array:

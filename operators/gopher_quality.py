@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Judge, RecipeError, Rule
+from operators.base import BatchFn, Columns, Context, Judge, RecipeError, Rule
 from operators.conditions import Condition
-from operators.scans import WHOSE_WORDS, Scan, Variant, kernel_table, scan_texts, words_of
+from operators.scans import Scan, kernel_table
 from operators.text_buffers import column_bytes
+from operators.word_variant import WordVariant
 from operators.words import split_words
 
 STOP_WORDS: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -46,14 +47,12 @@ _SCORES: Final[Columns] = {
 }
 
 
-class GopherQuality(Judge):
+class GopherQuality(WordVariant, Judge):
     """Judge a document by word counts, word length, symbols, line shapes and stop words."""
 
     revision: ClassVar[int] = 2  # letters by the pinned table: those newer than the running Python count too
 
     kind: Literal["gopher_quality"] = "gopher_quality"
-    variant: Variant = Field(default="standard", description=WHOSE_WORDS)
-    only: Condition = Field(default=Condition(), description="rows to judge; all others pass, with null scores")
     min_words: int = Field(default=50, ge=0, description="fewest words, symbols not counted")
     max_words: int = Field(default=100_000, ge=0, description="most words, symbols not counted")
     min_mean_word_chars: float = Field(default=3, ge=0, description="least mean length of a word, in code points")
@@ -98,11 +97,11 @@ class GopherQuality(Judge):
     @override
     def check(self) -> None:
         """Refuse stop words that no text has as one word, and spaCy's words where it is not installed."""
+        super().check()
         split = split_words
-        if self.variant == "datatrove-0.10":
-            from operators.reference_words import require_tokenizer, spacy_text_words
+        if self.variant != "standard":
+            from operators.reference_words import spacy_text_words
 
-            require_tokenizer()
             split = spacy_text_words
         for word in set(self.stop_words).difference(STOP_WORDS):  # to load spaCy takes its time
             if split(word) != [word]:
@@ -111,7 +110,7 @@ class GopherQuality(Judge):
 
     @override
     def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs(), **self.stop_words_only.needs()}
+        return {**super().needs(), **self.stop_words_only.needs()}
 
     @override
     def adds(self) -> Columns:
@@ -138,7 +137,7 @@ class GopherQuality(Judge):
             judged, asked = (np.array(only.holds(rows), bool) for only in (self.only, self.stop_words_only))
             counts = np.zeros((len(judged), _NUM_COUNTS), np.int64)
             texts = rows["text"] if judged.all() else rows["text"].filter(pa.array(judged))
-            counts[judged] = quality_counts(texts, scan_texts(texts, words_of(self.variant)), self.stop_words)
+            counts[judged] = quality_counts(texts, self.scan(texts), self.stop_words)
             return _scores(counts, judged, asked)
 
         return apply

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Judge, Rule
-from operators.conditions import Condition
-from operators.scans import WHOSE_WORDS, Scan, Variant, hash_seeds, kernel_table, scan_texts, words_of
+from operators.base import BatchFn, Columns, Context, Judge, Rule
+from operators.scans import Scan, hash_seeds, kernel_table
 from operators.text_buffers import column_bytes
+from operators.word_variant import WordVariant
 
 TOP: Final = (2, 3, 4)
 REPEATED: Final = (5, 6, 7, 8, 9, 10)
@@ -44,12 +44,10 @@ def _share(default: float, what: str) -> float:
     return bound
 
 
-class GopherRepetition(Judge):
+class GopherRepetition(WordVariant, Judge):
     """Judge a document by its repeated paragraphs, lines and word n-grams."""
 
     kind: Literal["gopher_repetition"] = "gopher_repetition"
-    variant: Variant = Field(default="standard", description=WHOSE_WORDS)
-    only: Condition = Field(default=Condition(), description="rows to judge; all others pass, with null scores")
     max_dup_paragraph_ratio: float = _share(0.3, "of paragraphs that are copies of an earlier one")
     max_dup_paragraph_char_ratio: float = _share(0.2, "of characters in such paragraphs")
     max_dup_line_ratio: float = _share(0.3, "of lines that are copies of an earlier one")
@@ -67,18 +65,6 @@ class GopherRepetition(Judge):
     verdict_only: ClassVar[frozenset[str]] = frozenset(f"max_{score}" for score, _ in _SCORES[1:])
 
     @override
-    def check(self) -> None:
-        """RecipeError where the variant needs spaCy and it is not installed."""
-        if self.variant == "datatrove-0.10":
-            from operators.reference_words import require_tokenizer
-
-            require_tokenizer()
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, **self.only.needs()}
-
-    @override
     def adds(self) -> Columns:
         return {score: pa.int64() if score == "num_chars" else pa.float64() for score, _ in _SCORES}
 
@@ -92,7 +78,7 @@ class GopherRepetition(Judge):
         def apply(rows: pa.Table) -> pa.Table:
             judged = np.array(self.only.holds(rows), bool)
             texts = rows["text"] if judged.all() else rows["text"].filter(pa.array(judged))
-            scan = scan_texts(texts, words_of(self.variant))
+            scan = self.scan(texts)
             values = np.zeros((len(judged), len(_SCORES)))
             values[judged] = repetition_scores(texts, scan)
             columns = zip(self.adds().items(), values.T, strict=True)

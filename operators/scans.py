@@ -28,8 +28,6 @@ from operators.word_classes import KIND_MASK, SPACE, as_array, code_point_values
 from operators.words import PUNCTUATION_SET
 
 Words = Literal["standard", "datatrove"]
-Variant = Literal["standard", "datatrove-0.10"]
-WHOSE_WORDS: Final = "whose words: our own, for every script, or spaCy's English ones as the reference has them"
 
 _KEPT: Final = 2
 _KEPT_TOKENS: Final = 64_000_000
@@ -87,15 +85,6 @@ class _Remembered:
 
 
 _remembered: tuple[_Remembered, ...] = ()
-
-
-def words_of(variant: Variant) -> Words:
-    """The words that a variant counts.
-
-    >>> words_of("datatrove-0.10")
-    'datatrove'
-    """
-    return "datatrove" if variant == "datatrove-0.10" else "standard"
 
 
 def scan_texts(texts: pa.ChunkedArray, words: Words) -> Scan:
