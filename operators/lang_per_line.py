@@ -12,10 +12,10 @@ One pass over all lines of a table: see `kernels/fasttext.py`. Prices are in doc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators.base import BatchFn, Columns, Context, Judge, Resources, Rule
@@ -54,6 +54,12 @@ class LangPerLine(Judge):
     inert: ClassVar[frozenset[str]] = Judge.inert | {"model"}  # its digest decides, wherever the file lies
     verdict_only: ClassVar[frozenset[str]] = frozenset({"min_share", "min_kept_share"})
     resources: ClassVar[Resources] = Resources(resident=True)
+
+    @model_validator(mode="after")
+    def _bound_of_something(self) -> Self:
+        if "min_kept_share" in self.model_fields_set and not self.keep:
+            raise ValueError("min_kept_share means nothing without keep: name the languages, or leave it out")
+        return self
 
     @override
     def adds(self) -> Columns:

@@ -133,8 +133,10 @@ def refuse_unknown(languages: tuple[str, ...], model: str) -> None:
     known = _labels(model_file(model))
     for code in languages:
         if code not in known:
+            near = code.lower().replace("_", "-").partition("-")[0]  # EN, zh-CN
+            hint = f"; did you mean {near!r}?" if near in known else ""
             expected = f"expected some of its {len(known)} codes: {' '.join(sorted(known))}"
-            raise RecipeError(f"keep: the model {model!r} knows no language {code!r}; {expected}")
+            raise RecipeError(f"keep: the model {model!r} knows no language {code!r}{hint}; {expected}")
 
 
 @cache

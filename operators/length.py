@@ -55,6 +55,9 @@ class Length(Judge):
             if most is not None and least > most:
                 given = f"min_{unit} {least} is above max_{unit} {most}"
                 raise ValueError(f"{given}: no document could pass; lower the first or raise the second")
+        if self.max_line_chars is not None and self.min_mean_line_chars > self.max_line_chars:
+            given = f"min_mean_line_chars {self.min_mean_line_chars} is above max_line_chars {self.max_line_chars}"
+            raise ValueError(f"{given}: no document with a line could pass; lower the first or raise the second")
         return self
 
     @override

@@ -57,6 +57,8 @@ class UrlFilter(Judge):
     def _has_lists(self) -> Self:
         if not any(getattr(self, name) for name in LISTS):
             raise ValueError(f"no list: give at least one of {', '.join(LISTS)}")
+        if "max_soft_words" in self.model_fields_set and not self.soft_words:
+            raise ValueError("max_soft_words means nothing without soft_words: give the list, or leave it out")
         return self
 
     def check(self) -> None:

@@ -98,8 +98,6 @@ class Runner:
                 shards.extend(record.shards)
             elif record.shards:
                 self.corpora[entry.name] = _corpus(record.shards, entry.name)
-            else:
-                raise DataError(f"the reference input {entry.name!r} holds no document: {_found(record)}")
         if not shards:
             found = "; ".join(f"{record.name}: {_found(record)}" for record in self.inputs)
             raise DataError(f"the inputs hold no document: {found}")
@@ -108,6 +106,14 @@ class Runner:
         for name, (kind, _) in self.plan.added().items():
             corpus.schema = corpus.schema.append(pa.field(name, kind))
         self.corpora[""] = corpus
+        self._refuse_empty_references()
+
+    def _refuse_empty_references(self) -> None:
+        """DataError where a step reads a reference without documents; one that no step reads may be empty."""
+        read = {stage.source for stage in self.plan.stages if isinstance(stage, ShardStage)}
+        for record in self.inputs:
+            if record.name in read and record.name not in self.corpora:
+                raise DataError(f"the reference input {record.name!r} holds no document: {_found(record)}")
 
     def run_stage(self, stage: Stage) -> None:
         """Run one stage of the plan; those before it have run."""

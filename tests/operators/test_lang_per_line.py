@@ -116,11 +116,13 @@ def test_languages_that_the_model_does_not_know_are_refused(model: str) -> None:
 
 
 def test_moving_a_bound_scores_nothing_again(model: str) -> None:
-    one, two = operator(model), operator(model, min_share=0.9, min_kept_share=0.1)
+    one, two = (operator(model, keep=["de"], **more) for more in ({}, {"min_share": 0.9, "min_kept_share": 0.1}))
     assert one.identity(one.verdict_only) == two.identity(two.verdict_only)
 
 
-@pytest.mark.parametrize("given", [{"min_share": 2}, {"min_line_chars": 0}, {"min_counted": -1}, {"keep": [True]}])
+@pytest.mark.parametrize(
+    "given", [{"min_share": 2}, {"min_line_chars": 0}, {"min_counted": -1}, {"keep": [True]}, {"min_kept_share": 0.9}]
+)
 def test_wrong_parameters_are_refused(given: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         LangPerLine.model_validate(given)

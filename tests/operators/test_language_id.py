@@ -111,6 +111,8 @@ def test_languages_that_the_model_does_not_know_are_refused(model: str) -> None:
     LanguageId(model=model, keep=("en", "fr")).check()
     with pytest.raises(RecipeError, match=r"no language 'eng'; expected some of its 3 codes: de en fr"):
         LanguageId(model=model, keep=("en", "eng")).check()
+    with pytest.raises(RecipeError, match=r"no language 'de_AT'; did you mean 'de'\?"):
+        LanguageId(model=model, keep=("de_AT",)).check()
 
 
 def test_the_model_s_content_and_not_its_place_is_its_identity(model: str, tmp_path: Path) -> None:

@@ -63,5 +63,7 @@ def test_null_texts_are_empty_ones() -> None:
 def test_bounds_that_no_document_can_meet_are_refused_and_every_bound_moves_only_verdicts() -> None:
     with pytest.raises(ValidationError, match="min_words 9 is above max_words 8"):
         Length(min_words=9, max_words=8)
+    with pytest.raises(ValidationError, match=r"min_mean_line_chars 10\.0 is above max_line_chars 5"):
+        Length(min_mean_line_chars=10, max_line_chars=5)
     bounds = {name for name in Length.model_fields if name.startswith(("min_", "max_"))} - {"max_drop_ratio"}
     assert Length.verdict_only == bounds

@@ -107,6 +107,8 @@ def test_what_can_never_be_found_is_refused(given: dict[str, object], match: str
 def test_a_filter_without_lists_is_refused_and_a_bound_scores_nothing_again() -> None:
     with pytest.raises(ValidationError, match="no list: give at least one of domains"):
         UrlFilter()
+    with pytest.raises(ValidationError, match="max_soft_words means nothing without soft_words"):
+        UrlFilter(domains=["a.org"], max_soft_words=3)
     one, two = (UrlFilter(soft_words=["a"], max_soft_words=bound) for bound in (1, 2))
     assert one.identity(one.verdict_only) == two.identity(two.verdict_only)
     assert one.identity() != UrlFilter(soft_words=["b"]).identity()

@@ -288,6 +288,13 @@ def test_a_reference_without_a_good_row_is_refused(mill: Mill, toys: None) -> No
         mill.run([{"kind": "toys:Unknown", "reference": "ref"}], inputs=inputs)
 
 
+def test_a_reference_that_no_step_reads_may_be_empty(mill: Mill) -> None:
+    write(mill, "a.jsonl", line(text="good"))
+    mill.jsonl("r", [{"text": None}], "ref")
+    ran = mill.run([], inputs=[*entry(), {"name": "ref", "path": "{home}/ref/*", "role": "reference"}])
+    assert ran.corpus["text"].to_pylist() == ["good"]
+
+
 def test_excluded_ids_leave_no_trace_further_on(mill: Mill, toys: None) -> None:
     rows = [{"id": f"d{n}", "text": f"text {n} with the word w{n}"} for n in range(20)]
     write(mill, "a.jsonl", b"".join(line(**row) for row in rows))
