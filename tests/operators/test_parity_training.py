@@ -17,14 +17,14 @@ from operators.train_tokenizer import TrainTokenizer
 from tests.operators.harness import Engine, corpus, deal, run
 from tests.operators.kernels.test_parity_bpe import learn_by_tokenizers, library_texts
 
-NAMES = ("code", "html", "prose", "tables")
+NAMES = ("code", "names", "prose", "tables")
 
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, list[str]]:
     """Text by language, in order of name."""
-    prose, html, code, tables = ([text[:20_000] for text in kind] for kind in library_texts())
-    return dict(zip(NAMES, (code[:6], html, prose, tables[:6]), strict=True))
+    prose, names, code, tables = ([text[:20_000] for text in kind] for kind in library_texts())
+    return dict(zip(NAMES, (code[:6], names, prose, tables[:6]), strict=True))
 
 
 def rows_of(texts: Mapping[str, Sequence[str]]) -> pa.Table:
@@ -73,7 +73,7 @@ def merges(engine: Engine) -> list[tuple[int, int]]:
     ("parity", "policy"),
     [
         ({}, Policy(4)),
-        ({"ratio": {"html": 2, "code": 0.5}}, Policy(4, ratios=(0.5, 2.0, 1.0, 1.0))),
+        ({"ratio": {"names": 2, "code": 0.5}}, Policy(4, ratios=(0.5, 2.0, 1.0, 1.0))),
         ({"mode": "window", "window_size": 12, "alpha": 1.5}, Policy(4, window_size=12, alpha=1.5)),
         ({"mode": "window", "global_merges": 200}, Policy(4, window_size=100, global_merges=200)),
     ],
