@@ -10,7 +10,7 @@ All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202, SIM110
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated"
-# With text_bytes.py 4179ac6f.
+# With text_bytes.py 2e24d1ad.
 
 from typing import Final, NamedTuple
 

@@ -26,7 +26,7 @@ All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
-# With text_bytes.py 4179ac6f.
+# With text_bytes.py 2e24d1ad.
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from operators.fasttext_model import LABEL, SENTENCE_END, FasttextModel, Loss, huffman_tree
-from operators.kernels.text_bytes import eight_bytes
+from operators.kernels.text_bytes import eight_bytes, prefetch, trailing_zeros
 from operators.text_buffers import joined_bytes
 
 _MASK: Final = np.uint64(0xFFFFFFFF)
@@ -309,35 +309,9 @@ def _add_eight(context, target, target_place, source, source_place):
 
 
 @intrinsic
-def _prefetch(context, data, place):
-    """Have a number of an array brought nearer."""
-
-    def generate(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
-        builder.call(function, [address, number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.void(data, types.int64), generate
-
-
-@intrinsic
 def _bits_set(context, value):
     def generate(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def _lowest_bit(context, value):
-    """The place of the lowest bit set; 64 where there is none."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), generate
 
@@ -412,14 +386,14 @@ def _next(white, place, stop, flip):
     word = place >> 6
     bits = (white[word] ^ flip) >> np.uint64(place & 63)
     if bits:
-        return min(place + np.int64(_lowest_bit(bits)), stop)
+        return min(place + np.int64(trailing_zeros(bits)), stop)
     while True:
         word += 1
         if word << 6 >= stop:
             return stop
         bits = white[word] ^ flip
         if bits:
-            return min((word << 6) + np.int64(_lowest_bit(bits)), stop)
+            return min((word << 6) + np.int64(trailing_zeros(bits)), stop)
 
 
 @_inlined
@@ -458,7 +432,7 @@ def _read(data, white, place, stop, room, known):
             return word, stop
         place = _next(white, start, stop, nothing)
         first, last, mixed = _key(data, start, place)
-        _prefetch(slots, np.int64(mixed) & mask)
+        prefetch(slots, np.int64(mixed) & mask)
         spans[2 * word], spans[2 * word + 1] = start, place - start
         keys[3 * word], keys[3 * word + 1], keys[3 * word + 2] = first, last, mixed
     return np.int64(_BLOCK), place
@@ -473,9 +447,9 @@ def _found(data, num_read, room, known, tables, weights):
         mixed = wanted[3 * word + 2]
         entry = slots[np.int64(mixed) & mask]
         if entry:
-            _prefetch(keys, np.int64(entry & _MASK) << 2)
+            prefetch(keys, np.int64(entry & _MASK) << 2)
         else:
-            _prefetch(names, np.int64(mixed) & np.int64(names.size - 1))
+            prefetch(names, np.int64(mixed) & np.int64(names.size - 1))
     for word in range(num_read):
         start, length = spans[2 * word], spans[2 * word + 1]
         first, last, mixed = wanted[3 * word], wanted[3 * word + 1], wanted[3 * word + 2]
@@ -701,7 +675,7 @@ def _pair_rows(begin, num_tokens, room, tables, weights):
             value = value * _WORD_PRIME + np.uint64(np.int64(hashes[last]))
             row = _bucket_row(value % buckets, num_words, is_kept, kept_before)
             if row >= 0:
-                _prefetch(inputs, row * width)
+                prefetch(inputs, row * width)
                 rows[count] = row
                 count += 1
     return count

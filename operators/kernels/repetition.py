@@ -20,7 +20,7 @@ All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
-# With text_bytes.py 4179ac6f.
+# With text_bytes.py 2e24d1ad.
 
 from typing import Final
 
@@ -29,7 +29,15 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from operators.kernels.text_bytes import byte_at, code_point_at, eight_bytes_at, folded, trailing_zeros
+from operators.kernels.text_bytes import (
+    byte_at,
+    code_point_at,
+    eight_bytes_at,
+    folded,
+    num_code_points_at,
+    trailing_zeros,
+    up_to_eight_bytes_at,
+)
 from operators.kernels.words import IS_WHITE
 
 U64 = np.uint64
@@ -70,10 +78,7 @@ def _hash(text, at, stop, one_seed, other_seed):
     while at + 8 <= stop:
         state = folded(state ^ eight_bytes_at(text, at), other_seed)
         at += 8
-    word = U64(0)
-    for place in range(stop - at):
-        word |= U64(byte_at(text, at + place)) << U64(8 * place)
-    return folded(state ^ word, other_seed)
+    return folded(state ^ up_to_eight_bytes_at(text, at, stop), other_seed)
 
 
 @njit(cache=True, nogil=True)
@@ -87,16 +92,6 @@ def _same(text, one, other, length):
     while place < length and byte_at(text, one + place) == byte_at(text, other + place):
         place += 1
     return place == length
-
-
-@njit(cache=True, nogil=True)
-def _chars(text, at, stop):
-    """The code points in [at, stop)."""
-    chars = 0
-    while at < stop:
-        chars += byte_at(text, at) & 0xC0 != 0x80
-        at += 1
-    return chars
 
 
 @njit(cache=True, nogil=True)
@@ -201,7 +196,7 @@ def _copies(text, pieces, count, slots, seeds):
             slots[slot] = piece + 1
         else:
             copies += 1
-            chars += _chars(text, start, stop)
+            chars += num_code_points_at(text, start, stop)
     return copies, chars
 
 
@@ -452,7 +447,7 @@ def _find_repeated(joined, places, size, n, looked_at, is_marked, count, slots, 
                 known = np.int64(content & _LOW_HALF) - 1
                 length = places[known + n] - places[known]
                 if length == high - low and _same_joined(text, places[known], low, length):
-                    chars += _chars(text, low, high)
+                    chars += num_code_points_at(text, low, high)
                     resume = place + n
                     break
             slot = (slot + 1) & mask

@@ -61,6 +61,22 @@ def byte_at(context, address, place):
 
 
 @intrinsic
+def prefetch(context, data, place):
+    """Have a place of an array brought nearer, and do not wait."""
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), byte)
+        builder.call(function, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(data, types.int64), generate
+
+
+@intrinsic
 def trailing_zeros(context, value):
     """The number of zeros below the lowest set bit; 64 for 0."""
 
@@ -81,6 +97,17 @@ def folded(context, one, other):
         return builder.xor(builder.trunc(product, half), high)
 
     return types.uint64(types.uint64, types.uint64), generate
+
+
+@njit(inline="always")
+def up_to_eight_bytes_at(text, at, high):
+    """The eight bytes from a place on, zeros in place of those from `high` on."""
+    if at + 8 <= high:
+        return eight_bytes_at(text, at)
+    word = np.uint64(0)
+    for place in range(high - at):
+        word |= np.uint64(byte_at(text, at + place)) << np.uint64(8 * place)
+    return word
 
 
 @njit(inline="always")
@@ -109,6 +136,16 @@ def code_point_at(text, at):
         return (first & 15) << 12 | (byte_at(text, at + 1) & 63) << 6 | byte_at(text, at + 2) & 63, at + 3
     high = (first & 7) << 18 | (byte_at(text, at + 1) & 63) << 12
     return high | (byte_at(text, at + 2) & 63) << 6 | byte_at(text, at + 3) & 63, at + 4
+
+
+@njit(inline="always")
+def num_code_points_at(text, at, high):
+    """The code points in [at, high) of the text that begins at an address."""
+    points = 0
+    while at < high:
+        points += byte_at(text, at) & 0xC0 != 0x80
+        at += 1
+    return points
 
 
 @njit(inline="always")

@@ -19,18 +19,23 @@ All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
-# With text_bytes.py 4179ac6f.
+# With text_bytes.py 2e24d1ad.
 
 from typing import Final
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
-from operators.kernels.text_bytes import byte_at, code_point_at, eight_bytes_at, folded, trailing_zeros
+from operators.kernels.text_bytes import (
+    byte_at,
+    code_point_at,
+    eight_bytes_at,
+    folded,
+    prefetch,
+    trailing_zeros,
+    up_to_eight_bytes_at,
+)
 from operators.word_classes import DIGIT, EXTEND, IS_LETTER, KIND_MASK, LETTER, LOWER, UPPER
 
 U64 = np.uint64
@@ -56,33 +61,6 @@ _NUMBER = U64(0x7FFFFFFF)
 _QUOTE, _QUOTED, _DOT, _HYPHEN, _MIDDLE_DOT = 0x27, 0x2019, 0x2E, 0x2D, 0xB7
 
 
-@intrinsic
-def _prefetch(context, array, place):
-    """Ask for the memory of a place of an array, and do not wait."""
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [pointer, number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64), generate
-
-
-@njit(inline="always")
-def _load(text, at, size):
-    """Eight bytes from a place on, zeros behind the end of the text."""
-    if at + 8 <= size:
-        return eight_bytes_at(text, at)
-    word = U64(0)
-    for place in range(size - at):
-        word |= U64(byte_at(text, at + place)) << U64(8 * place)
-    return word
-
-
 @njit(inline="always")
 def _below(length):
     """A mask of so many bytes, fewer than eight."""
@@ -100,7 +78,7 @@ def _next_space(text, at, high, size, table, space):
     """The first space from a place on, where it ends, and how many bytes before that do not begin a code point."""
     more = 0
     while at < high:
-        stops = _stops(_load(text, at, size))
+        stops = _stops(up_to_eight_bytes_at(text, at, size))
         at += np.int64(trailing_zeros(stops) >> U64(3))
         if at >= high:
             break
@@ -122,11 +100,11 @@ def _next_space(text, at, high, size, table, space):
 @njit(cache=True, nogil=True)
 def _keys(text, start, length, size, one_seed, other_seed):
     """What a slot holds of some bytes: up to sixteen of them themselves, a hash of more."""
-    word = _load(text, start, size)
+    word = up_to_eight_bytes_at(text, start, size)
     if length < 8:
         return word & _below(length), U64(0)
     if length <= 16:
-        last = _load(text, start + 8, size)
+        last = up_to_eight_bytes_at(text, start + 8, size)
         return word, last & _below(length - 8) if length < 16 else last
     state, at, stop = one_seed, start, start + length - 8
     while at < stop:
@@ -161,7 +139,7 @@ def _numbered(text, slots, starts, stops, numbers, batch, size, count, distinct,
     for place in range(size):
         slot = _home(batch[_ONE, place], batch[_OTHER, place], batch[_LENGTH, place], mask, third, fourth)
         batch[_SLOT, place] = slot
-        _prefetch(slots, U64(4) * slot)
+        prefetch(slots, U64(4) * slot)
     for place in range(size):
         start, length = batch[_START, place], batch[_LENGTH, place]
         one, other, at = batch[_ONE, place], batch[_OTHER, place], U64(4) * batch[_SLOT, place]
@@ -263,7 +241,7 @@ def _next_chunks(data, offsets, table, space, seeds, firsts, chars, batch, docum
     while document < chars.size:
         high = offsets[document + 1]
         while at < high:
-            start, one, other = at, _load(text, at, data.size), U64(0)
+            start, one, other = at, up_to_eight_bytes_at(text, at, data.size), U64(0)
             length = np.int64(trailing_zeros(_stops(one)) >> U64(3))
             end = at + length
             if length < 8 and end < high and byte_at(text, end) < 0x80 and byte_at(points, byte_at(text, end)) & space:
@@ -510,7 +488,7 @@ def content_keys(data, offsets, seeds):
             word = eight_bytes_at(text, at)
             one, other = folded(one ^ word, seeds[2]), folded(other ^ word, seeds[3])
             at += 8
-        word = _load(text, at, high)
+        word = up_to_eight_bytes_at(text, at, high)
         keys[document, 0] = folded(one ^ word, seeds[2])
         keys[document, 1] = folded(other ^ word, seeds[3])
     return keys

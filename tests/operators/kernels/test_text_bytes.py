@@ -144,6 +144,32 @@ def test_eight_bytes_are_a_little_endian_number(data: bytes, draw: st.DataObject
 
 
 @njit
+def _some_bytes(data, place, high):  # noqa: ANN001, ANN202
+    return text_bytes.up_to_eight_bytes_at(data.ctypes.data, place, high)
+
+
+@given(st.binary(max_size=24), st.data())
+def test_bytes_from_the_end_on_are_read_as_zeros(data: bytes, draw: st.DataObject) -> None:
+    high = draw.draw(st.integers(0, len(data)))
+    place = draw.draw(st.integers(0, high))
+    found = _some_bytes(np.frombuffer(data, np.uint8), place, high)
+    assert found == int.from_bytes(data[place : min(place + 8, high)], "little")
+
+
+@njit
+def _num_points(data, place, high):  # noqa: ANN001, ANN202
+    return text_bytes.num_code_points_at(data.ctypes.data, place, high)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.data())
+def test_code_points_are_counted_in_a_part(text: str, draw: st.DataObject) -> None:
+    low = draw.draw(st.integers(0, len(text)))
+    high = draw.draw(st.integers(low, len(text)))
+    low_byte, high_byte = (len(text[:place].encode()) for place in (low, high))
+    assert _num_points(np.frombuffer(text.encode(), np.uint8), low_byte, high_byte) == high - low
+
+
+@njit
 def _folded(one, other):  # noqa: ANN001, ANN202
     return text_bytes.folded(one, other)
 
