@@ -8,12 +8,13 @@ tokens joined by spaces, as a number, modulo the buckets.
 
 Price: 185 MB a CPU-second, 7 by SHA-256; 6 s to compile.
 
-All compiled functions stay in this file: numba's cache looks at the file of the function that it compiles alone.
+All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN202, C901
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, assignment"
+# With text_bytes.py 2e24d1ad.
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from operators.code_point_tables import POINT_MASK
+from operators.kernels.text_bytes import code_point
 from operators.wordpunct import CASED, DOTTED_I, IGNORABLE, SIGMA, SPACE, WORD, wordpunct_table
 
 Hash = Literal["fast", "sha256"]
@@ -103,16 +105,8 @@ def _mix(value):
 
 @njit(cache=True, nogil=True)
 def _point(data, at):
-    """The code point that begins at a place of valid UTF-8, and where the next one begins."""
-    first = np.int64(data[at])
-    if first < 0x80:
-        return first, at + 1
-    if first < 0xE0:
-        return (first & 31) << 6 | np.int64(data[at + 1]) & 63, at + 2
-    if first < 0xF0:
-        return (first & 15) << 12 | (np.int64(data[at + 1]) & 63) << 6 | np.int64(data[at + 2]) & 63, at + 3
-    high = (first & 7) << 18 | (np.int64(data[at + 1]) & 63) << 12
-    return high | (np.int64(data[at + 2]) & 63) << 6 | np.int64(data[at + 3]) & 63, at + 4
+    """`code_point`, compiled once and not in each of three places."""
+    return code_point(data, at)
 
 
 @njit(cache=True, nogil=True)
