@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from operators import models
 from operators.fasttext_model import LABEL, read_model
-from operators.kernels.fasttext import Predictor
 from operators.kernels.fasttext_reference import predict
+from operators.kernels.predictor import Predictor
 
 APART = 1e-5
 MODEL = "lid.176.ftz"

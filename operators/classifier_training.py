@@ -180,7 +180,7 @@ def _sizes(documents: Labelled, label: int) -> dict[str, int]:
 
 def _scores(file: ModelFile, held: Labelled, positive: str) -> Scores:
     """The positive label's probability as `classify` has it; NaN where no part of a text is known."""
-    from operators.kernels.fasttext import Predictor
+    from operators.kernels.predictor import Predictor
 
     scores = Predictor(file.model()).probabilities(held.texts, positive).astype(np.float64)
     scores[scores == 0] = np.nan  # the library adds 1e-5 to every probability

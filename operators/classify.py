@@ -76,7 +76,7 @@ class ClassScores(Map):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        from operators.kernels.fasttext import Predictor
+        from operators.kernels.predictor import Predictor
 
         model = self._read(context)
         label = chosen(self.score_label or self._positive(context), model.dictionary.labels, self.model)

@@ -85,8 +85,8 @@ class LangPerLine(Judge):
         import numpy as np
 
         from operators.fasttext_model import read_model
-        from operators.kernels.fasttext import Predictor
         from operators.kernels.lines import find_units
+        from operators.kernels.predictor import Predictor
         from operators.text_buffers import column_bytes
         from operators.unicode_classes import class_table
 

@@ -77,7 +77,7 @@ class LanguageId(Judge):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        from operators.kernels.fasttext import Predictor
+        from operators.kernels.predictor import Predictor
 
         predict, max_chars = Predictor(read_model(model_file(self.model))), self.max_chars
 

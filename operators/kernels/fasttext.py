@@ -1,30 +1,27 @@
-"""Predict labels of texts with a fastText model, straight on Arrow buffers.
+"""Predict labels of texts with a fastText model, straight on Arrow buffers: the compiled half of `predictor.py`.
 
 A text is one line: line feeds are read as spaces. What comes out is what the library's `predict` says of it, with the
 quirks of its code: white space is that of ASCII with the zero byte, bytes are hashed as signed, the token `</s>` ends
 the line, words that look like labels are passed over, and of two labels with the same score the later one wins.
 
-Four things make it quick, and one of them costs the last digits:
+Two things make it quick besides what is done when a model is loaded, and one of them costs the last digits:
 
 - A word's rows (its own and those of its n-grams) are found and added once; a table keeps the sum for when the word
   comes again. The library adds all rows one after another in float32, so its sums round otherwise, the more the longer
   a text is. Ours: float32 within a word and within 256 words, float64 beyond. Probabilities differ by less than 1e-6
   on texts of a few kB (`fasttext_reference.py` keeps the library's order).
 - Words are found by a bit map of white space, 64 bytes at once, and compared 8 bytes at a time.
-- A model with no more outputs than dimensions is multiplied out when it is loaded: a row is then as long as the labels
-  are many, two numbers instead of a hundred for a quality classifier.
-- A pruned model's rows are found by counting bits: 380 kB instead of a list of 8 MB.
 
 A prediction is a function of its text alone: what else is in a batch, and what the table holds, changes no bit.
 
 Prices are in docs/measurements.md: 70 to 98 MB a CPU-second with `lid.176.ftz`, 100 to 130 with a classifier of pairs.
-Memory besides the model: an eighth of the text, and at most 64 MB for the table of words.
 
-All compiled functions stay in this file and in text_bytes.py (ADR 0011).
+All compiled functions stay in this file and in text_bytes.py (ADR 0011), and with them the tuples that they take: numba
+keeps a tuple's field by its place, and would not see that two of one type had changed theirs in another file.
 """
 
 # Compiled functions get their types from their arguments.
-# ruff: noqa: ANN001, ANN202
+# ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
 # With text_bytes.py 2e24d1ad.
 
@@ -34,15 +31,13 @@ import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from operators.fasttext_model import LABEL, SENTENCE_END, FasttextModel, Loss, huffman_tree
+from operators.fasttext_model import LABEL, SENTENCE_END
 from operators.kernels.text_bytes import eight_bytes, prefetch, trailing_zeros
-from operators.text_buffers import joined_bytes
 
 _MASK: Final = np.uint64(0xFFFFFFFF)
 _BASIS, _PRIME = np.uint64(2_166_136_261), np.uint64(16_777_619)  # FNV-1a of 32 bits
@@ -53,18 +48,12 @@ _END: Final = np.frombuffer(SENTENCE_END, np.uint8).copy()
 _LOW: Final = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 """Masks of so many bytes of a word of eight."""
 _CACHED: Final = 64  # bytes of the longest word that is kept
-_WINDOW: Final = 1024  # bytes of a longer word whose n-grams are found at once
-_SPAN: Final = 256  # bytes that the longest n-gram may take: 64 characters
-_BLOCK: Final = 256  # words that are added up in float32
-_TABLE_BYTES: Final = 32 << 20
-_MOST_WORDS: Final = 1 << 18
-_LANES: Final = 8  # numbers that are added at once
+WINDOW: Final = 1024  # bytes of a longer word whose n-grams are found at once
+BLOCK: Final = 256  # words that are added up in float32
+LANES: Final = 8  # numbers that are added at once
 _SKIPPED, _STOP, _FIRST_WORD = 0, 1, 2  # instead of a word's number: a label, `</s>`
-_SIGMOID_BOUND, _SIGMOID_STEPS = 8, 512
+SIGMOID_BOUND, SIGMOID_STEPS = 8, 512
 _FLOOR: Final = 1e-5  # the library adds it to a probability before it takes the logarithm
-_LOSS_NUMBERS: Final[dict[Loss, int]] = {
-    "hierarchical_softmax": 0, "softmax": 1, "negative_sampling": 2, "one_vs_all": 2,
-}  # fmt: skip
 
 
 # Nothing is allocated in here: without `_nrt` no references are counted, which took half the time.
@@ -72,7 +61,9 @@ _compiled: Final[Any] = njit(cache=True, nogil=True, _nrt=False)  # type: ignore
 _inlined: Final[Any] = njit(inline="always")
 
 
-class _Tables(NamedTuple):
+class Tables(NamedTuple):
+    """What words and n-grams are looked up in."""
+
     names: NDArray[np.uint8]
     places: NDArray[np.int64]  # where each name begins in them, words before labels
     slots: NDArray[np.uint64]  # of a hash table: 32 bits of the hash, then the name's number and one more
@@ -88,7 +79,9 @@ class _Tables(NamedTuple):
     most_words: int
 
 
-class _Weights(NamedTuple):
+class Weights(NamedTuple):
+    """The matrices, and how sums become probabilities."""
+
     inputs: NDArray[np.float32]  # flat; a row for every word, then for every bucket in order that has one
     width: int  # of a row
     outputs: NDArray[np.float32]  # empty: the inputs have been multiplied with them
@@ -98,10 +91,10 @@ class _Weights(NamedTuple):
     ranks: NDArray[np.int32]  # of the leaves, left to right
     sigmoid: NDArray[np.float32]
     num_labels: int
-    loss: int
+    loss: int  # 0: hierarchical softmax, 1: softmax, 2: each label by itself
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """The table of words."""
 
     slots: NDArray[np.uint64]  # of a hash table: 32 bits of the hash, then the word's number; 0 where free
@@ -112,7 +105,7 @@ class _Known(NamedTuple):
     num: NDArray[np.int64]  # how many words there are, in one cell
 
 
-class _Room(NamedTuple):
+class Room(NamedTuple):
     """What is worked in, one text after the other."""
 
     numbers: NDArray[np.int64]  # a block of words
@@ -126,151 +119,6 @@ class _Room(NamedTuple):
     nodes: NDArray[np.int32]
     shares: NDArray[np.float64]
     marked: NDArray[np.int8]  # a word between its marks
-
-
-class Predictor:
-    """A model ready to predict. Immutable; batches may come from any thread."""
-
-    def __init__(self, model: FasttextModel) -> None:
-        self.labels: Final = model.dictionary.labels
-        """Without the prefix, by number."""
-        self._tables, order = _tables(model)
-        self._weights = _weights(model, order)
-
-    def __call__(self, texts: pa.Array) -> tuple[pa.StringArray, NDArray[np.float32]]:
-        """The first label of every text without its prefix, and the probability that the library gives it.
-
-        The label is null and the probability 0 where no part of a text is known. Probabilities are not bounded: the
-        library's reach 1.00008.
-
-        Args:
-            texts: strings, none null.
-        """
-        data, offsets = _spans(texts)
-        labels, scores = self.best(data, offsets[:-1], offsets[1:])
-        return pa.array(self.labels, pa.string()).take(pa.array(labels, mask=labels < 0)), scores
-
-    def best(
-        self, data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The same of the spans [start, stop) of a buffer: the label's number, -1 where no part is known."""
-        return self._predict(data, starts, stops, -1)
-
-    def probabilities(self, texts: pa.Array, label: str) -> NDArray[np.float32]:
-        """The probability that the library gives one label; 0 where no part of a text is known.
-
-        With hierarchical softmax the library names no label below 1e-5; here it has its number all the same.
-        """
-        data, offsets = _spans(texts)
-        return self._predict(data, offsets[:-1], offsets[1:], self.labels.index(label))[1]
-
-    def _predict(
-        self, data: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], label: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        tables, weights = self._tables, self._weights
-        labels, scores = np.empty(starts.size, np.int32), np.empty(starts.size, np.float32)
-        white = np.zeros((data.size >> 6) + 2, np.uint64)
-        longest = int((stops - starts).max(initial=0)) if tables.most_words > 1 else -2
-        room = _Room(
-            np.empty(_BLOCK, np.int64), np.empty(2 * _BLOCK, np.int64), np.empty(3 * _BLOCK, np.uint64),
-            np.empty(max(_WINDOW * tables.most, _BLOCK * tables.most_words), np.int64),
-            np.zeros(weights.width, np.float32), np.empty(weights.width),
-            np.empty(weights.num_labels), np.empty(longest // 2 + 2, np.int32),
-            np.empty(weights.left.size + 1, np.int32), np.empty(weights.left.size + 1),
-            np.empty(_WINDOW + _SPAN + 2, np.int8),
-        )  # fmt: skip
-        known = _new_table(weights.width, data.size)
-        _predict(data, white, starts, stops, label, labels, scores, room, known, tables, weights)
-        return labels, scores
-
-
-def _spans(texts: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    if texts.null_count:
-        msg = f"expected no null text: {texts.null_count} of {len(texts)}"
-        raise ValueError(msg)
-    return joined_bytes(texts)
-
-
-def _tables(model: FasttextModel) -> tuple[_Tables, NDArray[np.int64] | None]:
-    """The tables, and which rows of the inputs stay, in their new order; None for all as they are."""
-    known = model.dictionary
-    # A label's name was cut at its prefix, and may come without one from a model made with another prefix.
-    names = [*known.words, *((LABEL + label).encode() for label in known.labels)]
-    places = np.zeros(len(names) + 1, np.int64)
-    np.cumsum([len(name) for name in names], out=places[1:])
-    joined = np.frombuffer(b"".join(names) or b"\0", np.uint8).copy()
-    slots = np.zeros(1 << max(4, (2 * len(names)).bit_length()), np.uint64)
-    _index(joined, places, slots)
-    is_kept, kept_before, order = np.empty(0, np.uint64), np.empty(0, np.int32), None
-    if known.kept is not None:
-        rows = np.full(max(model.buckets, 1), -1, np.int64)
-        rows[known.kept[:, 0]] = known.kept[:, 1]
-        bits = np.packbits(rows >= 0, bitorder="little")
-        is_kept = np.pad(bits, (0, -bits.size % 8)).view(np.uint64)
-        kept_before = (np.cumsum(np.bitwise_count(is_kept)) - np.bitwise_count(is_kept)).astype(np.int32)
-        order = np.concatenate([np.arange(len(known.words)), len(known.words) + rows[rows >= 0]])
-    end_word = known.words.index(SENTENCE_END) if SENTENCE_END in known.words else -1
-    shift = 31 + max(model.buckets, 1).bit_length()
-    return _Tables(
-        joined, places, slots, len(known.words), end_word, is_kept, kept_before, max(model.buckets, 1),
-        (1 << shift) // max(model.buckets, 1), shift, model.least_letters, model.most_letters, model.most_words,
-    ), order  # fmt: skip
-
-
-def _weights(model: FasttextModel, order: NDArray[np.int64] | None) -> _Weights:
-    left, right = huffman_tree(model.dictionary.label_counts)
-    num_labels = len(model.dictionary.labels)
-    num_outputs = max(num_labels - 1, 1) if model.loss == "hierarchical_softmax" else num_labels
-    outputs = model.outputs[:num_outputs] * model.output_norms[:num_outputs, None]
-    inputs = model.inputs if order is None else model.inputs[order]
-    if num_outputs <= inputs.shape[1]:
-        inputs, outputs = _multiplied(inputs, outputs), np.empty((0, 1), np.float32)
-    width = inputs.shape[1]
-    if width >= _LANES:
-        padding = ((0, 0), (0, -width % _LANES))
-        inputs, outputs = np.pad(inputs, padding), np.pad(outputs, padding) if outputs.size else outputs
-    steps = (np.arange(_SIGMOID_STEPS + 1) * 2 * _SIGMOID_BOUND).astype(np.float32)
-    powers = np.exp(_SIGMOID_BOUND - steps / np.float32(_SIGMOID_STEPS))
-    parents, ranks = _tree(left, right)
-    return _Weights(
-        np.require(inputs, None, ["C", "A"]).reshape(-1), inputs.shape[1], np.require(outputs, None, ["C", "A"]),
-        left, right, parents, ranks, (1 / (1 + powers)).astype(np.float32), num_labels, _LOSS_NUMBERS[model.loss],
-    )  # fmt: skip
-
-
-def _multiplied(inputs: NDArray[np.float32], outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row's products with the outputs; in float64 and one order, whatever library multiplies matrices."""
-    products = np.empty((inputs.shape[0], outputs.shape[0]), np.float32)
-    for first in range(0, inputs.shape[0], 1 << 16):
-        some = np.array(inputs[first : first + (1 << 16)])  # of a file: where it lies, it is not aligned
-        _multiply(some, outputs, products[first : first + (1 << 16)])
-    return products
-
-
-def _tree(left: NDArray[np.int32], right: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The parent of every node (-1 for the root's), and the leaves' ranks from left to right."""
-    parents, ranks = np.full(left.size, -1, np.int32), np.zeros(left.size, np.int32)
-    stack, seen = [left.size - 1], 0
-    while stack:
-        node = stack.pop()
-        if left[node] < 0:
-            ranks[node], seen = seen, seen + 1
-            continue
-        parents[[left[node], right[node]]] = node
-        stack += [int(right[node]), int(left[node])]
-    return parents, ranks
-
-
-def _new_table(width: int, num_bytes: int) -> _Known:
-    """Room for as many words as so much text may have; bounded."""
-    most = min(_MOST_WORDS, _TABLE_BYTES // (4 * width), num_bytes // 4)
-    room = 1 << max(10, most.bit_length() - 1)
-    aligned = np.empty(room * width + 16, np.float32)
-    first = -aligned.ctypes.data % 64 // 4
-    return _Known(
-        np.empty(2 * room, np.uint64), np.empty(4 * room, np.uint64), aligned[first : first + room * width],
-        np.empty(room, np.int64), np.empty(room, np.int32), np.zeros(1, np.int64),
-    )  # fmt: skip
 
 
 @intrinsic
@@ -317,7 +165,8 @@ def _bits_set(context, value):
 
 
 @_compiled
-def _multiply(inputs, outputs, products):
+def multiply(inputs, outputs, products):
+    """Write the products of each row of the inputs with each of the outputs, summed up in float64 and one order."""
     for row in range(inputs.shape[0]):
         for output in range(outputs.shape[0]):
             total = 0.0
@@ -327,7 +176,7 @@ def _multiply(inputs, outputs, products):
 
 
 @_compiled
-def _index(names, places, slots):
+def index(names, places, slots):
     """Names by hash: 32 bits of it, then the number and one more; of two that are equal the first is found."""
     for number in range(places.size - 1):
         _, _, mixed = _key(names, places[number], places[number + 1])
@@ -338,7 +187,11 @@ def _index(names, places, slots):
 
 
 @_compiled
-def _predict(data, white, starts, stops, label, labels, scores, room, known, tables, weights):
+def predict(data, white, starts, stops, label, labels, scores, room, known, tables, weights):
+    """Write a label of each span, -1 where no part of it is known, and its probability.
+
+    The best label, or `label` if that is not negative. `white` is zeros, a bit for each byte and 64 more.
+    """
     _white_space(data, white)
     _clear(known, weights)
     for text in range(starts.size):
@@ -347,7 +200,7 @@ def _predict(data, white, starts, stops, label, labels, scores, room, known, tab
             room.hidden[column] = 0
         num_added, num_hashes = np.int64(0), np.int64(0)
         while place < stop:
-            if known.num[0] + _BLOCK > known.counts.size:
+            if known.num[0] + BLOCK > known.counts.size:
                 _clear(known, weights)
             num_read, place = _read(data, white, place, stop, room, known)
             size, goes_on = _found(data, num_read, room, known, tables, weights)
@@ -426,7 +279,7 @@ def _read(data, white, place, stop, room, known):
     """The spans and keys of the next words, at most a block of them; how many they are, and where to go on."""
     slots, spans, keys, mask = known.slots, room.spans, room.keys, np.int64(known.slots.size - 1)
     nothing, all_ones = np.uint64(0), ~np.uint64(0)
-    for word in range(_BLOCK):
+    for word in range(BLOCK):
         start = _next(white, place, stop, all_ones)
         if start == stop:
             return word, stop
@@ -435,7 +288,7 @@ def _read(data, white, place, stop, room, known):
         prefetch(slots, np.int64(mixed) & mask)
         spans[2 * word], spans[2 * word + 1] = start, place - start
         keys[3 * word], keys[3 * word + 1], keys[3 * word + 2] = first, last, mixed
-    return np.int64(_BLOCK), place
+    return np.int64(BLOCK), place
 
 
 @_compiled
@@ -554,7 +407,7 @@ def _learn(data, start, size, mixed, room, known, tables, weights):
     if named >= 0:
         _add_row(sums, number * width, weights.inputs, named, width)
         count += 1
-    for begin in range(0, size + 2 if tables.most else 0, _WINDOW):
+    for begin in range(0, size + 2 if tables.most else 0, WINDOW):
         if begin:
             for column in range(width):
                 room.hidden[column] += np.float64(sums[number * width + column])
@@ -584,7 +437,7 @@ def _add_ngrams(start, size, number, room, known, tables, weights):
     The window begins at `start`, where `<` is the first byte; `size` is that of the word without its marks.
     """
     end, last = min(room.marked.size, size + 2 - start), size + 1 - start
-    first, stop = 0 if start == 0 else -1, min(_WINDOW, size + 2 - start)
+    first, stop = 0 if start == 0 else -1, min(WINDOW, size + 2 - start)
     marked, rows, least, most = room.marked, room.rows, tables.least, tables.most
     is_kept, kept_before, has_all = tables.is_kept, tables.kept_before, tables.is_kept.size == 0
     buckets, magic, shift = np.uint64(tables.buckets), np.uint64(tables.magic), np.uint64(tables.shift)
@@ -636,8 +489,8 @@ def _bucket_row(bucket, num_words, is_kept, kept_before):
 
 @_inlined
 def _add_row(target, place, rows, row, width):
-    if width >= _LANES:
-        for column in range(0, width, _LANES):
+    if width >= LANES:
+        for column in range(0, width, LANES):
             _add_eight(target, place + column, rows, row * width + column)
     else:
         for column in range(width):
@@ -669,7 +522,7 @@ def _pair_rows(begin, num_tokens, room, tables, weights):
     hashes, rows, inputs, width = room.hashes, room.rows, weights.inputs, weights.width
     is_kept, kept_before, num_words, most = tables.is_kept, tables.kept_before, tables.num_words, tables.most_words
     buckets, count = np.uint64(tables.buckets), np.int64(0)
-    for first in range(begin, min(begin + _BLOCK, num_tokens)):
+    for first in range(begin, min(begin + BLOCK, num_tokens)):
         value = np.uint64(np.int64(hashes[first]))
         for last in range(first + 1, min(num_tokens, first + most)):
             value = value * _WORD_PRIME + np.uint64(np.int64(hashes[last]))
@@ -691,7 +544,7 @@ def _add_end(room, num_hashes, tables, weights):
         total += 1
     if tables.most_words > 1:
         hashes[num_hashes] = np.int32(np.uint32(_hash(_END, 0, _END.size)))
-        for begin in range(0, num_tokens, _BLOCK):
+        for begin in range(0, num_tokens, BLOCK):
             count = _pair_rows(begin, num_tokens, room, tables, weights)
             for place in range(count):
                 _add_row(block, 0, inputs, room.rows[place], width)
@@ -798,9 +651,9 @@ def _to_softmax(products):
 
 @_compiled
 def _sigmoid(value, table):
-    if value < -_SIGMOID_BOUND:
+    if value < -SIGMOID_BOUND:
         return np.float32(0)
-    if value > _SIGMOID_BOUND:
+    if value > SIGMOID_BOUND:
         return np.float32(1)
-    step = (value + np.float32(_SIGMOID_BOUND)) * np.float32(_SIGMOID_STEPS) / np.float32(_SIGMOID_BOUND)
+    step = (value + np.float32(SIGMOID_BOUND)) * np.float32(SIGMOID_STEPS) / np.float32(SIGMOID_BOUND)
     return table[int(step / np.float32(2))]

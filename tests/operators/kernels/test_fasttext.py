@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from operators import models
 from operators.fasttext_model import LABEL, read_model
-from operators.kernels.fasttext import Predictor
 from operators.kernels.fasttext_reference import predict
+from operators.kernels.predictor import Predictor
 from tests.operators.fasttext_files import LOSSES, Shape, fasttext_file
 
 SHAPES = {
@@ -122,7 +122,7 @@ def test_a_table_that_is_full_changes_no_bit(files: dict[str, Path], monkeypatch
     texts = pa.array([" ".join(random.integers(0, 5000, 3000).astype(str)) for _ in range(20)])
     kernel = Predictor(read_model(files["characters"]))
     expected = kernel(texts)
-    monkeypatch.setattr("operators.kernels.fasttext._MOST_WORDS", 1 << 10)
+    monkeypatch.setattr("operators.kernels.predictor._MOST_WORDS", 1 << 10)
     labels, scores = kernel(texts)
     assert labels == expected[0]
     assert scores.tobytes() == expected[1].tobytes()

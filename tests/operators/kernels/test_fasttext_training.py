@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from operators.fasttext_model import LABEL, Floats, read_model
 from operators.fasttext_writer import ModelFile
 from operators.kernels import fasttext_training_reference as reference
-from operators.kernels.fasttext import Predictor
 from operators.kernels.fasttext_training import MOST_ENTRIES, Settings, fit, read
+from operators.kernels.predictor import Predictor
 
 WORDS = [
     "the", "quick", "fox", "\u00fcber", "\u6f22\u5b57", "\U0001f600", "</s>", "</s>x", "<", "__label__", "__label__b",
