@@ -36,7 +36,8 @@ from operators.classifier_metrics import auc  # noqa: E402
 from operators.fasttext_model import Floats, read_model  # noqa: E402
 from operators.fasttext_writer import ModelFile  # noqa: E402
 from operators.hashing import row_hash  # noqa: E402
-from operators.kernels.fasttext_training import Corpus, Settings, fit, read  # noqa: E402
+from operators.kernels.fasttext_dictionary import Corpus, read  # noqa: E402
+from operators.kernels.fasttext_training import Settings, fit  # noqa: E402
 
 CORPORA: Final = ROOT / "build" / "corpora"
 RUNNER: Final = Path(__file__).parent / "peers" / "classifier.py"

@@ -28,7 +28,8 @@ from operators.base import Context
 from operators.classify import Classify, ClassScores
 from operators.fasttext_model import LABEL, read_labels
 from operators.fasttext_writer import ModelFile
-from operators.kernels.fasttext_training import Settings, read
+from operators.kernels.fasttext_dictionary import read
+from operators.kernels.fasttext_training import Settings
 
 MODEL = Path(__file__).resolve().parent.parent / "build" / "classify" / "model.bin"
 SETTINGS = Settings(

@@ -20,7 +20,8 @@ from operators.labelled_documents import DOCUMENTS, DRAWN
 
 if TYPE_CHECKING:
     from operators.fasttext_writer import ModelFile
-    from operators.kernels.fasttext_training import Corpus, Settings
+    from operators.kernels.fasttext_dictionary import Corpus
+    from operators.kernels.fasttext_training import Settings
 
 MODEL: Final = "model.bin"
 METRICS: Final = "metrics.json"
@@ -131,7 +132,8 @@ class ClassifierTraining(TableFold):
     def _trained(self, training: Labelled, settings: Settings) -> tuple[Corpus, ModelFile, list[float]]:
         """The words, the model, and the mean loss of each epoch."""
         from operators.fasttext_writer import ModelFile
-        from operators.kernels.fasttext_training import fit, read
+        from operators.kernels.fasttext_dictionary import read
+        from operators.kernels.fasttext_training import fit
 
         corpus = read(training.texts)
         kept = corpus.kept(settings.min_count)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from operators.fasttext_model import LABEL, Floats, read_model
 from operators.fasttext_writer import ModelFile
 from operators.kernels import fasttext_training_reference as reference
-from operators.kernels.fasttext_training import MOST_ENTRIES, Settings, fit, read
+from operators.kernels.fasttext_dictionary import MOST_ENTRIES, read
+from operators.kernels.fasttext_training import Settings, fit
 from operators.kernels.predictor import Predictor
 
 WORDS = [
