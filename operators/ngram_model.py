@@ -21,7 +21,21 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from operators.kernels.ngrams import BEGIN, END, FIRST, Floats, Grams, Ints, Longs, Names, looked_up, symbol_bits
+from operators.kernels.ngram_training import train
+from operators.kernels.ngrams import (
+    BEGIN,
+    END,
+    FIRST,
+    FREE,
+    Floats,
+    Grams,
+    Ints,
+    Longs,
+    Names,
+    indexed,
+    looked_up,
+    symbol_bits,
+)
 from operators.ngram_sources import MAGIC, VERSION, parts
 
 if TYPE_CHECKING:
@@ -105,8 +119,6 @@ def _chosen(data: NDArray[np.uint8], starts: Longs, numbers: Longs) -> tuple[NDA
 
 def train_model(texts: Texts, unit: Unit, order: int, min_count: int) -> Model:
     """A model of documents; it depends on their tokens and their order, not on how the kinds are numbered."""
-    from operators.kernels.ngrams import indexed, train
-
     about: dict[str, Any] = {"documents": int(np.count_nonzero(np.diff(texts.starts))), "tokens": texts.tokens.size}
     if unit == "byte":
         base = np.zeros(NUM_BYTE_SYMBOLS)
@@ -138,15 +150,13 @@ def _numbered(texts: Texts) -> Longs:
 
 def _spelling(names: Names) -> Grams:
     """The model of a word's bytes: every distinct word is one document."""
-    from operators.kernels.ngrams import train
-
     base = np.zeros(NUM_BYTE_SYMBOLS)
     base[END:] = 1 / 257
     return train(names.data.astype(np.int32) + np.int32(FIRST), names.starts, base.size, SPELLING_ORDER, base)
 
 
 def _num_grams(grams: Grams) -> int:
-    return int(np.count_nonzero(grams.table[:, 0] != np.uint64(0xFFFFFFFFFFFFFFFF)))
+    return int(np.count_nonzero(grams.table[:, 0] != FREE))
 
 
 def to_bytes(model: Model) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.kernels import ngrams
+from operators.kernels import ngram_training, ngrams
 from operators.kernels.ngrams_reference import END, FALLBACK, SlowModel, discounts_of
 
 ALPHABET = "abcd"
@@ -31,7 +31,7 @@ def fast_model(documents: Sequence[str], order: int, min_count: int) -> ngrams.G
     num_symbols = ngrams.FIRST + len(ALPHABET)
     base = np.full(num_symbols, SHARE)
     base[: ngrams.END] = 0
-    return ngrams.train(*arrays(documents, ngrams.FIRST), num_symbols, order, base, min_count)
+    return ngram_training.train(*arrays(documents, ngrams.FIRST), num_symbols, order, base, min_count)
 
 
 def bits_of(model: ngrams.Grams, texts: Sequence[str]) -> list[float]:
@@ -77,14 +77,14 @@ def test_discounts_are_those_of_chen_and_goodman() -> None:
     assert [float(taken) for taken in discounts_of(10, 4, 2, 1)] == pytest.approx(
         [1 - 2 * (10 / 18) * 4 / 10, 2 - 3 * (10 / 18) * 2 / 4, 3 - 4 * (10 / 18) * 1 / 2]
     )
-    found = ngrams._discounts(np.array([10, 4, 2, 1])).tolist()
+    found = ngram_training._discounts(np.array([10, 4, 2, 1])).tolist()
     assert found == pytest.approx([0, *map(float, discounts_of(10, 4, 2, 1))])
 
 
 @pytest.mark.parametrize("having", [(0, 1, 1, 1), (3, 0, 1, 1), (3, 1, 0, 1), (1, 1, 90, 1), (1, 2, 1, 50)])
 def test_discounts_that_cannot_be_computed_or_are_out_of_range_are_the_fallback(having: tuple[int, ...]) -> None:
     assert discounts_of(*having) == FALLBACK
-    assert ngrams._discounts(np.array(having)).tolist() == [0, *map(float, FALLBACK)]
+    assert ngram_training._discounts(np.array(having)).tolist() == [0, *map(float, FALLBACK)]
 
 
 @given(st.lists(st.binary(max_size=5), unique=True, max_size=30), st.lists(st.binary(max_size=5), max_size=30))
