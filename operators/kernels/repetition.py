@@ -1,7 +1,7 @@
 """What `gopher_repetition` counts of texts, over Arrow's buffers and the words of `operators/scans.py`.
 
-`repetition_reference.py` says what the counts are, slowly. No hash decides: lines, paragraphs and n-grams that share
-one are compared by their bytes.
+`repetition_reference.py` says what the counts are, slowly. No hash decides: n-grams that share one are compared by
+their bytes. Lines and paragraphs are counted by `repeated_lines.py`.
 
 The top n-grams, for n = 2, 3, 4, are tuples of words: an (n + 1)-gram can occur twice only where both n-grams in it do,
 so each longer n looks only at what the shorter one left. Repeated n-grams, for n = 5 to 10, are the strings of n words
@@ -18,7 +18,7 @@ All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 """
 
 # Compiled functions get their types from their arguments.
-# ruff: noqa: ANN001, ANN201, ANN202
+# ruff: noqa: ANN001, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
 # With text_bytes.py 2e24d1ad.
 
@@ -28,19 +28,13 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-from operators.kernels.text_bytes import (
-    byte_at,
-    code_point_at,
-    eight_bytes_at,
-    folded,
-    num_code_points_at,
-    trailing_zeros,
-    up_to_eight_bytes_at,
-)
-from operators.kernels.words import IS_WHITE
+from operators.kernels.repeated_lines import count_parts
+from operators.kernels.text_bytes import eight_bytes_at, folded, num_code_points_at
 
 U64 = np.uint64
+Longs = NDArray[np.int64]
 
 PARTS: Final = ("paragraphs", "paragraph_copies", "paragraph_chars", "lines", "line_copies", "line_chars")
 TOP: Final = (2, 3, 4)
@@ -53,9 +47,6 @@ _PREFIX: Final = 16
 _FEWEST_SLOTS: Final = 1 << 6
 _MOST_AT_FIRST: Final = 1 << 16  # slots of a table before it has to grow
 _MOST_MARKS: Final = 1 << 26  # one byte each
-_LINE_FEEDS = U64(0x0A0A0A0A0A0A0A0A)
-_ONES = U64(0x0101010101010101)
-_HIGH_BITS = U64(0x8080808080808080)
 _LOW_HALF = U64(0xFFFFFFFF)
 
 
@@ -72,29 +63,6 @@ def _put_eight_bytes(context, address, place, value):
 
 
 @njit(cache=True, nogil=True)
-def _hash(text, at, stop, one_seed, other_seed):
-    """A hash of the bytes in [at, stop)."""
-    state = one_seed ^ U64(stop - at)
-    while at + 8 <= stop:
-        state = folded(state ^ eight_bytes_at(text, at), other_seed)
-        at += 8
-    return folded(state ^ up_to_eight_bytes_at(text, at, stop), other_seed)
-
-
-@njit(cache=True, nogil=True)
-def _same(text, one, other, length):
-    """Whether so many bytes are equal at two places."""
-    place = 0
-    while place + 8 <= length:
-        if eight_bytes_at(text, one + place) != eight_bytes_at(text, other + place):
-            return False
-        place += 8
-    while place < length and byte_at(text, one + place) == byte_at(text, other + place):
-        place += 1
-    return place == length
-
-
-@njit(cache=True, nogil=True)
 def _enough(wanted, most):
     """A power of two, of at least so much unless that is more than the most."""
     count = _FEWEST_SLOTS
@@ -103,8 +71,17 @@ def _enough(wanted, most):
     return count
 
 
-@njit(cache=True, nogil=True)
-def counted(data, offsets, token_starts, tokens, word_bytes, word_starts, word_chars, table, seeds):
+def counted(
+    data: NDArray[np.uint8],
+    offsets: Longs,
+    token_starts: Longs,
+    tokens: NDArray[np.int32],
+    word_bytes: NDArray[np.uint8],
+    word_starts: Longs,
+    word_chars: NDArray[np.int32],
+    table: NDArray[np.uint8],
+    seeds: NDArray[np.uint64],
+) -> Longs:
     """The counts of each document (int64, documents x (PARTS, TOP, REPEATED)).
 
     `data` and `offsets` are the texts (`operators/text_buffers.py`), then come parts of their scan, but `word_bytes`
@@ -112,7 +89,7 @@ def counted(data, offsets, token_starts, tokens, word_bytes, word_starts, word_c
     of the text, one behind the other, and hold no space.
     """
     counts = np.zeros((offsets.size - 1, _FIRST_REPEATED + len(REPEATED)), np.int64)
-    _count_parts(data, offsets, table, seeds, counts)
+    count_parts(data, offsets, table, seeds, counts)
     _count_top(token_starts, tokens, word_chars, seeds, counts)
     _count_repeated(offsets, token_starts, tokens, word_bytes, word_starts, seeds, counts)
     return counts
@@ -124,99 +101,6 @@ def _most(offsets):
     for place in range(offsets.size - 1):
         most = max(most, offsets[place + 1] - offsets[place])
     return most
-
-
-# Paragraphs and lines.
-
-
-@njit(cache=True, nogil=True)
-def _count_parts(data, offsets, table, seeds, counts):
-    most, text = 0, data.ctypes.data
-    for document in range(offsets.size - 1):
-        runs = 0
-        for at in range(offsets[document] + 1, offsets[document + 1]):
-            runs += (data[at - 1] == 10) & (data[at] != 10)
-        most = max(most, runs)
-    pieces = np.empty((2, most + 2), np.int64)
-    slots = np.empty(_enough(2 * pieces.shape[1], 1 << 40), np.int32)
-    for document in range(offsets.size - 1):
-        low, high = offsets[document], offsets[document + 1]
-        if low == high:
-            continue
-        row = counts[document]
-        row[3] = _split(text, low, high, 1, pieces)
-        row[4], row[5] = _copies(text, pieces, row[3], slots, seeds)
-        low, high = _stripped(text, low, high, table.ctypes.data)
-        row[0] = _split(text, low, high, 2, pieces)
-        row[1], row[2] = _copies(text, pieces, row[0], slots, seeds)
-
-
-@njit(cache=True, nogil=True)
-def _split(text, start, high, least, pieces):
-    """Split text at runs of so many line feeds; how many pieces there are, of which one may be empty."""
-    at, count = start, 0
-    while at < high:
-        while at + 8 <= high:
-            word = eight_bytes_at(text, at) ^ _LINE_FEEDS
-            found = (word - _ONES) & ~word & _HIGH_BITS
-            if found:
-                at += np.int64(trailing_zeros(found) >> U64(3))
-                break
-            at += 8
-        while at < high and byte_at(text, at) != 10:
-            at += 1
-        end = at
-        while at < high and byte_at(text, at) == 10:
-            at += 1
-        if at - end >= least:
-            pieces[0, count], pieces[1, count] = start, end
-            start = at
-            count += 1
-    pieces[0, count], pieces[1, count] = start, high
-    return count + 1
-
-
-@njit(cache=True, nogil=True)
-def _copies(text, pieces, count, slots, seeds):
-    """How many pieces are copies of an earlier one, and their code points."""
-    copies = chars = 0
-    if count < 2:
-        return copies, chars
-    mask = _enough(2 * count, 1 << 40) - 1
-    slots[: mask + 1] = 0
-    for piece in range(count):
-        start, stop = pieces[0, piece], pieces[1, piece]
-        slot = np.int64(_hash(text, start, stop, seeds[0], seeds[1]) & U64(mask))
-        while slots[slot] != 0:
-            known = pieces[0, slots[slot] - 1]
-            if pieces[1, slots[slot] - 1] - known == stop - start and _same(text, known, start, stop - start):
-                break
-            slot = (slot + 1) & mask
-        if slots[slot] == 0:
-            slots[slot] = piece + 1
-        else:
-            copies += 1
-            chars += num_code_points_at(text, start, stop)
-    return copies, chars
-
-
-@njit(cache=True, nogil=True)
-def _stripped(text, low, high, table):
-    """Where a text begins and ends without white space around it."""
-    while low < high:
-        point, behind = code_point_at(text, low)
-        if not byte_at(table, point) & IS_WHITE:
-            break
-        low = behind
-    while low < high:
-        before = high - 1
-        while byte_at(text, before) & 0xC0 == 0x80:
-            before -= 1
-        point, _ = code_point_at(text, before)
-        if not byte_at(table, point) & IS_WHITE:
-            break
-        high = before
-    return low, high
 
 
 # The most frequent tuples of words. Tuples are numbered in the order of their first places; a slot of the table holds
@@ -405,7 +289,7 @@ def _look_out(joined, places, size, marks, seeds, looked_at, is_marked):
 
 @njit(inline="always")
 def _hash_joined(text, at, stop, one_seed, other_seed):
-    """`_hash` of bytes behind which there are seven more."""
+    """A hash of the bytes in [at, stop), behind which there are seven more."""
     state = one_seed ^ U64(stop - at)
     while at + 8 < stop:
         state = folded(state ^ eight_bytes_at(text, at), other_seed)
@@ -415,7 +299,7 @@ def _hash_joined(text, at, stop, one_seed, other_seed):
 
 @njit(inline="always")
 def _same_joined(text, one, other, length):
-    """`_same` where there are seven more bytes behind."""
+    """Whether so many bytes are equal at two places, behind which there are seven more."""
     place = 0
     while place + 8 < length:
         if eight_bytes_at(text, one + place) != eight_bytes_at(text, other + place):
