@@ -98,7 +98,7 @@ def scan_texts(texts: pa.ChunkedArray, words: Words) -> Scan:
         RecipeError: `datatrove`, and spaCy is not installed.
     """
     global _remembered
-    from operators.kernels.words import content_keys
+    from operators.kernels.scans import content_keys
 
     data, offsets = column_bytes(pc.fill_null(texts, "") if texts.null_count else texts)
     keys = content_keys(data, offsets, hash_seeds())
@@ -127,7 +127,7 @@ def _rows_of(keys: NDArray[np.uint64], known: _Remembered) -> NDArray[np.int64] 
 
 def _picked(scan: Scan, rows: NDArray[np.int64]) -> Scan:
     """The scan of some of the documents."""
-    from operators.kernels.words import gathered
+    from operators.kernels.scans import gathered
 
     if np.array_equal(rows, np.arange(len(scan.num_chars))):
         return scan
@@ -138,7 +138,8 @@ def _picked(scan: Scan, rows: NDArray[np.int64]) -> Scan:
 
 
 def _scanned(data: NDArray[np.uint8], offsets: NDArray[np.int64], words: Words) -> Scan:
-    from operators.kernels.words import IS_SPACE, IS_WHITE, described, expanded, find_chunks, split_chunks
+    from operators.kernels.scans import described, expanded
+    from operators.kernels.words import IS_SPACE, IS_WHITE, find_chunks, split_chunks
 
     table, seeds = kernel_table(), hash_seeds()
     space = IS_SPACE if words == "standard" else IS_WHITE

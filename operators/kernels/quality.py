@@ -18,8 +18,9 @@ from typing import Final
 import numpy as np
 from numba import njit
 
+from operators.kernels.scans import LETTER_WORD, PLAIN_WORD
 from operators.kernels.text_bytes import byte_at, code_point_at, eight_bytes_at, trailing_zeros
-from operators.kernels.words import IS_WHITE, LETTER_WORD, PLAIN_WORD
+from operators.kernels.words import IS_WHITE
 
 U64 = np.uint64
 
