@@ -150,13 +150,13 @@ class ProseLines(_Rules, Judge):
         return apply
 
     def _sentences(self, lines: Lines) -> NDArray[np.int32]:
-        from operators.kernels import c4
+        from operators.kernels import c4, c4_sentences
         from operators.sentences import sentence_table
 
         num_lines = lines.counts[:, c4.KEPT]
         if self.variant == "standard":
             places = lines.data, lines.starts, lines.ends
-            counts: NDArray[np.int32] = c4.count_sentences(*places, num_lines, sentence_table())
+            counts: NDArray[np.int32] = c4_sentences.count_sentences(*places, num_lines, sentence_table())
             return counts
         from operators.token_sentences import token_sentences
 

@@ -30,7 +30,7 @@ def token_sentences(
     data: NDArray[np.uint8], starts: Ints, ends: Ints, num_lines: NDArray[np.int32]
 ) -> NDArray[np.int32]:
     """Of all documents: lines parted by line feeds, `num_lines` in [starts, ends) of each."""
-    from operators.kernels.c4 import count_turns
+    from operators.kernels.c4_sentences import count_turns
     from operators.kernels.words import IS_WHITE, find_chunks
     from operators.scans import kernel_table
 

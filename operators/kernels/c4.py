@@ -1,7 +1,7 @@
 """C4's rules over Arrow buffers, line by line; `c4_reference.py` and operators/sentences.py say what they are.
 
-Three passes: `clean` writes the lines that stay, parted by line feeds; `count_sentences` or `count_turns` looks at
-them; `assemble` takes a document's new text or its old one. A line is looked through for the rules' phrases by rare
+Three passes: `clean` writes the lines that stay, parted by line feeds; those of `c4_sentences.py` look at them;
+`assemble` takes a document's new text or its old one. A line is looked through for the rules' phrases by rare
 letters, j k v f p, and then by what stands around them. Of all other characters the Kelvin sign U+212A alone has a
 lower case that a phrase needs (U+0130 becomes i and U+0307, and no phrase ends with i).
 All compiled functions stay in this file and in text_bytes.py (ADR 0011).
@@ -10,7 +10,7 @@ All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202, SIM110
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated"
-# With text_bytes.py 2e24d1ad.
+# With text_bytes.py ba160204.
 
 from typing import Final, NamedTuple
 
@@ -20,8 +20,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from operators.kernels.c4_reference import Settings
-from operators.kernels.text_bytes import code_point, eight_bytes
-from operators.sentences import CLOSER, DIGIT, KIND, LAST_LETTER, LOWER, MARK, PUNCTUATION, SPACE, UPPER
+from operators.kernels.text_bytes import code_point, eight_bytes, wide_white
+from operators.sentences import DIGIT, KIND
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -106,20 +106,8 @@ def _byte(context, array, place):
 
 @njit
 def _wide_white(data, at):
-    """Bytes of the white space that begins with one of the four lead bytes: 0 if it is none; negative: a line break."""
-    first, second = data[at], data[at + 1]
-    if first == 0xC2:
-        return -2 if second == 0x85 else (2 if second == 0xA0 else 0)
-    third = data[at + 2]
-    if first == 0xE2:
-        if second == 0x80:
-            if third == 0xA8 or third == 0xA9:
-                return -3
-            return 3 if third <= 0x8A or third == 0xAF else 0
-        return 3 if second == 0x81 and third == 0x9F else 0
-    if first == 0xE1:
-        return 3 if second == 0x9A and third == 0x80 else 0
-    return 3 if second == 0x80 and third == 0x80 else 0
+    """`wide_white`, compiled once."""
+    return wide_white(data, at)
 
 
 @njit
@@ -390,92 +378,6 @@ def _judge_line(data, first, stop, switches, table, brackets, out, low):
         return _verdict(out, low, line_end, is_short, switches), line_end
     verdict = _verdict(data, first, stop, is_short, switches)
     return verdict, _copy(data, first, stop, out, low) if verdict == KEPT else low
-
-
-@njit(cache=True, nogil=True)
-def count_sentences(data, starts, ends, num_lines, table):
-    """The sentences of each document's lines by `standard`; one at least in each line."""
-    counts = np.zeros(starts.size, np.int32)
-    for document in range(starts.size):
-        at, high, count = starts[document], ends[document], num_lines[document]
-        ended, before, single = False, 0, False
-        while at < high:
-            point, behind = code_point(data, at)
-            entry = table[point]
-            kind = entry & KIND
-            if point == 10:
-                ended = False
-            elif entry & MARK:
-                if point != 46:
-                    ended = True
-                elif not ended:
-                    ended = _is_full_stop(data, at, high, before, single, table)
-            elif ended and kind != SPACE and kind != PUNCTUATION:
-                count, ended = count + 1, False
-            single = not (1 <= before <= LAST_LETTER or before == DIGIT)
-            before = kind if point != 46 and point != 10 else (-1 if point == 46 else 0)
-            at = behind
-        counts[document] = count
-    return counts
-
-
-@njit
-def _is_full_stop(data, at, high, before, single, table):
-    """Whether the stop at a place ends a sentence: `before` is the class before it, -1 for a stop."""
-    if before == -1:
-        return False
-    after = 10
-    if at + 1 < high:
-        after, _ = code_point(data, at + 1)
-    if after == 46:
-        return False
-    entry = table[after]
-    if after == 10 or entry & KIND == SPACE or entry & CLOSER:
-        return not (1 <= before <= LAST_LETTER and single)
-    return before == LOWER and entry & KIND == UPPER
-
-
-@njit(cache=True, nogil=True)
-def count_turns(data, starts, ends, num_lines, numbers, firsts, turns, right, left):
-    """The sentences by spaCy's tokens of each chunk, and which documents have chunks that meet.
-
-    `numbers` are the chunks of all documents' lines, `firsts` where each document's begin; `turns` (chunks, 4) is
-    `sentences.token_turns` of each, `right` and `left` their `spacy_edges`.
-    """
-    counts = np.zeros(starts.size, np.int32)
-    meets = np.zeros(starts.size, np.bool_)
-    for document in range(starts.size):
-        at, high, count, chunk = starts[document], ends[document], num_lines[document], firsts[document]
-        ended, line, previous = 0, at, -1
-        while at < high:
-            begin = at
-            at = _after_white(data, at, high, False)
-            if at > begin:
-                is_space = at == begin + 1 and data[begin] == 32 and begin > line
-                if not is_space:
-                    count, ended, previous = count + ended, 0, -1
-            elif data[at] == 10:
-                at += 1
-                ended, line, previous = 0, at, -1
-            else:
-                at = _after_white(data, at, high, True)
-                number = numbers[chunk]
-                meets[document] |= previous >= 0 and right[previous] & left[number] != 0
-                count, ended = count + turns[number, ended], turns[number, 2 + ended]
-                chunk, previous = chunk + 1, number
-        counts[document] = count
-    return counts, meets
-
-
-@njit
-def _after_white(data, at, high, other):
-    """The end of the white space at a place (or, if `other`, of what is none). A line feed is not part of it."""
-    while at < high:
-        size = _white_size(data, at)
-        if (size and (other or data[at] == 10)) or not (size or other):
-            return at
-        at += max(size, 1)
-    return at
 
 
 @njit(cache=True, nogil=True)

@@ -23,7 +23,7 @@ keeps a tuple's field by its place, and would not see that two of one type had c
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg"
-# With text_bytes.py 2e24d1ad.
+# With text_bytes.py ba160204.
 
 from __future__ import annotations
 

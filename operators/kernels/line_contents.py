@@ -3,7 +3,7 @@
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, assignment"
-# With text_bytes.py 2e24d1ad.
+# With text_bytes.py ba160204.
 
 import numpy as np
 from numba import njit

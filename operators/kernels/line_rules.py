@@ -6,7 +6,7 @@ Price on one core: 0.1 GB/s. All compiled functions stay in this file and in tex
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, var-annotated"
-# With text_bytes.py 2e24d1ad.
+# With text_bytes.py ba160204.
 
 from itertools import accumulate
 from typing import Final

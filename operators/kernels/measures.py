@@ -6,7 +6,7 @@ Price on one core: 0.5 GB/s for the lengths, 0.8 for the scripts, 1.4 where near
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN201
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated"
-# With text_bytes.py 2e24d1ad.
+# With text_bytes.py ba160204.
 
 from typing import Final
 

@@ -20,7 +20,7 @@ All compiled functions stay in this file and in text_bytes.py (ADR 0011).
 # Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, call-arg, var-annotated, assignment"
-# With text_bytes.py 2e24d1ad.
+# With text_bytes.py ba160204.
 
 from typing import Final
 

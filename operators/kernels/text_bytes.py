@@ -169,3 +169,24 @@ def next_line_feed(data, at, high):
 def is_ascii_space(byte):
     """Whether a byte is a space or one of the controls from tab to carriage return."""
     return byte == 32 or 9 <= byte <= 13
+
+
+@njit(inline="always")
+def wide_white(data, at):
+    """Bytes of the white space of Python that is not of ASCII and begins at a place; 0 if it is none.
+
+    Negative where it is a line break of `str.splitlines`. The byte there is C2, E1, E2 or E3.
+    """
+    first, second = data[at], data[at + 1]
+    if first == 0xC2:
+        return -2 if second == 0x85 else (2 if second == 0xA0 else 0)
+    third = data[at + 2]
+    if first == 0xE2:
+        if second == 0x80:
+            if third == 0xA8 or third == 0xA9:
+                return -3
+            return 3 if third <= 0x8A or third == 0xAF else 0
+        return 3 if second == 0x81 and third == 0x9F else 0
+    if first == 0xE1:
+        return 3 if second == 0x9A and third == 0x80 else 0
+    return 3 if second == 0x80 and third == 0x80 else 0

@@ -3,7 +3,7 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from operators.kernels import c4
+from operators.kernels import c4, c4_sentences
 from operators.kernels.c4_reference import POLICIES, Settings, cleaned, joined
 from operators.sentences import num_sentences, num_token_sentences, sentence_table, token_turns
 from operators.text_buffers import joined_bytes
@@ -43,7 +43,9 @@ def clean(texts: list[str], settings: Settings) -> c4.Lines:
 def test_lines_and_counts_are_those_of_the_reference(texts: list[str], settings: Settings) -> None:
     lines = clean(texts, settings)
     lows, highs = c4.trim(lines.data, lines.starts, lines.ends)
-    sentences = c4.count_sentences(lines.data, lines.starts, lines.ends, lines.counts[:, c4.KEPT], sentence_table())
+    sentences = c4_sentences.count_sentences(
+        lines.data, lines.starts, lines.ends, lines.counts[:, c4.KEPT], sentence_table()
+    )
     for number, text in enumerate(texts):
         expected, counts = cleaned(text, settings), lines.counts[number].tolist()
         assert counts[c4.REASON] == ("", "lorem_ipsum", "curly_bracket").index(expected.reason)
@@ -62,7 +64,7 @@ def test_lines_and_counts_are_those_of_the_reference(texts: list[str], settings:
 def test_sentences_are_those_of_the_rule(texts: list[str]) -> None:
     data, offsets = joined_bytes(pa.array(texts, pa.large_string()))
     num_lines = np.array([text.count("\n") + 1 for text in texts], np.int32)
-    found = c4.count_sentences(data, offsets[:-1], offsets[1:], num_lines, sentence_table())
+    found = c4_sentences.count_sentences(data, offsets[:-1], offsets[1:], num_lines, sentence_table())
     assert found.tolist() == [sum(map(num_sentences, text.split("\n"))) for text in texts]
 
 
@@ -95,7 +97,9 @@ def test_turns_of_chunks_are_the_sentences_of_tokens(texts: list[str]) -> None:
     turns = np.array([token_turns(chunk) for chunk in chunks], np.int32).reshape(-1, 4)
     right = np.array([chunk.endswith(".") for chunk in chunks], np.uint64)
     left = np.array([chunk.startswith(")") for chunk in chunks], np.uint64)
-    counts, meets = c4.count_turns(data, offsets[:-1], offsets[1:], num_lines, numbers, firsts, turns, right, left)
+    counts, meets = c4_sentences.count_turns(
+        data, offsets[:-1], offsets[1:], num_lines, numbers, firsts, turns, right, left
+    )
     assert counts.tolist() == [sum(num_token_sentences(tokens_of(line)) for line in text.split("\n")) for text in texts]
     assert meets.tolist() == [". )" in text for text in texts]
 

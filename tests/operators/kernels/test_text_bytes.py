@@ -182,3 +182,13 @@ def test_a_product_is_folded_over_all_its_bits(one: int, other: int) -> None:
 @pytest.mark.parametrize("byte", range(256))
 def test_ascii_space_is_that_of_bytes_strip(byte: int) -> None:
     assert text_bytes.is_ascii_space.py_func(byte) == (not bytes([byte]).strip())
+
+
+def test_wide_white_space_is_that_of_python() -> None:
+    for point in (*range(0x80, 0xD800), *range(0xE000, 0x10000)):
+        character = chr(point)
+        encoded = character.encode()
+        if encoded[0] in (0xC2, 0xE1, 0xE2, 0xE3):
+            size = len(encoded) if character.isspace() else 0
+            expected = -size if character.splitlines() == [""] else size
+            assert text_bytes.wide_white.py_func(encoded, 0) == expected, hex(point)
