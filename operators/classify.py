@@ -46,6 +46,7 @@ from operators.classifier_training import METRICS, MODEL
 from operators.fasttext_model import FasttextModel, file_digest, model_of, read_model
 from operators.hashing import refuse_formless
 from operators.score_buckets import GroupVerdict, Percentiles
+from operators.text_buffers import one_text_array
 from operators.train_classifier import TrainClassifier
 
 STEPS: Final = 1 << 20
@@ -83,7 +84,7 @@ class ClassScores(Map):
         predict = Predictor(model)
 
         def apply(rows: pa.Table) -> pa.Table:
-            texts = rows["text"].cast(pa.large_string()).combine_chunks().fill_null("")
+            texts = one_text_array(rows["text"])
             found = predict.probabilities(texts, label).astype(np.float64)
             unknown = found == 0  # the library adds 1e-5 to every probability
             steps = np.rint(np.minimum(found, 1) * STEPS)

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Map
 from operators.conditions import Condition
+from operators.text_buffers import one_text_array
 
 Cleaned = tuple[pa.Array, Mapping[str, pa.Array]]
 """The new texts (`large_string`), and the added columns."""
@@ -47,7 +48,7 @@ class CleanUp(Map):
         clean = self.cleaner(context)
 
         def apply(rows: pa.Table) -> pa.Table:
-            texts = one_array(rows["text"])
+            texts = one_text_array(rows["text"])
             held = np.array(self.only.holds(rows), bool)
             if held.all():
                 new, columns = clean(texts)
@@ -58,16 +59,6 @@ class CleanUp(Map):
             return pa.table({"text": pc.if_else(pa.array(held), new.take(places), texts), **spread})
 
         return apply
-
-
-def one_array(column: pa.ChunkedArray) -> pa.LargeStringArray:
-    """A column of texts in one chunk, nulls as empty texts.
-
-    >>> one_array(pa.chunked_array([["a", None], ["b"]])).to_pylist()
-    ['a', '', 'b']
-    """
-    texts = column.cast(pa.large_string()).fill_null("").combine_chunks()
-    return pa.concat_arrays(texts.chunks) if isinstance(texts, pa.ChunkedArray) else texts
 
 
 def texts_of(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> pa.LargeStringArray:

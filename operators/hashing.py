@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from operators.base import Columns, RecipeError
-from operators.text_buffers import joined_binary
+from operators.text_buffers import joined_binary, one_array
 
 Words = npt.NDArray[np.uint64]
 Normalisation = Literal["none", "whitespace_case"]
@@ -95,7 +95,7 @@ def piece_digests(
 
 def as_labels(column: pa.ChunkedArray) -> pa.Array:
     """A column's values as strings, for grouping by; a null stays null."""
-    return _joined(_as_string(column).cast(pa.string()))
+    return one_array(_as_string(column).cast(pa.string()))
 
 
 def refuse_formless(columns: Columns, names: Iterable[str], *, allow_binary: bool = False) -> None:
@@ -157,8 +157,3 @@ def _as_string(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not has_text(column.type):
         raise RecipeError(f"the column is {_formless(column.type)}")
     return pc.cast(column, pa.large_string())
-
-
-def _joined(column: pa.ChunkedArray) -> pa.Array:
-    array = column.combine_chunks()
-    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array

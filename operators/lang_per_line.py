@@ -57,7 +57,7 @@ class LangPerLine(Judge):
 
     @model_validator(mode="after")
     def _bound_of_something(self) -> Self:
-        if "min_kept_share" in self.model_fields_set and not self.keep:
+        if not self.keep and self.min_kept_share != type(self).model_fields["min_kept_share"].default:
             raise ValueError("min_kept_share means nothing without keep: name the languages, or leave it out")
         return self
 

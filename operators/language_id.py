@@ -27,6 +27,7 @@ from typing_extensions import override
 from operators import models
 from operators.base import RULE, BatchFn, Columns, Context, Judge, RecipeError, Resources, Rule
 from operators.fasttext_model import file_digest, read_labels, read_model
+from operators.text_buffers import one_text_array
 
 
 class LanguageId(Judge):
@@ -82,7 +83,7 @@ class LanguageId(Judge):
         predict, max_chars = Predictor(read_model(model_file(self.model))), self.max_chars
 
         def apply(rows: pa.Table) -> pa.Table:
-            texts = rows["text"].cast(pa.large_string()).combine_chunks().fill_null("")
+            texts = one_text_array(rows["text"])
             langs, scores = predict(pc.utf8_slice_codeunits(texts, 0, max_chars) if max_chars else texts)
             # The model's sums are of float32, and its probabilities reach 1.00008.
             return pa.table({"lang": langs, "lang_score": pa.array(np.minimum(scores, 1), pa.float64())})

@@ -40,7 +40,6 @@ from operators.near_duplicates import (
     VALUE_BYTES,
     Members,
     Verify,
-    one_array,
     packed,
     shingling_of,
     signatures_of,
@@ -48,6 +47,7 @@ from operators.near_duplicates import (
 )
 from operators.shingles import Unit
 from operators.survivors import candidate_needs
+from operators.text_buffers import one_array
 
 Auto = Literal["auto"]
 LARGEST: Final = 16_384

@@ -19,7 +19,7 @@ from operators.base import ROW, ROWS, SHARD, BatchFn, Columns, Context, Fold, Ou
 from operators.minhash import Scheme
 from operators.shingles import Shingling, Unit
 from operators.survivors import best_first, candidate_needs, candidates
-from operators.text_buffers import joined_bytes
+from operators.text_buffers import joined_bytes, one_array
 from operators.verification import Likeness, Places, elect
 
 Verify = Likeness | Literal["none"]
@@ -174,14 +174,6 @@ def signatures_of(column: pa.ChunkedArray, scheme: Scheme) -> Values:
     ]
     values: Values = data.view(value_type(scheme)).reshape(len(array), width // VALUE_BYTES[scheme])
     return values
-
-
-def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """A column's values in one piece, not copied where they are in one already (then it may be a slice of more)."""
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    array = column.combine_chunks()
-    return pa.concat_arrays(array.chunks) if isinstance(array, pa.ChunkedArray) else array
 
 
 def _keys_of(ids: pa.Array) -> pa.Array:

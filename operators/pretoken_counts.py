@@ -21,6 +21,7 @@ from typing_extensions import override
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
 from operators.hashing import as_labels, refuse_formless
 from operators.pretokenizers import Choice, Cutting, Digits, cutting
+from operators.text_buffers import one_text_array
 
 REPEAT = "repeat"
 """int32: how often a document counts; without the column every document counts once."""
@@ -136,7 +137,7 @@ def _count(rows: pa.Table, how: Cutting, boundaries: str) -> pa.Table:
     from operators.boundaries import cut_places
     from operators.kernels.pretokenize import count
 
-    texts = rows["text"].cast(pa.large_string()).combine_chunks()
+    texts = one_text_array(rows["text"])
     cuts = cut_places(texts, rows[boundaries], rows["id"]) if boundaries else None
     pretokens, totals = count(texts, weights_of(rows), how, cuts)
     return pa.table({"pretoken": pretokens, "count": pa.array(totals, pa.int64())})

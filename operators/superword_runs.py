@@ -18,6 +18,7 @@ from operators.hashing import row_hashes
 from operators.merge_lists import from_merges_table
 from operators.pretoken_counts import REPEAT
 from operators.pretokenizers import Digits, cutting
+from operators.text_buffers import one_text_array
 from operators.training_corpus import TrainingCorpus, corpus_of
 
 RUNS: Final = "_runs"
@@ -84,7 +85,7 @@ class SuperwordRuns(Fold):
 
         def apply(rows: pa.Table) -> pa.Table:
             rows = drawn(rows, limit)
-            texts = rows["text"].cast(pa.large_string()).combine_chunks()
+            texts = one_text_array(rows["text"])
             weights = np.ones(len(texts), np.int64)
             if REPEAT in rows.column_names:
                 weights = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0).to_numpy()

@@ -26,6 +26,7 @@ from operators import tokenizer_sources
 from operators.base import BatchFn, Composite, Context, Fold, Map, Operator, Outputs, RecipeError, Repeat
 from operators.pretoken_counts import PretokenCounts, weights_of
 from operators.pretokenizers import Choice, Cutting, cutting
+from operators.text_buffers import one_text_array
 from operators.tokenizer_files import artifact_files
 from operators.train_tokenizer import TrainTokenizer
 from operators.vocabulary import BYTES, Vocabulary, encode_pieces, trim
@@ -78,7 +79,7 @@ class TokenizerCounts(Chosen, PretokenCounts):
         split, normalised = _splitter([token.content for token in vocabulary.added]), _normaliser(vocabulary.normalizer)
 
         def apply(rows: pa.Table) -> pa.Table:
-            texts, weights = split(rows["text"].cast(pa.large_string()).combine_chunks(), weights_of(rows))
+            texts, weights = split(one_text_array(rows["text"]), weights_of(rows))
             pretokens, totals = count(normalised(texts), weights, how)
             return pa.table({"pretoken": pretokens, "count": pa.array(totals, pa.int64())})
 

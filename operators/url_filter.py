@@ -57,7 +57,7 @@ class UrlFilter(Judge):
     def _has_lists(self) -> Self:
         if not any(getattr(self, name) for name in LISTS):
             raise ValueError(f"no list: give at least one of {', '.join(LISTS)}")
-        if "max_soft_words" in self.model_fields_set and not self.soft_words:
+        if not self.soft_words and self.max_soft_words != type(self).model_fields["max_soft_words"].default:
             raise ValueError("max_soft_words means nothing without soft_words: give the list, or leave it out")
         return self
 

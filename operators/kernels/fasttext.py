@@ -300,7 +300,12 @@ def _found(data, num_read, room, known, tables, weights):
         mixed = wanted[3 * word + 2]
         entry = slots[np.int64(mixed) & mask]
         if entry:
-            prefetch(keys, np.int64(entry & _MASK) << 2)
+            number = np.int64(entry & _MASK)
+            prefetch(keys, number << 2)
+            prefetch(known.sums, number * weights.width)
+            prefetch(known.counts, number)
+            if tables.most_words > 1:
+                prefetch(known.hashes, number)
         else:
             prefetch(names, np.int64(mixed) & np.int64(names.size - 1))
     for word in range(num_read):

@@ -5,7 +5,7 @@ row is then as long as the labels are many, two numbers instead of a hundred for
 rows are put in order and found by counting bits: 380 kB instead of a list of 8 MB. Huffman's tree gets its parents and
 the order of its leaves.
 
-Memory besides the model: an eighth of the text, and at most 64 MB for the table of words.
+Memory besides the model: an eighth of the text, and at most 65 MB for the table of words.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from operators.text_buffers import joined_bytes
 
 _SPAN: Final = 256  # bytes that the longest n-gram may take: 64 characters
 _TABLE_BYTES: Final = 32 << 20
-_MOST_WORDS: Final = 1 << 18
+_MOST_WORDS: Final = 1 << 19
 _LOSS_NUMBERS: Final[dict[Loss, int]] = {
     "hierarchical_softmax": 0, "softmax": 1, "negative_sampling": 2, "one_vs_all": 2,
 }  # fmt: skip
