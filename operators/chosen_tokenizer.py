@@ -1,0 +1,194 @@
+"""A byte-level BPE tokenizer that a step names, by its file or the step that left it, and what is counted with it."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from operators import tokenizer_sources
+from operators.base import BatchFn, Composite, Context, Fold, Operator, Outputs, RecipeError
+from operators.pretoken_counts import PretokenCounts, by_group, weights_of
+from operators.pretokenizers import Choice, Cutting, cutting
+from operators.text_buffers import one_text_array
+from operators.train_tokenizer import TrainTokenizer
+from operators.vocabulary import Vocabulary
+
+Numbers = NDArray[np.int64]
+
+
+class OfTokenizer(Composite):
+    """A step that reads a tokenizer: which one, how it cuts, and what is refused of it."""
+
+    tokenizer: str = Field(default="", description="its file: a tokenizer.json, or ranks with a pretokenizer")
+    step: str = Field(default="", description="instead of a file: an earlier train_tokenizer step (algorithm bpe)")
+    size: int = Field(default=0, ge=0, description="with step: which of its vocab_sizes; 0: the largest")
+    pretokenizer: Choice | Literal["own"] = Field(
+        default="own", description="what text is cut by: the tokenizer's own patterns; a rank file has none"
+    )
+    pattern: str = Field(default="", description="with pretokenizer custom: a regex as tokenizers reads it")
+
+    inert: ClassVar[frozenset[str]] = Composite.inert | {"tokenizer"}  # its digest decides, wherever the file lies
+    done: ClassVar[str] = "read"
+    """What is done to the tokenizer, for messages."""
+    leaves_tokenizer: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _one_tokenizer(self) -> Self:
+        if bool(self.tokenizer) == bool(self.step):
+            msg = (
+                f"tokenizer {self.tokenizer!r} and step {self.step!r}: expected a file or an earlier step, one of them"
+            )
+            raise ValueError(msg)
+        if (self.size and not self.step) or (self.pretokenizer != "own" and not self.tokenizer):
+            msg = "size goes with step, and pretokenizer with tokenizer, where that is a rank file: leave it out"
+            raise ValueError(msg)
+        self._patterns()
+        return self
+
+    def check(self) -> None:
+        """RecipeError where the file cannot be read, is no byte-level vocabulary, or has patterns of its own."""
+        from operators.engine_spans import check_pattern
+
+        if self.pattern:
+            check_pattern(self.pattern)
+        if not self.tokenizer:
+            return
+        patterns = self._patterns()
+        vocabulary = tokenizer_sources.read(self.tokenizer, patterns)
+        if patterns and vocabulary.patterns != patterns:
+            msg = f"tokenizer {self.tokenizer!r} is a tokenizer.json with patterns of its own: leave pretokenizer out"
+            raise RecipeError(msg)
+
+    @override
+    def check_against(self, earlier: Mapping[str, Operator]) -> None:
+        """RecipeError where the step leaves no byte-level BPE tokenizer, or none of that size."""
+        step = earlier.get(self.step)
+        if isinstance(step, TrainTokenizer) and step.algorithm in ("unigram", "wordpiece"):
+            msg = f"step: {self.step!r} trains algorithm {step.algorithm!r}: only byte-level BPE can be {self.done}"
+            raise RecipeError(msg)
+        sizes = step.vocab_sizes if isinstance(step, TrainTokenizer) else ()
+        if isinstance(step, TrainTokenizer) or (isinstance(step, OfTokenizer) and step.leaves_tokenizer):
+            if self.size and self.size not in sizes:
+                there = f"the sizes {', '.join(map(str, sizes))}" if sizes else "one size: leave it out"
+                msg = f"size: step {self.step!r} writes no tokenizer of size {self.size}, but {there}"
+                raise RecipeError(msg)
+        elif step is not None and ":" not in step.what:  # what a class of another package leaves, it knows
+            msg = f"step: {self.step!r} is of kind {step.what}, which leaves no tokenizer: name a train_tokenizer step"
+            raise RecipeError(msg)
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        return {"tokenizer": tokenizer_sources.digest(self.tokenizer)} if self.tokenizer else {}
+
+    def chosen(self) -> dict[str, Any]:
+        """The parameters of `Chosen`."""
+        chosen: dict[str, Any] = {"step": self.step, "size": self.size, "patterns": self._patterns()}
+        if self.tokenizer:
+            chosen |= {"tokenizer": self.tokenizer, "sha256": tokenizer_sources.digest(self.tokenizer)}
+        return chosen
+
+    def _patterns(self) -> tuple[str, ...]:
+        if self.pretokenizer != "own":
+            return cutting(self.pretokenizer, pattern=self.pattern).patterns
+        if self.pattern:
+            msg = f"pattern {self.pattern!r} goes with pretokenizer: custom"
+            raise ValueError(msg)
+        return ()
+
+
+class Chosen(Fold):
+    """What a stage knows of the tokenizer: a file and its digest, or a step and a size."""
+
+    tokenizer: str = ""
+    sha256: str = ""
+    step: str = ""
+    size: int = 0
+    patterns: tuple[str, ...] = ()
+    """What text is cut by with a rank file."""
+
+    inert: ClassVar[frozenset[str]] = frozenset({"name", "tokenizer"})
+
+    @override
+    def uses(self) -> tuple[str, ...]:
+        return (self.step,) if self.step else ()
+
+    def load(self, context: Context) -> Vocabulary:
+        """The tokenizer. Raises RecipeError where it is not byte-level BPE, or no longer what was planned with."""
+        if not self.step:
+            return tokenizer_sources.read(self.tokenizer, self.patterns, self.sha256)
+        return tokenizer_sources.parse(self._artifact(context), self.step)
+
+    def digest(self, context: Context) -> str:
+        """The sha256 of the tokenizer's file."""
+        return hashlib.sha256(self._artifact(context)).hexdigest() if self.step else self.sha256
+
+    def _artifact(self, context: Context) -> bytes:
+        return context.artifacts[self.step].read(f"tokenizer-{self.size}.json" if self.size else "tokenizer.json")
+
+
+class TokenizerCounts(Chosen, PretokenCounts):
+    """The table of counts, with text normalised and cut as the tokenizer does it; it is not published."""
+
+    pretokenizer: Choice = "custom"
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        from operators.kernels.pretokenize import count
+
+        vocabulary = self.load(context)
+        how = _cutting(vocabulary.patterns)
+        split, normalised = _splitter([token.content for token in vocabulary.added]), _normaliser(vocabulary.normalizer)
+
+        def apply(rows: pa.Table) -> pa.Table:
+            texts, weights = split(one_text_array(rows["text"]), weights_of(rows))
+            pretokens, totals = count(normalised(texts), weights, how)
+            return pa.table({"pretoken": pretokens, "count": pa.array(totals, pa.int64())})
+
+        return lambda rows: by_group(rows, self.group_by, apply)
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        return {"_counts": super().finish(state, context)["counts"]}
+
+
+def _cutting(patterns: tuple[str, ...]) -> Cutting:
+    """How a tokenizer cuts: as a published one, which the scanner may know a faster way for, or as it says."""
+    known: Any = tokenizer_sources.known_cutting(patterns)
+    patterns = patterns or (r"[\s\S]+",)  # without any, a text is one piece
+    return cutting(**known) if known else Cutting(patterns, patterns)
+
+
+def _splitter(contents: list[str]) -> Any:  # noqa: ANN401
+    """A function that cuts texts at added tokens, which go; the parts count as often as their text."""
+    longest_first = sorted(contents, key=lambda content: (-len(content), content))
+    found = "|".join("".join(f"\\x{{{ord(letter):x}}}" for letter in content) for content in longest_first)
+    cut = re.compile("|".join(map(re.escape, longest_first)))
+
+    def split(texts: pa.LargeStringArray, weights: Numbers) -> tuple[pa.LargeStringArray, Numbers]:
+        hit = pc.match_substring_regex(texts, found) if found else pa.array(np.zeros(len(texts), bool))
+        hits = hit.to_numpy(zero_copy_only=False)
+        if not hits.any():
+            return texts, weights
+        parts = [cut.split(text) for text in texts.filter(hit).to_pylist()]
+        flat = pa.array([part for several in parts for part in several], pa.large_string())
+        repeated = np.repeat(weights[hits], [len(several) for several in parts])
+        return pa.concat_arrays([texts.filter(pc.invert(hit)), flat]), np.concatenate((weights[~hits], repeated))
+
+    return split
+
+
+def _normaliser(form: str) -> Any:  # noqa: ANN401
+    """A function that brings texts to a Unicode normal form, as `tokenizers` does; "" for none."""
+    if not form:
+        return lambda texts: texts
+    from tokenizers import normalizers
+
+    normalise = getattr(normalizers, form)().normalize_str
+    return lambda texts: pa.array([normalise(text) for text in texts.to_pylist()], pa.large_string())
