@@ -45,6 +45,10 @@ class Drawing(Fold):
     def needs(self) -> Columns:
         return grouped_text(self.by)
 
+    def labels(self, rows: pa.Table) -> pa.Array:
+        """The label of each row's group."""
+        return groups(rows, self.by)
+
     @property
     def measures(self) -> list[str]:
         """What is counted."""
@@ -71,7 +75,7 @@ class Histogram(Drawing):
     def bind(self, context: Context) -> BatchFn:
         def partial(rows: pa.Table) -> pa.Table:
             bucket = (places(rows, context.seed, self.lot) >> LOW_BITS).astype(np.int32)
-            return self.merge(pa.table({"group": groups(rows, self.by), "bucket": bucket, **self.measured(rows)}))
+            return self.merge(pa.table({"group": self.labels(rows), "bucket": bucket, **self.measured(rows)}))
 
         return partial
 
@@ -123,7 +127,7 @@ class Ranking(Drawing):
         ends = context.artifacts["histogram"].table("_ends")
 
         def partial(rows: pa.Table) -> pa.Table:
-            label, place = groups(rows, self.by), places(rows, context.seed, self.lot)
+            label, place = self.labels(rows), places(rows, context.seed, self.lot)
             end = ends["bucket"].take(index(label, ends["group"])).to_numpy()
             last = pa.array((place >> LOW_BITS).astype(np.int64) == end)
             few, ranked = rows.filter(last), {"group": label.filter(last), "place": pa.array(place).filter(last)}

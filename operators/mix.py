@@ -51,6 +51,9 @@ class Mix(Composite):
     unit: Unit | None = Field(default=None, description="empty: bytes of text; with unimax characters")
     max_epochs: int = Field(default=1, ge=1, le=1000, description="how often a document may count at most")
     others: Others = Field(default="refuse", description="groups without a weight: fail the run, or drop them")
+    rest: float | None = Field(
+        default=None, gt=0, description="a weight that the groups without one share by their sizes, instead of others"
+    )
     stream: int = Field(default=0, ge=0, description="another number draws independently under the same seed")
     audit: bool = Field(default=False, description="keep every row and only record the verdict")
     max_drop_ratio: float = Field(default=1.0, gt=0, le=1, description="the run fails if a larger share is dropped")
@@ -69,7 +72,10 @@ class Mix(Composite):
         if len(given) != 1:
             msg = f"give exactly one of weights, temperature, unimax, from; got {', '.join(given) or 'none of them'}"
             raise ValueError(msg)
-        if self.weights and (min(self.weights.values()) < 0 or not any(self.weights.values())):
+        if self.rest is not None and (self.others == "drop" or not (self.weights or self.mixture)):
+            msg = f"rest {self.rest} goes with weights or from, where some groups have no weight, and not with others"
+            raise ValueError(msg)
+        if self.weights and (min(self.weights.values()) < 0 or not (any(self.weights.values()) or self.rest)):
             msg = f"weights are {self.weights}: expected numbers that are not negative, some above 0"
             raise ValueError(msg)
         if self.unimax and self.budget is None:
@@ -110,7 +116,7 @@ class Mix(Composite):
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         unit = self.unit or ("chars" if self.unimax else "bytes")
         common: dict[str, Any] = {"by": self.by, "unit": unit, "lot": f"mix-{self.stream}"}
-        asked = self.model_dump(include={"temperature", "unimax", "budget", "max_epochs", "others"})
+        asked = self.model_dump(include={"temperature", "unimax", "budget", "max_epochs", "others", "rest"})
         step = self.mixture if _is_step(self.mixture) else ""
         judged = {"audit": self.audit, "max_drop_ratio": self.max_drop_ratio, "several": self.max_epochs > 1}
         return (

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from operators import drawing
 from operators.base import RULE, WARNINGS, BatchFn, Columns, Context, Judge, Outputs, RunError
-from operators.drawing import Totals, Unit
+from operators.drawing import Totals
 from operators.mixtures import FILE, NULL, Asked, asked_of, read_shares, tempered, unimax
 from operators.pretoken_counts import REPEAT
 
@@ -29,7 +29,17 @@ SHOWN = 8
 Others = Literal["refuse", "drop"]
 
 
-class Asking(drawing.Histogram):
+class Mixing(drawing.Drawing):
+    """A draw whose rows without a value are a group by name."""
+
+    revision: ClassVar[int] = 2  # rows without a value and those whose value is that word are one group
+
+    @override
+    def labels(self, rows: pa.Table) -> pa.Array:
+        return _labels(rows, self.by)
+
+
+class Asking(Mixing, drawing.Histogram):
     """How much is asked of each group, and where in its documents that ends."""
 
     weights: dict[str, float]
@@ -40,6 +50,7 @@ class Asking(drawing.Histogram):
     budget: int | None
     max_epochs: int
     others: Others
+    rest: float | None = None
 
     @override
     def uses(self) -> tuple[str, ...]:
@@ -48,17 +59,16 @@ class Asking(drawing.Histogram):
     @override
     def budgets(self, totals: Totals, context: Context) -> Mapping[str | None, int]:
         """What remains after whole epochs, for each group."""
-        asked = self.asked(_sizes(totals, self.unit), context)
-        return {name: _remainder(asked, name, totals[name][self.unit], self.max_epochs) for name in totals}
+        sizes = {str(name): measures[self.unit] for name, measures in totals.items()}
+        asked = self.asked(sizes, context)
+        return {name: _remainder(asked.amounts.get(name, 0), sizes[name], self.max_epochs) for name in sizes}
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         found = super().finish(state, context)
         ends = found["_ends"]
         assert isinstance(ends, pa.Table)
-        sizes = dict(
-            zip(map(_named, ends["group"].to_pylist()), ends[f"{self.unit}_available"].to_pylist(), strict=True)
-        )
+        sizes = dict(zip(ends["group"].to_pylist(), ends[f"{self.unit}_available"].to_pylist(), strict=True))
         asked = self.asked(sizes, context)
         content = {
             "budget": asked.budget,
@@ -83,13 +93,14 @@ class Asking(drawing.Histogram):
         elif self.mixture:
             weights = read_shares(context.artifacts[self.mixture].read(FILE), self.mixture)
         unnamed = sorted(set(sizes) - set(weights))
-        if unnamed and self.others == "refuse":
+        if unnamed and self.rest is None and self.others == "refuse":
             some = ", ".join(map(repr, unnamed[:20])) + (f" and {len(unnamed) - 20} more" if len(unnamed) > 20 else "")
-            raise RunError(f"mix: no weight for {some} of {self.by!r}: give them weights, or say `others: drop`")
-        return asked_of(sizes, weights, self.budget, self.max_epochs)
+            advice = "give them weights, or one that they share (`rest: 0.2`), or say `others: drop`"
+            raise RunError(f"mix: no weight for {some} of {self.by!r}: {advice}")
+        return asked_of(sizes, weights, self.budget, self.max_epochs, self.rest or 0)
 
 
-class Answer(drawing.Ranking):
+class Answer(Mixing, drawing.Ranking):
     """The last documents that are drawn, and `mixture.json`: asked, available and drawn by group."""
 
     max_epochs: int
@@ -98,15 +109,16 @@ class Answer(drawing.Ranking):
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         draw = self.drawn(state, context)
         asked = json.loads(context.artifacts["histogram"].read("_asked.json"))
-        rows = {_named(row["group"]): row for row in draw.to_pylist()}
+        rows = {row["group"]: row for row in draw.to_pylist()}
         whole = [
             _epochs(asked["amounts"].get(name, 0), row[f"{self.unit}_available"], self.max_epochs)
             for name, row in rows.items()
         ]
-        told = {}
-        for name in sorted({*asked["amounts"], *rows}):
-            epochs = dict(zip(rows, whole, strict=True)).get(name, 0)
-            told[name] = self._category(name, asked, rows.get(name), epochs)
+        epochs = dict(zip(rows, whole, strict=True))
+        told = {
+            name: self._category(name, asked, rows.get(name), epochs.get(name, 0))
+            for name in sorted({*asked["amounts"], *rows})
+        }
         drawn_bytes = sum(entry["drawn"] for entry in told.values())
         categories = {
             name: {"bytes": entry["drawn"] / drawn_bytes if drawn_bytes else 0.0, **entry}
@@ -199,7 +211,7 @@ class DrawMixture(Judge):
         draw = context.artifacts["ranking"].table("_draw")
 
         def apply(rows: pa.Table) -> pa.Table:
-            at = drawing.index(drawing.groups(rows, self.by), draw["group"])
+            at = drawing.index(_labels(rows, self.by), draw["group"])
             drawn = drawing.is_drawn(rows, at, draw, drawing.places(rows, context.seed, self.lot))
             return pa.table({self._column: pc.add(draw["whole"].take(at), drawn.cast(pa.int32()))})
 
@@ -223,12 +235,8 @@ def _shortened(lines: list[str]) -> list[str]:
     return [*lines[:SHOWN], f"{more}: `unmet` in {FILE} names them"]
 
 
-def _named(group: str | None) -> str:
-    return NULL if group is None else group
-
-
-def _sizes(totals: Totals, unit: Unit) -> dict[str, int]:
-    return {_named(name): sizes[unit] for name, sizes in totals.items()}
+def _labels(rows: pa.Table, by: str) -> pa.Array:
+    return drawing.groups(rows, by).fill_null(NULL)
 
 
 def _epochs(amount: int, size: int, max_epochs: int) -> int:
@@ -240,9 +248,8 @@ def _epochs(amount: int, size: int, max_epochs: int) -> int:
     return min(amount // size, max_epochs) if size else 0
 
 
-def _remainder(asked: Asked, group: str | None, size: int, max_epochs: int) -> int:
+def _remainder(amount: int, size: int, max_epochs: int) -> int:
     """What is to be drawn of a group beside its whole epochs."""
-    amount = asked.amounts.get(_named(group), 0)
     whole = _epochs(amount, size, max_epochs)
     left = min(amount, max_epochs * size) - whole * size
     return left if left else drawing.NOTHING

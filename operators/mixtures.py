@@ -53,19 +53,26 @@ def unimax(sizes: Mapping[str, int], budget: int, max_epochs: int) -> dict[str, 
     return amounts
 
 
-def asked_of(sizes: Mapping[str, int], weights: Mapping[str, float], budget: int | None, max_epochs: int) -> Asked:
-    """What weights ask of groups of these sizes; a group without a weight is asked for nothing.
+def asked_of(
+    sizes: Mapping[str, int], weights: Mapping[str, float], budget: int | None, max_epochs: int, rest: float = 0
+) -> Asked:
+    """What weights ask of groups of these sizes; those without a weight share the weight `rest` by their sizes.
 
     Without a budget it is as much as the group that is scarcest for its weight allows, in `max_epochs` epochs; groups
     that are empty or absent do not count there.
 
     >>> asked_of({"de": 100, "fr": 30}, {"de": 1, "fr": 1}, None, 1).amounts
     {'de': 30, 'fr': 30}
+    >>> asked_of({"de": 100, "fr": 30, "sw": 10}, {"de": 3}, 80, 1, rest=1).amounts
+    {'de': 60, 'fr': 15, 'sw': 5}
     """
-    most = Fraction(max(weights.values()))
+    most = Fraction(max(*weights.values(), rest))
     # Numbers that were computed, as shares read from a file, may be off by their last bit: the closest simple ratio.
     parts = {name: (Fraction(weights[name]) / most).limit_denominator(10**9) for name in sorted(weights)}
-    whole = sum(parts.values())
+    others = {name: sizes[name] for name in sorted(sizes) if name not in weights and sizes[name]}
+    remaining = (Fraction(rest) / most).limit_denominator(10**9) / max(sum(others.values()), 1)
+    parts |= {name: remaining * size for name, size in others.items() if rest}
+    whole = sum(parts.values()) or 1
     shares = {name: part / whole for name, part in parts.items()}
     if budget is None:
         # Not rounded here: the scarcest group is asked for to the last byte.

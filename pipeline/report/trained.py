@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipeline.report.classifiers import classifier, metrics
-from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import Column, code, facts, fold, section, table
+from pipeline.report.mixtures import FILE as MIXTURE
+from pipeline.report.mixtures import mixture
 from pipeline.report.reading import Facts, Step
 from pipeline.report.settings import settings
 from pipeline.report.tokens import Vocabulary, chip, vocabulary
 from pipeline.report.training import by_language, left_out, trained_on
 from pipeline.report.trimmed import trimmed, trimmed_sizes, trimming
-from pipeline.report.wording import count, number, plural, share, short, size, text
+from pipeline.report.wording import count, number, plural, short, size, text
 
 SHOWN: Final = 48
 """Tokens shown from each end of what was learned."""
@@ -28,8 +29,8 @@ def trained(run: Facts) -> str:
     if not steps:
         return ""
     tokenizers = "".join(_tokenizer(run, step) for step in steps if _is_tokenizer(step))
-    names = [name for step in steps for name in step.artifacts if name.endswith("/mixture.json")]
-    mixtures = "".join(_mixture(run, name) for name in names)
+    names = [name for step in steps for name in step.artifacts if name.endswith(MIXTURE)]
+    mixtures = "".join(mixture(run, name) for name in names)
     sizes = [*vocabularies(run), *trimmed_sizes(run)]
     found = [(step, about) for step in steps if (about := metrics(run, step))]
     classifiers = "".join(classifier(step, about) for step, about in found)
@@ -151,28 +152,6 @@ def _chips(title: str, tokens: Sequence[tuple[int, str]]) -> str:
         return ""
     listed = "".join(f'<li title="id {identity}" dir="auto">{chip(token)}</li>' for identity, token in tokens)
     return f'<div><h4>{title}</h4><ul class="chips">{listed}</ul></div>'
-
-
-def _mixture(run: Facts, name: str) -> str:
-    """Shares of bytes by category; beside them what was asked, was there and was drawn, where a step drew."""
-    found = run.json(name)
-    if not isinstance(found, dict):
-        return ""
-    categories = found.get("categories")
-    if not isinstance(categories, dict) or not categories:
-        return ""
-    shares = {category: float(entry.get("bytes", 0)) for category, entry in categories.items()}
-    most = max(shares.values())
-    drawn = Column('<span class="unseen">bar</span>')
-    columns = [Column(code(found.get("by", "category"))), drawn, Column("of bytes", True)]
-    sizes = [key for key in ("asked", "available", "drawn") if all(key in entry for entry in categories.values())]
-    columns += [Column(key, True) for key in sizes]
-    rows = [
-        [code(category), bar([Segment(part, "size")], most, ""), share(part, 1)]
-        + [size(int(categories[category][key])) for key in sizes]
-        for category, part in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-    ]
-    return table(f"Mixture {name}", columns, rows, kind="bars")
 
 
 def _artifacts(run: Facts, steps: Sequence[Step]) -> str:

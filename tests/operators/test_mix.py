@@ -1,6 +1,8 @@
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,8 +21,8 @@ from operators.mixtures import unimax
 from operators.pretoken_counts import PretokenCounts
 from tests.operators.harness import Engine, corpus, deal, run
 
-DOCUMENTS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["de", "fr", "sw", None])), max_size=50)
-WEIGHTS = st.fixed_dictionaries({name: st.integers(0, 5) for name in ("de", "fr", "sw", "null", "absent")}).filter(
+DOCUMENTS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["de", "fr", "sw", "null", None])), max_size=50)
+WEIGHTS = st.dictionaries(st.sampled_from(["de", "fr", "sw", "null", "absent"]), st.integers(0, 5), min_size=1).filter(
     lambda weights: any(weights.values())
 )
 
@@ -56,33 +58,38 @@ def repeats(table: pa.Table, asked: dict[str, int], unit: str, max_epochs: int, 
     return dict(counts)
 
 
-@settings(max_examples=50)
+def asked_in_fractions(
+    sizes: dict[str, int], weights: dict[str, int], rest: int, budget: int | None, max_epochs: int
+) -> dict[str, int]:
+    """Another oracle: what of each group is asked for, dropped groups for 0."""
+    unnamed = {name: size for name, size in sizes.items() if name not in weights}
+    parts = {name: Fraction(weight) for name, weight in weights.items()}
+    parts |= {name: Fraction(rest * size, sum(unnamed.values())) for name, size in unnamed.items()}
+    whole = sum(parts.values())
+    limits = [max_epochs * sizes[name] / part for name, part in parts.items() if part and sizes.get(name)]
+    scale = budget / whole if budget else min(limits, default=Fraction(0))
+    return {name: math.floor(part * scale) for name, part in parts.items()}
+
+
+@settings(max_examples=100)
 @given(
-    DOCUMENTS, WEIGHTS, st.sampled_from(["docs", "bytes", "chars"]), st.integers(1, 300) | st.none(),
-    st.integers(1, 3), st.integers(1, 4), st.integers(0, 99),
+    DOCUMENTS, WEIGHTS, st.integers(1, 5) | st.none(), st.sampled_from(["docs", "bytes", "chars"]),
+    st.integers(1, 300) | st.none(), st.integers(1, 3), st.integers(1, 4), st.integers(0, 99),
 )  # fmt: skip
 def test_weights_draw_what_going_through_each_group_in_order_would(
-    rows: list[tuple[int, str | None]], weights: dict[str, int], unit: str, budget: int | None, max_epochs: int,
-    shards: int, shuffle: int,
+    rows: list[tuple[int, str | None]], weights: dict[str, int], rest: int | None, unit: str, budget: int | None,
+    max_epochs: int, shards: int, shuffle: int,
 ) -> None:  # fmt: skip
     rows = [(size + 1, label) for size, label in rows]
-    given = {"weights": weights, "unit": unit, "budget": budget, "max_epochs": max_epochs}
-    operator = Mix.model_validate({"by": "lang", **given})
+    given = {"weights": weights, "unit": unit, "budget": budget, "max_epochs": max_epochs, "rest": rest}
+    operator = Mix.model_validate({"by": "lang", **given, "others": "refuse" if rest else "drop"})
     table = documents(rows)
     engine = run(operator, deal(table, shards, shuffle), shuffle=shuffle, batch_rows=7)
     told = mixture(engine)
     sizes: dict[str, int] = defaultdict(int)
     for size, label in rows:
         sizes[label or "null"] += {"docs": 1, "bytes": 2 * size, "chars": size}[unit]
-    scarcest = min(
-        ((max_epochs * sizes[name], weight) for name, weight in weights.items() if weight and sizes[name]),
-        key=lambda pair: pair[0] / pair[1], default=(0, 1),
-    )  # fmt: skip
-    whole = sum(weights.values())
-    asked = {
-        name: weight * budget // whole if budget else weight * scarcest[0] // scarcest[1]
-        for name, weight in weights.items()
-    }
+    asked = asked_in_fractions(sizes, weights, rest or 0, budget, max_epochs)
     expected = repeats(table, asked, unit, max_epochs, 7)
     kept = engine.kept.to_pylist()
     assert {row["id"]: row.get("repeat", 1) for row in kept} == expected
@@ -95,6 +102,7 @@ def test_weights_draw_what_going_through_each_group_in_order_would(
         drawn = entry["drawn"] if unit == "bytes" else entry[unit]["drawn"]
         biggest = {"docs": 1, "bytes": 20, "chars": 10}[unit]
         assert min(asked[name], max_epochs * sizes[name]) - biggest < drawn <= asked[name]
+    assert not budget or sum(asked.values()) <= budget
 
 
 @given(
@@ -109,16 +117,58 @@ def test_unimax_fills_like_water(sizes: dict[str, int], budget: int, max_epochs:
     assert max(free, default=0) - min(free, default=0) <= 1
     for name in sizes:
         assert amounts[name] <= caps[name]
-        assert not free or amounts[name] <= max(free)
+        assert not free or amounts[name] <= max(free) + 1
     names = list(sizes)
     random.shuffle(names)
     assert unimax({name: sizes[name] for name in names}, budget, max_epochs) == amounts
 
 
-def test_unimax_by_hand() -> None:
-    """Algorithm 1: 1,000 for four: 250 each; 10 * 4 = 40, (1000 - 40) / 3 = 320 > 50 * 4, (960 - 200) / 2 = 380."""
-    sizes = {"en": 10_000, "sw": 10, "de": 5_000, "fi": 50}
-    assert unimax(sizes, 1000, 4) == {"sw": 40, "fi": 200, "de": 380, "en": 380}
+def algorithm_1(sizes: dict[str, int], budget: int, max_epochs: int) -> dict[str, Fraction]:
+    """The paper's loop as it is written, in exact fractions: U_l for languages by rising size."""
+    left, allotted = Fraction(budget), dict[str, Fraction]()
+    for name, size in sorted(sizes.items(), key=lambda item: item[1]):
+        per_language = left / (len(sizes) - len(allotted))
+        allotted[name] = per_language if per_language <= max_epochs * size else Fraction(max_epochs * size)
+        left -= allotted[name]
+    return allotted
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 10**6), min_size=1), st.integers(0, 10**7),
+    st.integers(1, 5),
+)  # fmt: skip
+def test_unimax_is_algorithm_1_in_whole_numbers(sizes: dict[str, int], budget: int, max_epochs: int) -> None:
+    amounts = unimax(sizes, budget, max_epochs)
+    for name, exact in algorithm_1(sizes, budget, max_epochs).items():
+        assert abs(amounts[name] - exact) < 1
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "expected"),
+    [
+        # 250 each; 10 once; (1000 - 10) / 3 = 330 > 50; (990 - 50) / 2 = 470 of each
+        (1, {"sw": 10, "fi": 50, "de": 470, "en": 470}),
+        # 10 * 4 = 40; (1000 - 40) / 3 = 320 > 50 * 4; (960 - 200) / 2 = 380
+        (4, {"sw": 40, "fi": 200, "de": 380, "en": 380}),
+        # 10 * 6 = 60; (1000 - 60) / 3 = 313 1/3 > 50 * 6; (940 - 300) / 2 = 320
+        (6, {"sw": 60, "fi": 300, "de": 320, "en": 320}),
+        # 10 * 25 = 250: nobody is capped
+        (25, {"sw": 250, "fi": 250, "de": 250, "en": 250}),
+    ],
+)
+def test_unimax_by_hand(max_epochs: int, expected: dict[str, int]) -> None:
+    assert unimax({"en": 10_000, "sw": 10, "de": 5_000, "fi": 50}, 1000, max_epochs) == expected
+
+
+def test_unimax_gives_what_another_implementation_prints() -> None:
+    """The package `unimax_sampling`, its page on PyPI: characters of five languages, 250 G at most, 4 epochs."""
+    sizes = {"swe": 179955884499, "fas": 184595788282, "ekk": 42541080893, "isl": 10027573389, "fao": 549707867}
+    printed = {"fao": 2198831468, "isl": 40110293556, "ekk": 69230291658, "swe": 69230291659, "fas": 69230291659}
+    amounts = unimax(sizes, 250_000_000_000, 4)
+    assert amounts == printed
+    assert [round(amount / 250e9, 6) for amount in amounts.values()] == [
+        0.008795, 0.160441, 0.276921, 0.276921, 0.276921,
+    ]  # fmt: skip
 
 
 def test_unimax_counts_characters_and_says_what_of_the_budget_is_not_spent() -> None:
@@ -159,6 +209,30 @@ def test_a_group_without_a_weight_fails_the_run_unless_it_is_to_be_dropped() -> 
     assert engine.dropped["rule"].to_pylist() == ["not_drawn"] * 2
 
 
+def test_groups_without_a_weight_share_the_rest_by_their_sizes() -> None:
+    rows = documents([(1, "de")] * 60 + [(1, "fr")] * 30 + [(1, "sw")] * 10)
+    told = mixture(run(Mix(by="lang", weights={"de": 3}, rest=1, unit="docs", budget=40), [rows]))
+    assert {name: entry["docs"]["drawn"] for name, entry in told["categories"].items()} == {"de": 30, "fr": 7, "sw": 2}
+    assert [entry["share"] for entry in told["categories"].values()] == [0.75, 0.1875, 0.0625]
+    without = run(Mix(by="lang", weights={"de": 0}, rest=1), [rows])
+    assert without.kept["lang"].value_counts().to_pylist() == [
+        {"values": "fr", "counts": 30}, {"values": "sw", "counts": 10},
+    ]  # fmt: skip
+
+
+def test_a_rest_that_no_group_has_leaves_the_others_their_proportions() -> None:
+    rows = documents([(1, "de")] * 60 + [(1, "fr")] * 40)
+    told = mixture(run(Mix(by="lang", weights={"de": 3, "fr": 1}, rest=4, unit="docs", budget=40), [rows]))
+    assert {name: entry["docs"]["drawn"] for name, entry in told["categories"].items()} == {"de": 30, "fr": 10}
+
+
+def test_rows_without_a_value_are_one_group_with_those_whose_value_says_so() -> None:
+    rows = documents([(1, "null")] * 5 + [(1, None)] * 5 + [(1, "de")] * 10)
+    engine = run(Mix(by="lang", weights={"de": 1, "null": 1}, unit="docs", budget=16), [rows])
+    assert mixture(engine)["categories"]["null"]["docs"] == {"asked": 8, "available": 10, "drawn": 8}
+    assert engine.kept.num_rows == 16
+
+
 def test_what_could_not_be_met_is_said() -> None:
     rows = documents([(5, "de")] * 10 + [(5, "fr")] * 2 + [(200, "sw")])
     weights = {"de": 1, "fr": 1, "sw": 1, "xx": 1}
@@ -194,6 +268,8 @@ def test_a_second_mixture_is_refused() -> None:
         ({"weights": {"de": -1}}, "not negative"),
         ({"weights": {"de": 0}}, "some above 0"),
         ({"from": "x", "unit": "docs"}, "shares of bytes"),
+        ({"temperature": 1, "rest": 1}, "goes with weights or from"),
+        ({"weights": {"de": 1}, "rest": 1, "others": "drop"}, "not with others"),
     ],
 )
 def test_settings_that_say_nothing_or_two_things_are_refused(given_settings: dict[str, Any], said: str) -> None:

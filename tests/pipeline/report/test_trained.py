@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from operators.mix import Mix
 from operators.tokenizer_files import tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 from operators.wordpiece import PREFIX, train_wordpiece
 from pipeline.report.page import render
+from tests.operators.harness import corpus, run
 from tests.pipeline.report.manifests import Files, Manifest, manifest, reader, step
 
 GPT2 = {"pretokenizer": "gpt2", "vocab_sizes": (600,)}
@@ -175,3 +177,32 @@ def test_what_it_was_trained_on_is_told_by_every_column_that_was_counted_by() ->
     said = page_of("train_tokenizer", {"kind": "train_tokenizer", "name": "tok"}, files)
     assert "What it was trained on, by source, language and label" in said
     assert "d el 1 7 B 70.0 % d de 1 3 B 30.0 %" in said
+
+
+def test_a_mixture_says_what_was_asked_there_and_drawn_and_what_could_not_be_met() -> None:
+    rows = corpus(["x" * 100] * 30, lang=["de"] * 20 + ["fr"] * 8 + ["<b>"] * 2)
+    mixing = Mix(by="lang", weights={"de": 1, "fr": 1, "<b>": 2}, unit="docs", budget=24, max_epochs=3)
+    content = run(mixing, [rows]).artifacts["ranking"].read("mixture.json")
+    said = page_of("mix", {"kind": "mix", "name": "tok"}, {"mixture.json": content})
+    for part in (
+        "Groups by lang Budget 24 docs Drawn 18 docs 75.0 %",
+        "Most epochs of a group 3 of 3 allowed",
+        "de 33.3 % 6 docs 20 docs 6 docs 25.0 % 0.3",
+        "fr 33.3 % 6 docs 8 docs 6 docs 25.0 % 0.75",
+        "<b> 33.3 % 12 docs 2 docs 6 docs 50.0 % 3",
+        "lang '<b>': asked for 12 docs, drew 6: there are 2, which may count 3 times at most",
+    ):
+        assert part in said
+
+
+def test_of_many_groups_of_a_mixture_those_with_most_bytes_are_named() -> None:
+    languages = [f"l{number:02}" for number in range(60) for _ in range(number + 1)]
+    rows = corpus(["x" * 100] * len(languages), lang=languages)
+    mixing = Mix(by="lang", weights=dict.fromkeys(languages, 1), unit="docs", budget=60 * 30)
+    content = run(mixing, [rows]).artifacts["ranking"].read("mixture.json")
+    said = page_of("mix", {"kind": "mix", "name": "tok"}, {"mixture.json": content})
+    assert "20 other groups" in said
+    table = said.partition("lang 'l")[0]
+    assert "l59 " in table
+    assert "l19 " not in table
+    assert "21 more groups with less than was asked" in said
