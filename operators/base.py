@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -320,6 +320,13 @@ class Composite(Operator):
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         """The stages in order. A judging stage carries the composite's `audit` and `max_drop_ratio`."""
         raise NotImplementedError
+
+    def stages_in(self, inputs: Collection[str], earlier: Mapping[str, Operator]) -> tuple[Map | Fold | Repeat, ...]:
+        """The stages in a recipe with inputs of these names and these earlier steps, where a parameter may name either.
+
+        Raises RecipeError for a name that means neither.
+        """
+        return self.stages()
 
 
 class _OtherScalar:

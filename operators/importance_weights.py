@@ -1,20 +1,20 @@
-"""The weights of `importance_resample`: n-grams counted in hashed buckets, and the log ratio of two such counts.
+"""The weights of `importance_resample`: the log ratio of two counts of n-grams, summed up over a document.
 
-`CountNgrams` counts the target and the corpus, `Weigh` gives each document its log weight, and `Summary` counts what
-was chosen and says how much closer to the target it is.
+`operators/importance_targets.py` counts, `operators/importance_summary.py` says how much closer the chosen are.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import pyarrow as pa
 from typing_extensions import override
 
-from operators.base import TEXT, WARNINGS, BatchFn, Columns, Context, DataError, Fold, Map, Outputs
-from operators.conditions import Condition, FoldOverChosen
-from operators.importance_draw import drawn
+from operators.base import TEXT, BatchFn, Columns, Context, Map
+from operators.conditions import Condition
+from operators.importance_draw import numbered
+from operators.importance_targets import COUNTS, Hash, any_holds, columns_of, dense
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,64 +23,18 @@ if TYPE_CHECKING:
     Longs = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
 
-Hash = Literal["fast", "sha256"]
 Normalise = Literal["document", "token", "chunk"]
 
 CHUNK_TOKENS: Final = 128
 FLOOR: Final = 1e-8
 """What is added to each share before its logarithm, as the package `data-selection` does."""
-COUNTS: Final = "_counts"
-DEGENERATE: Final = 0.1
-"""The run warns where the effective sample size is below this share of the documents chosen."""
-
-_COUNTS: Final = pa.schema([("bucket", pa.int64()), ("count", pa.int64())])
-
-
-class NgramStage(Fold):
-    """What the stages that count n-grams share; a state has a row for each bucket that is not empty."""
-
-    ngrams: int
-    buckets: int
-    hash: Hash
-
-    def counted(self, rows: pa.Table) -> pa.Table:
-        """The n-grams of some rows, as a state."""
-        import numpy as np
-
-        from operators.kernels.ngram_features import count_ngrams
-        from operators.text_buffers import column_bytes
-
-        counts = count_ngrams(*column_bytes(rows["text"]), self.ngrams, self.buckets, self.hash)
-        bucket = np.flatnonzero(counts)
-        return pa.table([bucket, counts[bucket]], schema=_COUNTS)
-
-    @override
-    def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("bucket", use_threads=False).aggregate([("count", "sum")])
-        return summed.rename_columns(_COUNTS.names).cast(_COUNTS)
-
-
-class CountNgrams(FoldOverChosen, NgramStage):
-    """The n-grams of a reference input, or of the rows that a condition holds for, or does not: `_counts`."""
-
-    required: bool = False
-    """Whether it is an error that there are none."""
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda rows: self.counted(self.chosen(rows))
-
-    @override
-    def finish(self, state: pa.Table, context: Context) -> Outputs:
-        if self.required and not state.num_rows:
-            of = f"input {self.reference!r}" if self.reference else f"{self.only.column!r} in {list(self.only.values)}"
-            msg = f"the target is empty: {of} has no document with a word in it"
-            raise DataError(msg)
-        return {COUNTS: state.sort_by("bucket")}
 
 
 class Weigh(Map):
-    """Each document's log weight and tokens; hidden, what later stages read: null weights of what is no candidate."""
+    """Each document's log weight and tokens; hidden, what later stages read: null weights of what is no candidate.
+
+    Of several targets there is a hidden log weight each, and none is published here.
+    """
 
     ngrams: int
     buckets: int
@@ -88,20 +42,24 @@ class Weigh(Map):
     smoothing: float
     normalise: Normalise
     min_tokens: int
-    target: Condition
+    own: tuple[Condition, ...]
+    """The rows that belong to a target."""
+    targets: int
+    several: bool
 
     @override
     def uses(self) -> tuple[str, ...]:
-        return ("target", "raw")
+        return ("raw", *(numbered("target", target) for target in range(self.targets)))
 
     @override
     def needs(self) -> Columns:
-        return {**TEXT, **self.target.needs()}
+        return {**TEXT, **columns_of(self.own)}
 
     @override
     def adds(self) -> Columns:
-        hidden = {"_weight": pa.float64(), "_tokens": pa.int64(), "_bytes": pa.int64(), "_target": pa.bool_()}
-        return {"log_weight": pa.float64(), "tokens": pa.int64(), **hidden}
+        weights = {numbered("_weight", target): pa.float64() for target in range(self.targets)}
+        hidden = {**weights, "_tokens": pa.int64(), "_bytes": pa.int64(), "_target": pa.bool_()}
+        return {**({} if self.several else {"log_weight": pa.float64()}), "tokens": pa.int64(), **hidden}
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -110,23 +68,21 @@ class Weigh(Map):
         from operators.kernels.ngram_features import sum_ngrams
         from operators.text_buffers import column_bytes
 
-        counts = {name: dense(context.artifacts[name].table(COUNTS), self.buckets) for name in self.uses()}
-        ratio = log_ratio(counts["target"], counts["raw"], self.smoothing)
+        raw, *counts = (dense(context.artifacts[name].table(COUNTS), self.buckets) for name in self.uses())
+        ratios = [log_ratio(target, raw, self.smoothing) for target in counts]
 
         def apply(rows: pa.Table) -> pa.Table:
             data, offsets = column_bytes(rows["text"])
-            sums, tokens = sum_ngrams(data, offsets, self.ngrams, ratio, self.hash)
-            weights = sums / self._lengths(tokens)
-            is_target = np.array(self.target.holds(rows) if self.target.column else [False] * rows.num_rows, bool)
-            found = {
-                "log_weight": pa.array(weights, mask=is_target),
-                "tokens": pa.array(tokens),
-                "_weight": pa.array(weights, mask=is_target | (tokens < self.min_tokens)),
-                "_tokens": pa.array(tokens),
-                "_bytes": pa.array(np.diff(offsets)),
-                "_target": pa.array(is_target),
-            }
-            return pa.table(found)
+            is_target = any_holds(self.own, rows)
+            own, found = is_target.to_numpy(zero_copy_only=False), {}
+            for target, ratio in enumerate(ratios):
+                sums, tokens = sum_ngrams(data, offsets, self.ngrams, ratio, self.hash)
+                weights = sums / self._lengths(tokens)
+                found[numbered("_weight", target)] = pa.array(weights, mask=own | (tokens < self.min_tokens))
+            found["log_weight"] = pa.array(weights, mask=own)
+            found["tokens"] = found["_tokens"] = pa.array(tokens)
+            found |= {"_bytes": pa.array(np.diff(offsets)), "_target": is_target}
+            return pa.table({name: found[name] for name in self.adds()})
 
         return apply
 
@@ -139,75 +95,6 @@ class Weigh(Map):
         per = 1 if self.normalise == "token" else CHUNK_TOKENS
         lengths: Floats = np.maximum(tokens / per, 1.0)
         return lengths
-
-
-class Summary(NgramStage):
-    """The n-grams of what is chosen, and what the whole step found: `features.npz` and `summary.json`."""
-
-    smoothing: float
-    normalise: Normalise
-    noise: bool
-
-    seeded: ClassVar[bool] = True
-
-    @override
-    def uses(self) -> tuple[str, ...]:
-        return ("target", "raw", "ranking")
-
-    @override
-    def needs(self) -> Columns:
-        return {**TEXT, "_weight": pa.float64()}
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        last = context.artifacts["ranking"].table("_last")
-        return lambda rows: self.counted(rows.filter(pa.array(drawn(rows, last, context.seed, noise=self.noise))))
-
-    @override
-    def finish(self, state: pa.Table, context: Context) -> Outputs:
-        import io
-        import json
-
-        import numpy as np
-
-        target, raw = (dense(context.artifacts[name].table(COUNTS), self.buckets) for name in ("target", "raw"))
-        found = context.artifacts["ranking"].table("_last").to_pylist()[0]
-        chosen = dense(state, self.buckets)
-        before, after = divergence(target, raw), divergence(target, chosen)
-        summary = {
-            "normalise": self.normalise,
-            "candidates": {"docs": found["docs_available"], "bytes": found["bytes_available"]},
-            "chosen": {"docs": found["docs"], "bytes": found["bytes"]},
-            "effective_sample_size": found["effective"],
-            "ngrams": {"target": int(target.sum()), "raw": int(raw.sum()), "chosen": int(chosen.sum())},
-            "kl_target_from_raw": before,
-            "kl_target_from_chosen": after,
-            "kl_reduction": before - after,
-        }
-        features = io.BytesIO()
-        np.savez(features, target=target, raw=raw, log_ratio=log_ratio(target, raw, self.smoothing))
-        outputs: dict[str, bytes | pa.Buffer | pa.Table] = {
-            "features.npz": features.getvalue(),
-            "summary.json": json.dumps(summary, indent=1).encode() + b"\n",
-        }
-        if found["effective"] < DEGENERATE * found["docs"]:
-            advice = "set normalise: chunk" if self.normalise == "document" else "the target may be too small"
-            said = (
-                f"the weights are degenerate: {found['docs_available']:,} candidates count as "
-                f"{found['effective']:.1f}, so chance decides next to nothing and the highest weights are taken "
-                f"(normalise: {self.normalise}; {advice})"
-            )
-            outputs[WARNINGS] = json.dumps([said]).encode()
-        return outputs
-
-
-def dense(counts: pa.Table, buckets: int) -> Longs:
-    """A state's counts as one number for each bucket."""
-    import numpy as np
-
-    found = np.zeros(buckets, np.int64)
-    found[counts["bucket"].to_numpy()] = counts["count"].to_numpy()
-    return found
 
 
 def log_ratio(target: Longs, raw: Longs, smoothing: float) -> Floats:

@@ -1,4 +1,4 @@
-"""A file with an n-gram model, at any fsspec URL, known by its digest; a local one is used where it lies.
+"""A file with an n-gram model, or another, at any fsspec URL, known by its digest; a local one is used where it lies.
 
 What a step was planned with is what it works with: a file that has changed since is refused.
 """
@@ -55,7 +55,7 @@ def parts(content: bytes | NDArray[np.uint8], name: str) -> tuple[dict[str, Any]
     return header, body
 
 
-def digest(path: str) -> str:
+def digest(path: str, what: str = "model", expected: str = "a step of the recipe, or a model.ngram") -> str:
     """The sha256 of the file, in hex. Raises RecipeError where it cannot be read."""
     import fsspec
 
@@ -64,18 +64,18 @@ def digest(path: str) -> str:
         return _digest(path, fs.ukey(place))
     except (OSError, ValueError, ImportError) as error:
         reason = getattr(error, "strerror", None) or error
-        msg = f"model {path!r} cannot be read ({reason}): expected a step of the recipe, or a model.ngram"
+        msg = f"{what} {path!r} cannot be read ({reason}): expected {expected}"
         raise RecipeError(msg) from error
 
 
-def content(path: str, sha256: str) -> bytes | NDArray[np.uint8]:
+def content(path: str, sha256: str, what: str = "model") -> bytes | NDArray[np.uint8]:
     """The file's bytes, which are those of the digest, or a map of them."""
     import fsspec
     import numpy as np
 
-    found = digest(path)
+    found = digest(path, what)
     if found != sha256:
-        msg = f"model {path!r} has sha256 {found}, and had {sha256} when the run began: start the run again"
+        msg = f"{what} {path!r} has sha256 {found}, and had {sha256} when the run began: start the run again"
         raise RecipeError(msg)
     if Path(path).is_file():
         return np.memmap(path, np.uint8, "r")

@@ -141,13 +141,22 @@ def make_plan(recipe: Recipe, schema: Mapping[str, pa.DataType] | None = None, *
     for operator in (*_ingest_steps(recipe), *recipe.steps):
         operator.check()
         operator.models()
-        parts = operator.stages() if isinstance(operator, Composite) else (operator,)
+        parts = _parts(operator, {entry.name for entry in recipe.inputs}, earlier)
         for part in parts:
             _place(recipe, operator, part, nodes, stages)
         _check_types(operator, columns, earlier)
         earlier[operator.label] = operator
         _check_columns(operator, parts, columns, open_schema=open_schema)
     return Plan(recipe, tuple(stages), nodes)
+
+
+def _parts(step: Operator, inputs: Collection[str], earlier: Mapping[str, Operator]) -> tuple[Operator | Repeat, ...]:
+    if not isinstance(step, Composite):
+        return (step,)
+    try:
+        return step.stages_in(inputs, earlier)
+    except RecipeError as error:
+        raise RecipeError(f"step {step.label!r}: {error}") from error
 
 
 def _ingest_steps(recipe: Recipe) -> Iterable[Operator]:

@@ -1,4 +1,4 @@
-"""What the run made besides rows: tokenizers with a look at their tokens, classifiers, mixtures, and all else."""
+"""What the run made besides rows: tokenizers with a look at their tokens, classifiers, mixtures, draws, all else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipeline.report.classifiers import classifier, metrics
+from pipeline.report.importance import resampled, resampling
 from pipeline.report.markup import Column, code, facts, fold, section, table
 from pipeline.report.mixtures import FILE as MIXTURE
 from pipeline.report.mixtures import mixture
@@ -38,7 +39,8 @@ def trained(run: Facts) -> str:
     lede += f"{plural(len(found), 'classifier')}; " if found else ""
     lede += f"{plural(sum(len(step.artifacts) for step in steps), 'file')} from {plural(len(steps), 'step')}."
     rest = _artifacts(run, steps)
-    body = tokenizers + classifiers + mixtures
+    draws = "".join(resampled(step, about) for step in steps if (about := resampling(run, step)))
+    body = tokenizers + classifiers + mixtures + draws
     title = "What was trained" if tokenizers or classifiers else "What was made"
     return section("trained", title, lede, body + (fold("All artifacts by step", rest) if body else rest))
 

@@ -84,12 +84,12 @@ def test_weights_are_those_of_dense_vectors(normalise: str, hashing: str) -> Non
 @given(
     st.sampled_from(["docs", "bytes", "fraction"]),
     st.integers(0, 40),
-    st.booleans(),
+    st.sampled_from([0.0, 1.0, 30.0]),
     st.integers(1, 4),
     st.integers(0, 99),
 )
 def test_what_is_chosen_is_what_sorting_the_corpus_would_choose(
-    crowded: bool, unit: str, size: int, noise: bool, shards: int, shuffle: int
+    crowded: bool, unit: str, size: int, temperature: float, shards: int, shuffle: int
 ) -> None:
     table, target = pool(shuffle % 3, 40)
     budget = {"docs": size + 1, "bytes": 400 * size + 1, "fraction": (size + 1) / 41}[unit]
@@ -105,14 +105,14 @@ def test_what_is_chosen_is_what_sorting_the_corpus_would_choose(
             target,
             shards,
             select={unit: budget},
-            noise=noise,
+            temperature=temperature,
             shuffle=shuffle,
             seed=shuffle,
             partitions=3,
             batch_rows=7,
         )
         weights = engine.artifacts["weights"].table("weights")
-        sums = weights["log_weight"].to_numpy() + (gumbel(weights["id"], shuffle) if noise else 0.0)
+        sums = weights["log_weight"].to_numpy() + temperature * gumbel(weights["id"], shuffle)
         place = importance_draw.places(sums).tolist()
     size_of = dict(zip(table["id"].to_pylist(), map(len, table["text"].to_pylist()), strict=True))
     left = math.floor(budget * len(place) + 1e-6) if unit == "fraction" else budget
@@ -152,8 +152,11 @@ def test_inclusion_frequencies_are_those_of_plackett_and_luce() -> None:
 
 def test_like_documents_are_chosen_and_the_divergence_falls() -> None:
     table, target = pool(docs=400)
+    by_chance = select(table, target, select={"fraction": 0.3}, temperature=1e6).kept["topic"].to_pylist()
+    assert by_chance.count("sea") < 0.65 * len(by_chance)
     engine = select(table, target, select={"fraction": 0.3})
-    assert set(engine.kept["topic"].to_pylist()) == {"sea"}
+    assert engine.kept["topic"].to_pylist().count("sea") > 0.85 * engine.kept.num_rows
+    assert set(select(table, target, select={"fraction": 0.3}, temperature=1).kept["topic"].to_pylist()) == {"sea"}
     found = json.loads(engine.artifacts["summary"].read("summary.json"))
     assert found["kl_reduction"] > 0.2
     # As a check of the measure: of what was drawn by chance from the pool, there is next to no reduction.
@@ -218,7 +221,11 @@ def test_nothing_to_choose_from_is_no_error_and_no_target_is_one() -> None:
     [
         ({"target": "", "select": {"docs": 5}}, "target is empty"),
         ({"target": {}, "select": {"docs": 5}}, "target is empty"),
-        ({"target": ["a", "b"], "select": {"docs": 5}}, "several targets"),
+        ({"target": [], "select": {"docs": 5}}, "target is empty"),
+        ({"target": ["a", "b", "a"], "select": {"docs": 5}}, "'a' is named twice"),
+        ({"target": ["a", "b"], "shares": [1], "select": {"docs": 5}}, "for 2 targets"),
+        ({"target": ["a", "b"], "shares": [1, 0], "select": {"docs": 5}}, "a number above 0"),
+        ({"target": "a", "select": {"docs": 5}, "temperature": -1}, "greater than or equal to 0"),
         ({"target": "a", "select": {}}, "none of them"),
         ({"target": "a", "select": {"docs": 5, "fraction": 0.5}}, "docs=5, fraction=0.5"),
     ],
@@ -237,9 +244,8 @@ def test_places_fall_as_sums_rise() -> None:
 
 def test_nothing_is_drawn_where_there_is_no_last_place() -> None:
     rows = pa.table({"id": ["a"], "_weight": [1.0]})
-    assert drawn(
-        rows, pa.table({"last_place": pa.array([None], pa.uint64()), "last_id": [None]}), 1, noise=True
-    ).tolist() == [False]
+    nothing = pa.table({"last_place": pa.array([None], pa.uint64()), "last_id": [None]})
+    assert drawn(rows, [nothing], 1, 1.0).tolist() == [-1]
 
 
 def test_log_weights_are_those_of_the_package() -> None:

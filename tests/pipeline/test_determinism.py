@@ -48,6 +48,13 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
         "select": {"fraction": 0.7},
         "min_tokens": 5,
     },
+    {
+        "kind": "importance_resample",
+        "name": "again",
+        "target": [{"column": "lang", "in": ["en"]}, "importance_resample"],
+        "select": {"fraction": 0.9},
+        "min_tokens": 5,
+    },
 ]
 
 

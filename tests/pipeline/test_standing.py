@@ -45,6 +45,12 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
             "buckets": 500,
             "min_tokens": 5,
         },
+        {
+            "target": [{"column": "kind", "in": ["prose"]}],
+            "select": {"docs": 9},
+            "buckets": 500,
+            "min_tokens": 5,
+        },
     ),
     "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
