@@ -7,6 +7,7 @@ from pydantic import Field
 from operators.base import Operator
 from operators.c4_quality import C4Quality
 from operators.classify import Classify
+from operators.concordance_score import ConcordanceScore
 from operators.corpus_stats import CorpusStats
 from operators.decontaminate import Decontaminate
 from operators.exact_dedup import ExactDedup
@@ -43,6 +44,7 @@ from operators.word_list import WordList
 AnyOperator = Annotated[
     C4Quality
     | Classify
+    | ConcordanceScore
     | CorpusStats
     | Decontaminate
     | ExactDedup

@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Final, NamedTuple, Protocol, get_args
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, get_args
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -152,6 +152,10 @@ class Operator(BaseModel):
 
     def uses(self) -> tuple[str, ...]:
         """Names of earlier steps (inside a composite: of earlier stages) whose artifacts `bind` receives."""
+        return ()
+
+    def imports(self) -> tuple[str, ...]:
+        """Modules that its parameters name, of which it calls functions: a cluster is given them with its class's."""
         return ()
 
     def models(self) -> Mapping[str, str]:
@@ -358,11 +362,20 @@ def _stranger(operator: type[Operator]) -> dict[str, str]:
     """
     if operator.__module__.partition(".")[0] in ("operators", "pipeline"):
         return {}
+    digest = source_digest(operator)
+    return {"source": digest} if digest else {}
+
+
+def source_digest(defined: Any) -> str:  # noqa: ANN401
+    """The sha256 of the file that defines a class or a function, or that is a module; "" where there is none.
+
+    >>> len(source_digest(source_digest)), source_digest(len)
+    (64, '')
+    """
     try:
-        source = Path(inspect.getfile(operator)).read_bytes()
-    except (TypeError, OSError):  # Defined in an interactive session.
-        return {}
-    return {"source": hashlib.sha256(source).hexdigest()}
+        return hashlib.sha256(Path(inspect.getfile(defined)).read_bytes()).hexdigest()
+    except (TypeError, OSError):  # Defined in an interactive session, or built in.
+        return ""
 
 
 def first_failure(rows: pa.Table, rules: tuple[Rule, ...]) -> pa.Table:

@@ -13,7 +13,6 @@ docs/perplexity.md has the formulas and what was measured.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -23,14 +22,14 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators import ngram_sources
-from operators.base import BatchFn, Columns, Composite, Context, Fold, Judge, Map, Operator, RecipeError, Repeat, Rule
+from operators.base import BatchFn, Columns, Composite, Context, Fold, Judge, Map, Operator, Repeat, Rule
 from operators.hashing import refuse_formless
+from operators.ngram_steps import ReadsModels, is_step, refuse_without_model, source_of
 from operators.score_buckets import Bucket, BucketVerdict, Percentiles, ShareOf
-from operators.train_ngram_model import MODEL, NgramTraining, TrainNgramModel
+from operators.train_ngram_model import NgramTraining
 
 STEPS: Final = 1 << 14
 """Scores in bits are multiples of a 16384th: coarser than any rounding, so that they can be counted exactly."""
-_STEP_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _MAX: Final = float(np.finfo(np.float64).max)
 Per = Literal["byte", "word"]
 
@@ -46,30 +45,13 @@ class StageTraining(NgramTraining):
         return self.file
 
 
-class NgramScores(Map):
-    """The scores of documents by one model, or by two."""
+class NgramScores(ReadsModels):
+    """The scores of documents by one model, or by two: the reference's, and the prior's where there is one."""
 
-    models_of: tuple[tuple[str, str], ...]
-    """For the reference, and for the prior where there is one: an artifact and its file, or a path and ""."""
-    digests: tuple[str, ...]
-    """The sha256 of what is read from a path; "" of artifacts."""
     interpolate: float = 1.0
     per: Per = "byte"
     ranked: bool = False
     """Whether later stages want hidden copies of the scores."""
-
-    @override
-    def uses(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(artifact for artifact, file in self.models_of if file))
-
-    @override
-    def identity(self, leave_out: frozenset[str] = frozenset()) -> dict[str, object]:
-        found = super().identity(leave_out)
-        parameters: dict[str, Any] = dict(found["parameters"])  # type: ignore[call-overload]
-        # A key holds the artifacts' digests in the order of their names: here is which of them is which.
-        names = sorted(self.uses())
-        parameters["models_of"] = [names.index(artifact) if file else "path" for artifact, file in self.models_of]
-        return {**found, "parameters": parameters}
 
     @override
     def adds(self) -> Columns:
@@ -82,17 +64,9 @@ class NgramScores(Map):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        from operators.ngram_model import Model, from_buffer, texts_of
+        from operators.ngram_model import texts_of
 
-        def load(source: str, file: str, digest: str) -> Model:
-            if file:
-                return from_buffer(context.artifacts[source].read(file), source)
-            return from_buffer(ngram_sources.content(source, digest), source)
-
-        models = [load(*of, digest) for of, digest in zip(self.models_of, self.digests, strict=True)]
-        if len({model.unit for model in models}) > 1:
-            msg = f"models of different units ({', '.join(model.unit for model in models)}): train both with one unit"
-            raise RecipeError(msg)
+        models = self.read_models(context)
 
         def apply(rows: pa.Table) -> pa.Table:
             texts = texts_of(rows["text"], models[0].unit)
@@ -234,22 +208,18 @@ class NgramPerplexity(Composite):
     def check(self) -> None:
         """RecipeError where a file is no n-gram model, or a damaged one."""
         for path in (self.model, self.against_model):
-            if path and not _is_step(path):
+            if path and not is_step(path):
                 ngram_sources.check(path)
 
     @override
     def check_against(self, earlier: Mapping[str, Operator]) -> None:
         """RecipeError where a step leaves no model."""
-        for name in filter(_is_step, (self.model, self.against_model)):
-            step = earlier.get(name)
-            if step is not None and not isinstance(step, TrainNgramModel) and ":" not in step.what:
-                msg = f"step {name!r} is of kind {step.what}, which leaves no model: name a train_ngram_model step"
-                raise RecipeError(msg)
+        refuse_without_model((self.model, self.against_model), earlier)
 
     @override
     def models(self) -> Mapping[str, str]:
         paths = {"model": self.model, "against_model": self.against_model}
-        return {name: ngram_sources.digest(path) for name, path in paths.items() if path and not _is_step(path)}
+        return {name: ngram_sources.digest(path) for name, path in paths.items() if path and not is_step(path)}
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
@@ -281,7 +251,7 @@ class NgramPerplexity(Composite):
             if source:
                 found.append((name, f"{name}.ngram"))
             elif model:
-                found.append((model, MODEL if _is_step(model) else ""))
+                found.append(source_of(model))
         return tuple(found)
 
 
@@ -294,7 +264,3 @@ class RankedVerdict(BucketVerdict, Thresholds):
     @override
     def needs(self) -> Columns:
         return {**super().needs(), **{rule.score: pa.float64() for rule in self.rules()}}
-
-
-def _is_step(name: str) -> bool:
-    return bool(_STEP_NAME.fullmatch(name))

@@ -13,17 +13,20 @@ from pipeline.executors.local import ONE_THREAD
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from operators.base import Operator
+
 OURS: Final = ("pipeline", "operators")
 
 
-def packages_of(operators: Iterable[object]) -> tuple[str, ...]:
+def packages_of(operators: Iterable[Operator]) -> tuple[str, ...]:
     """The top-level packages to ship for these operators: not ours, and not installed as nodes have them installed.
 
     >>> from operators.exact_dedup import ExactDedup
     >>> packages_of([ExactDedup()])
     ()
     """
-    tops = dict.fromkeys(type(operator).__module__.partition(".")[0] for operator in operators)
+    modules = (module for step in operators for module in (type(step).__module__, *step.imports()))
+    tops = dict.fromkeys(module.partition(".")[0] for module in modules)
     installed = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib"))
     return tuple(name for name in tops if name not in OURS and not module_path(name).startswith(installed))
 

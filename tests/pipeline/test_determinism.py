@@ -55,6 +55,8 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
         "select": {"fraction": 0.9},
         "min_tokens": 5,
     },
+    {"kind": "train_ngram_model", "name": "weak", "order": 1, "max_mb": 0.002},
+    {"kind": "concordance_score", "ladder": ["weak", "pool"], "min_score": 0.5, "audit": True},
 ]
 
 

@@ -27,6 +27,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"model": CLASSIFIER, "min_score": 0.4},
         {"model": CLASSIFIER, "keep_share": 0.4, "by": "source"},
     ),
+    "concordance_score": (
+        {"ladder": ["tests.operators.losses:of_letters", NGRAMS, "tests.operators.losses:of_length"], "min_score": 0.4},
+        {"ladder": [NGRAMS, "tests.operators.losses:of_length"]},
+    ),
     "corpus_stats": ({"by": ["source"]},),
     "decontaminate": ({"references": ["items"]}, {"references": ["one", "two"], "ngram": 5, "min_words": 5}),
     "exact_dedup": ({}, {"column": "rank"}),
