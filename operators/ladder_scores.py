@@ -1,7 +1,7 @@
 """Documents scored by a ladder of language models: bits per byte by each, and how many pairs are in the ladder's order.
 
-The words of a text are found once for all rungs, so a rung costs what its model costs. A model of n-grams needs no two
-passes over the words: each rung goes over the numbers of the words, which are in the cache or near it.
+The words of a text are found once for all rungs, so a rung costs what its model costs. Each goes over the words by
+itself: what one pass for all could save, looking words up and adding bits up, is 8 % of five rungs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 import json
+import random
 import sys
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -268,26 +270,22 @@ def test_models_of_two_units_are_no_ladder(tmp_path: Path) -> None:
 def test_a_classifier_learns_the_labels(tmp_path: Path) -> None:
     """From text to classifier in one recipe, and the same for another layout of shards."""
     mill = Mill(tmp_path)
-    german = [f"{one} {other}" for one in GERMAN for other in GERMAN]
-    french = [f"{one} {other} {third}" for one in FRENCH for other in FRENCH for third in FRENCH]
-    mill.jsonl("learned", [{"text": text} for text in german[::2]])
-    mill.jsonl(
-        "mixed",
-        [{"text": text, "kind": kind} for kind, some in (("de", german[1::2]), ("fr", french)) for text in some],
-    )
+    good = [" ".join(some) for some in permutations(GERMAN)] * 3
+    mill.jsonl("learned", [{"text": text} for text in good])
+    rng = random.Random(0)
+    shuffled = [" ".join(rng.sample(text.split(), len(text.split()))) for text in good]
+    pool = [
+        {"text": f"{text} {number}", "kind": kind}
+        for kind, some in (("good", good), ("bad", shuffled))
+        for number, text in enumerate(some)
+    ]
+    mill.jsonl("pool", pool)
     inputs = [
         {"name": "good", "path": str(mill.home / "in/learned.jsonl"), "role": "reference"},
-        {"name": "pool", "path": str(mill.home / "in/mixed.jsonl"), "columns": {"keep": ["kind"]}},
+        {"name": "pool", "path": str(mill.home / "in/pool.jsonl"), "columns": {"keep": ["kind"]}},
     ]
     rungs = [
-        {
-            "kind": "train_ngram_model",
-            "name": f"m{order}",
-            "reference": "good",
-            "order": order,
-            "max_mb": 0.001 * 2**order,
-        }
-        for order in (1, 2, 3)
+        {"kind": "train_ngram_model", "name": f"m{order}", "reference": "good", "order": order} for order in (1, 2, 3)
     ]
     steps = [
         *rungs,
@@ -299,11 +297,13 @@ def test_a_classifier_learns_the_labels(tmp_path: Path) -> None:
         },
     ]  # fmt: skip
     ran = mill.run(steps, inputs=inputs)
-    labels = dict(zip(*(ran.corpus[name].to_pylist() for name in ("id", "strength_label")), strict=True))
+    rows = ran.corpus.select(["id", "kind", "strength_label", "strength_score"]).to_pylist()
+    labels = {row["id"]: row["strength_label"] for row in rows}
     counts = {label: list(labels.values()).count(label) for label in ("positive", "negative")}
     assert counts["positive"] == counts["negative"] > 5
+    assert {row["kind"] for row in rows if row["strength_label"] == "negative"} == {"bad"}
     classes = json.loads((ran.out / "artifacts" / "quality" / METRICS).read_bytes())["classes"]
-    assert {label: classes[label]["documents"] for label in counts} == counts
+    assert {label: classes[label]["training"]["documents"] for label in counts} == counts
     small = mill.run(steps, inputs=inputs, shard_mb=0.002, out="out2", work="work2")
     assert small.manifest["inputs"][1]["shards"] > ran.manifest["inputs"][1]["shards"]
     assert dict(zip(*(small.corpus[name].to_pylist() for name in ("id", "strength_label")), strict=True)) == labels
