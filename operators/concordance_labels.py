@@ -1,4 +1,4 @@
-"""The labels of `concordance_score`: positive where all pairs of rungs agree; as many negative, the lowest scores first.
+"""The labels of `concordance_score`: positive where all pairs of rungs agree, negative where the fewest do.
 
 Exact over the whole corpus by small states: `Levels` counts documents by their number of concordant pairs, at most 121
 rows, and finds the number at which the negatives end. Of the documents that have just that number they are drawn by a
@@ -88,6 +88,8 @@ def _unlabelled(positive: int, docs: NDArray[np.int64]) -> list[str]:
         return []
     if not positive:
         return [f"of {others} documents none has all pairs of rungs in the ladder's order: nothing is labelled"]
+    if not others:
+        return [f"all {positive} documents have all pairs of rungs in the ladder's order: none is negative"]
     return [
         f"{positive} documents have all pairs of rungs in the ladder's order, and only {others} have not: "
         "those are all negative, whatever their score"

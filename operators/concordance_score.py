@@ -33,8 +33,8 @@ from operators.scorers import identity_of, is_scorer, scorer_at
 class ConcordanceScore(Composite):
     """Score a document by the share of pairs of language models, weaker and stronger, whose losses are in that order.
 
-    Adds `score`, `bits_1`, `bits_2` and so on by each rung, and `label`: positive where all pairs are in that order, and
-    as many from the lowest score on negative.
+    Adds `score`, `bits_1`, `bits_2` and so on by each rung, and `label`: positive where all pairs are in that order,
+    negative from the lowest score on for as many.
     """
 
     kind: Literal["concordance_score"] = "concordance_score"

@@ -14,4 +14,5 @@ def of_letters(texts: pa.LargeStringArray) -> pa.Array:
 
 def of_length(texts: pa.LargeStringArray) -> NDArray[np.float64]:
     """Fewer for longer texts."""
-    return 8 / np.log2(2 + pc.utf8_length(texts).to_numpy(zero_copy_only=False))
+    lengths: NDArray[np.int32] = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
+    return np.asarray(8 / np.log2(2 + lengths), np.float64)

@@ -21,8 +21,9 @@ from operators.hashing import row_hash
 from operators.ladder_scores import concordant
 from operators.ngram_model import texts_of, to_bytes, train_model
 from operators.ngram_perplexity import NgramPerplexity
+from pipeline.executors.cluster import packages_of
 from tests.operators.harness import Engine, corpus, deal, run
-from tests.pipeline.engine import FRENCH, GERMAN, Mill
+from tests.pipeline.engine import FRENCH, GERMAN, Json, Mill
 
 TINY = str(Path(__file__).parents[1] / "data" / "sentences.ngram")
 SCORERS = """
@@ -141,6 +142,9 @@ def test_a_run_warns_of_missing_labels_and_of_a_ladder_out_of_order() -> None:
         "rung 3 needs 3.0000 bits per byte on average, and rung 2, which should be weaker, 3.0000: "
         "order the ladder from the weakest to the strongest",
     ]
+    assert warnings_of(["4 3 2 1"]) == [
+        "all 1 documents have all pairs of rungs in the ladder's order: none is negative"
+    ]
     (said,) = warnings_of(["4 3 2 1", "5 3 2 1", "4 3 2 2"])
     assert said.startswith("2 documents have all pairs of rungs in the ladder's order, and only 1 have not")
 
@@ -200,7 +204,10 @@ def test_what_a_function_is_known_by_changes_with_its_file(given_scorers: Path) 
     path.write_text(SCORERS)
     assert before != after
     assert step.stages()[0].identity() == before  # type: ignore[union-attr]
-    assert step.imports() == ("given_scorers",) * 4
+
+
+def test_a_cluster_is_given_the_modules_of_functions() -> None:
+    assert packages_of([ConcordanceScore(ladder=(*LADDER, TINY, "a_step"))]) == ("given_scorers",)
 
 
 def test_the_order_of_the_models_is_part_of_what_scores_are_known_by() -> None:
@@ -280,14 +287,14 @@ def test_a_classifier_learns_the_labels(tmp_path: Path) -> None:
         for number, text in enumerate(some)
     ]
     mill.jsonl("pool", pool)
-    inputs = [
+    inputs: list[Json] = [
         {"name": "good", "path": str(mill.home / "in/learned.jsonl"), "role": "reference"},
         {"name": "pool", "path": str(mill.home / "in/pool.jsonl"), "columns": {"keep": ["kind"]}},
     ]
     rungs = [
         {"kind": "train_ngram_model", "name": f"m{order}", "reference": "good", "order": order} for order in (1, 2, 3)
     ]
-    steps = [
+    steps: list[Json] = [
         *rungs,
         {"kind": "concordance_score", "name": "strength", "ladder": ["m1", "m2", "m3"]},
         {
