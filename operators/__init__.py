@@ -12,6 +12,7 @@ from operators.corpus_stats import CorpusStats
 from operators.decontaminate import Decontaminate
 from operators.exact_dedup import ExactDedup
 from operators.extract_html import ExtractHtml
+from operators.facility_location import FacilityLocation
 from operators.fineweb_quality import FinewebQuality
 from operators.fix_unicode import FixUnicode
 from operators.gopher_quality import GopherQuality
@@ -49,6 +50,7 @@ AnyOperator = Annotated[
     | Decontaminate
     | ExactDedup
     | ExtractHtml
+    | FacilityLocation
     | FinewebQuality
     | FixUnicode
     | GopherQuality

@@ -30,7 +30,9 @@ def numbered(name: str, number: int) -> str:
     return f"{name}_{number + 1}" if number else name
 
 
-def gumbel(ids: pa.ChunkedArray | pa.Array, seed: int, target: int = 0) -> npt.NDArray[np.float64]:
+def gumbel(
+    ids: pa.ChunkedArray | pa.Array, seed: int, target: int = 0, purpose: str = "importance_resample"
+) -> npt.NDArray[np.float64]:
     """Standard Gumbel noise, -log(-log u), u = (the first 52 bits of a hash of seed and id, plus a half) / 2^52.
 
     Each target, by its number, has noise of its own.
@@ -38,7 +40,7 @@ def gumbel(ids: pa.ChunkedArray | pa.Array, seed: int, target: int = 0) -> npt.N
     >>> bool(gumbel(pa.array(["a"]), 7)[0] == gumbel(pa.array(["b", "a"]), 7)[1])
     True
     """
-    hashes = row_hashes(ids, seed, numbered("importance_resample", target))
+    hashes = row_hashes(ids, seed, numbered(purpose, target))
     uniform = ((hashes >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
     return np.array([-math.log(-math.log(value)) for value in uniform.tolist()], np.float64)
 

@@ -1,5 +1,7 @@
 """Hashed n-grams of texts over Arrow's buffers: counted into buckets, or summed up by a number for each bucket.
 
+`sketches` makes a short vector of each document's counts.
+
 `ngram_features_reference.py` is the slow definition. One pass over the bytes cuts a text into tokens, in lower case by
 the table of `operators/wordpunct.py`, and hashes them as it reads; of a document only sums are kept. `fast` is FNV-1a
 over a token's bytes, finished by SplitMix64; an n-gram's hash is that of the n-gram without its last token, times an
@@ -83,6 +85,43 @@ def count_ngrams(data: NDArray[np.uint8], offsets: Longs, ngrams: int, buckets: 
 def sum_ngrams(data: NDArray[np.uint8], offsets: Longs, ngrams: int, ratio: Floats, hashing: Hash) -> Features:
     """The sum of `ratio` over the buckets of each document's n-grams, in the order of the text."""
     return _run(data, offsets, ngrams, hashing, np.zeros(0, np.int64), ratio)
+
+
+def count_documents(data: NDArray[np.uint8], offsets: Longs, ngrams: int, buckets: int) -> Longs:
+    """In how many documents each bucket has an n-gram: int64, of length `buckets`."""
+    found = np.zeros(buckets, np.int64)
+    _each(data, offsets, ngrams, found, np.zeros((0, 0), np.float32), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    return found
+
+
+def sketches(
+    data: NDArray[np.uint8], offsets: Longs, ngrams: int, place: Longs, weight: Floats, damped: Floats, dim: int
+) -> NDArray[np.float32]:
+    """Each document as a vector: float32, (documents, dim); zeros where it has no n-gram.
+
+    For each bucket that the document has n-grams in, in order, weight[bucket] * damped[n-grams in it] is added to the
+    component place[bucket]; more n-grams than `damped` knows count as its last.
+    """
+    found = np.zeros((offsets.size - 1, dim), np.float32)
+    _each(data, offsets, ngrams, np.zeros(place.size, np.int64), found, place, weight, damped)
+    return found
+
+
+def _each(
+    data: NDArray[np.uint8],
+    offsets: Longs,
+    ngrams: int,
+    documents: Longs,
+    vectors: NDArray[np.float32],
+    place: Longs,
+    weight: Floats,
+    damped: Floats,
+) -> None:
+    data = data.view()
+    data.flags.writeable = False
+    _each_document(
+        data, offsets, wordpunct_table(), ngrams, np.empty(0, np.uint8), documents, vectors, place, weight, damped
+    )
 
 
 def _run(data: NDArray[np.uint8], offsets: Longs, ngrams: int, hashing: Hash, counts: Longs, ratio: Floats) -> Features:
@@ -262,3 +301,19 @@ def _features(data, offsets, table, ngrams, lower, counts, ratio, sums, tokens):
                     value = (value ^ np.uint64(encoded & 255)) * _PRIME
                 encoded >>= 8
         sums[document], tokens[document] = total, known
+
+
+@njit(cache=True, nogil=True)
+def _each_document(data, offsets, table, ngrams, lower, documents, vectors, place, weight, damped):
+    """Adds each document's buckets to its vector where there are vectors, else 1 for each to `documents`."""
+    counts, ratio, sums, tokens = np.zeros(documents.size, np.int64), np.zeros(0), np.zeros(1), np.zeros(1, np.int64)
+    for document in range(offsets.size - 1):
+        _features(data, offsets[document : document + 2], table, ngrams, lower, counts, ratio, sums, tokens)
+        for bucket in range(documents.size if tokens[0] else 0):
+            count = counts[bucket]
+            if count:
+                counts[bucket] = 0
+                if vectors.size:
+                    vectors[document, place[bucket]] += weight[bucket] * damped[min(count, damped.size) - 1]
+                else:
+                    documents[bucket] += 1

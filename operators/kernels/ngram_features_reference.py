@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 
 from operators.hashing import MASK
 from operators.kernels.ngram_features import BASIS, JOIN, PRIME, Hash
@@ -44,6 +45,14 @@ def buckets_of(text: str, ngrams: int, buckets: int, hashing: Hash) -> list[int]
         for end in range(1, len(tokens) + 1)
         for length in range(1, min(ngrams, end) + 1)
     ]
+
+
+def sketch(text: str, ngrams: int, place: list[int], weight: list[float], damped: list[float], dim: int) -> list[float]:
+    """A document's vector, before it is rounded to float32: see `ngram_features.sketches`."""
+    vector = [0.0] * dim
+    for bucket, count in sorted(Counter(buckets_of(text, ngrams, len(place), "fast")).items()):
+        vector[place[bucket]] += weight[bucket] * damped[min(count, len(damped)) - 1]
+    return vector
 
 
 def _fnv(content: bytes) -> int:

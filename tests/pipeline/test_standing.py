@@ -34,6 +34,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "corpus_stats": ({"by": ["source"]},),
     "decontaminate": ({"references": ["items"]}, {"references": ["one", "two"], "ngram": 5, "min_words": 5}),
     "exact_dedup": ({}, {"column": "rank"}),
+    "facility_location": (
+        {"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},
+        {"select": {"bytes": 9000}, "vectors": {"ngrams": 2, "dim": 64}, "draw": "sampled", "temperature": 2},
+    ),
     "fineweb_quality": ({"max_char_dup_ratio": 0.1, "max_list_ratio": 0.5},),
     "extract_html": ({"detect": "all", "min_chars": 20},),
     "fix_unicode": ({}, {"normal_form": "NFKC", "straight_quotes": True}),

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.code_point_tables import table_digest
-from operators.kernels.ngram_features import Hash, count_ngrams, sum_ngrams
-from operators.kernels.ngram_features_reference import buckets_of, split_tokens
+from operators.kernels.ngram_features import Hash, count_documents, count_ngrams, sketches, sum_ngrams
+from operators.kernels.ngram_features_reference import buckets_of, sketch, split_tokens
 from operators.text_buffers import joined_bytes
 from operators.wordpunct import DIGEST, wordpunct_table
 
@@ -40,6 +40,21 @@ def test_counts_and_sums_are_those_of_the_definition(
             total += ratio[bucket]
         expected.append(total)
     assert features.sums.tolist() == expected
+
+
+@given(st.lists(TEXTS, max_size=4), st.integers(1, 3), st.sampled_from([1, 7, 500]), st.integers(1, 9))
+def test_sketches_and_documents_are_those_of_the_definition(
+    texts: list[str], ngrams: int, buckets: int, dim: int
+) -> None:
+    data, offsets = joined_bytes(pa.array(texts, pa.large_string()))
+    found = [set(buckets_of(text, ngrams, buckets, "fast")) for text in texts]
+    counted = count_documents(data, offsets, ngrams, buckets)
+    assert {n: c for n, c in enumerate(counted.tolist()) if c} == Counter(b for some in found for b in some)
+    place, weight = np.arange(buckets) * 5 % dim, np.sin(np.arange(buckets, dtype=np.float64))
+    damped = np.array([1.0, 1.5, 1.75])
+    slow = [sketch(text, ngrams, place.tolist(), weight.tolist(), damped.tolist(), dim) for text in texts]
+    vectors = sketches(data, offsets, ngrams, place, weight, damped, dim)
+    assert np.allclose(vectors, np.array(slow).reshape(-1, dim), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [0, 1, 55, 56, 63, 64, 65, 119, 120, 1000])

@@ -1,0 +1,230 @@
+"""Choose items one after another: by facility location, by votes, by influence; and vectors as small integers.
+
+`subsets_reference.py` is the slow definition. Items are in order; of two that are equally good the first is taken.
+Everything is counted in integers, so that no result depends on the order of adding. Each choice has a size and ends
+before the first item that does not fit into what is left of the budget.
+
+Price on one core: see docs/subsets.md; 5 s to compile.
+"""
+
+# Compiled functions get their types from their arguments.
+# ruff: noqa: ANN001, ANN202
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, operator"
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Longs = NDArray[np.int64]
+Near = NDArray[np.int32]
+
+VOTE: Final = 1 << 40
+"""The weight of a vote of which nothing is chosen yet."""
+MAX_SAMPLES: Final = 64
+
+
+class Chosen(NamedTuple):
+    """Places in the order of choosing, and what each added: int64 both."""
+
+    order: Longs
+    gains: Longs
+
+
+def facility_location(similar: NDArray[np.int16], sizes: Longs, budget: int) -> Chosen:
+    """Greedily the item that adds most to the sum, over all items, of the largest similarity to a chosen one.
+
+    Args:
+        similar: (items, items), symmetric, none negative; at most 65,536 items.
+        sizes: of the items, none negative.
+        budget: what the sizes of the chosen may sum up to.
+    """
+    order, gains = np.zeros(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
+    count = _facility_location(similar, sizes, budget, order, gains)
+    return Chosen(order[:count], gains[:count])
+
+
+def vote_k(near: Near, sizes: Longs, budget: int, discount: int) -> Chosen:
+    """Greedily the item with most votes; an item votes for those near it, `discount` times less for each one chosen.
+
+    Args:
+        near: (items, neighbours), -1 where there is none.
+        sizes: as above.
+        budget: as above.
+        discount: at least 2. A vote counts `VOTE`, rounded after each division.
+    """
+    weights = [VOTE]
+    while weights[-1]:
+        weights.append(round(VOTE / discount ** len(weights)))
+    order, gains = np.zeros(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
+    starts, voters = _reversed(near)
+    count = _vote_k(near, starts, voters, np.array(weights, np.int64), sizes, budget, order, gains)
+    return Chosen(order[:count], gains[:count])
+
+
+def influence(near: Near, live: NDArray[np.uint64], samples: int, sizes: Longs, budget: int) -> Chosen:
+    """Greedily the item from which most items are reached that no chosen one reaches, over all samples together.
+
+    Args:
+        near: (items, neighbours), -1 where there is none.
+        live: the same shape; bit r says whether the edge is there in sample r.
+        samples: at most `MAX_SAMPLES`.
+        sizes: as above.
+        budget: as above.
+    """
+    order, gains = np.zeros(sizes.size, np.int64), np.zeros(sizes.size, np.int64)
+    count = _influence(near, live, samples, sizes, budget, order, gains)
+    return Chosen(order[:count], gains[:count])
+
+
+def quantised(vectors: NDArray[np.float32], scale: float) -> tuple[NDArray[np.int16], NDArray[np.int8]]:
+    """Vectors of the length `scale` with the directions of the given ones, each component rounded to an integer.
+
+    The second array says of each whether it is one (0), not finite (1), or zero (2); of the latter all are zeros.
+    """
+    found, status = np.zeros(vectors.shape, np.int16), np.zeros(vectors.shape[0], np.int8)
+    _quantised(vectors, scale, found, status)
+    return found, status
+
+
+def _reversed(near: Near) -> tuple[Longs, Longs]:
+    """For each item the items that have it near, one after another, and where each one's begin."""
+    items, width = near.shape
+    target = near.ravel()
+    order: Longs = np.argsort(target, kind="stable").astype(np.int64)
+    order = order[target[order] >= 0]
+    starts = np.zeros(items + 1, np.int64)
+    np.cumsum(np.bincount(target[order], minlength=items), out=starts[1:])
+    return starts, order // np.int64(max(width, 1))
+
+
+@njit(cache=True, nogil=True)
+def _best(values, taken):
+    """The first of the largest values that are not taken; -1 where all are."""
+    best = -1
+    for item in range(values.size):
+        if not taken[item] and (best < 0 or values[item] > values[best]):
+            best = item
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _added(row, current):
+    total = 0
+    for item in range(row.size):
+        total += max(np.int32(row[item]) - np.int32(current[item]), 0)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _facility_location(similar, sizes, budget, order, gains):
+    """Lazily: what an item adds never grows, so an old number that is not the largest need not be counted again."""
+    items = sizes.size
+    current, taken = np.zeros(items, np.int16), np.zeros(items, np.bool_)
+    bound, counted = np.zeros(items, np.int64), np.zeros(items, np.int64)
+    for item in range(items):
+        bound[item] = _added(similar[item], current)
+    for count in range(items):
+        best = _best(bound, taken)
+        while counted[best] < count and bound[best] > 0:
+            bound[best], counted[best] = _added(similar[best], current), count
+            best = _best(bound, taken)
+        budget -= sizes[best]
+        if budget < 0:
+            return count
+        order[count], gains[count], taken[best] = best, bound[best], True
+        for item in range(items):
+            current[item] = max(current[item], similar[best, item])
+    return items
+
+
+@njit(cache=True, nogil=True)
+def _vote_k(near, starts, voters, weights, sizes, budget, order, gains):
+    items, last = sizes.size, weights.size - 1
+    votes, times = np.zeros(items, np.int64), np.zeros(items, np.int64)
+    taken = np.zeros(items, np.bool_)
+    for item in range(items):
+        votes[item] = weights[0] * (starts[item + 1] - starts[item])
+    for count in range(items):
+        best = _best(votes, taken)
+        budget -= sizes[best]
+        if budget < 0:
+            return count
+        order[count], gains[count], taken[best] = best, votes[best], True
+        for place in range(starts[best], starts[best + 1] + 1):
+            # Those who voted for it count less, and it votes no more.
+            voter = voters[place] if place < starts[best + 1] else best
+            if taken[voter] and voter != best:
+                continue
+            less = weights[min(times[voter], last)]
+            times[voter] += 1
+            if voter != best:
+                less -= weights[min(times[voter], last)]
+            for neighbour in near[voter]:
+                if neighbour >= 0:
+                    votes[neighbour] -= less
+    return items
+
+
+@njit(cache=True, nogil=True)
+def _reached(start, sample, near, live, covered, seen, stamp, queue):
+    """How many items are reached from one, itself counted, through items that are not covered; they are in `queue`."""
+    bit = np.uint64(1) << np.uint64(sample)
+    if covered[start] & bit:
+        return 0
+    queue[0], seen[start], size, at = start, stamp, 1, 0
+    while at < size:
+        item = queue[at]
+        at += 1
+        for edge in range(near.shape[1]):
+            neighbour = near[item, edge]
+            if live[item, edge] & bit and seen[neighbour] != stamp and not covered[neighbour] & bit:
+                seen[neighbour] = stamp
+                queue[size] = neighbour
+                size += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _influence(near, live, samples, sizes, budget, order, gains):
+    """Lazily, as facility location; what is covered holds all that is reached from it, so a search ends there."""
+    items, stamp = sizes.size, 0
+    covered, taken = np.zeros(items, np.uint64), np.zeros(items, np.bool_)
+    seen, queue = np.zeros(items, np.int64), np.zeros(items, np.int64)
+    bound, counted = np.full(items, samples * items, np.int64), np.full(items, -1, np.int64)
+    for count in range(items):
+        best = _best(bound, taken)
+        while counted[best] < count and bound[best] > 0:
+            bound[best], counted[best] = 0, count
+            for sample in range(samples):
+                stamp += 1
+                bound[best] += _reached(best, sample, near, live, covered, seen, stamp, queue)
+            best = _best(bound, taken)
+        budget -= sizes[best]
+        if budget < 0:
+            return count
+        order[count], gains[count], taken[best] = best, bound[best], True
+        for sample in range(samples):
+            stamp += 1
+            for place in range(_reached(best, sample, near, live, covered, seen, stamp, queue)):
+                covered[queue[place]] |= np.uint64(1) << np.uint64(sample)
+    return items
+
+
+@njit(cache=True, nogil=True)
+def _quantised(vectors, scale, found, status):
+    for row in range(vectors.shape[0]):
+        total = 0.0
+        for column in range(vectors.shape[1]):
+            total += np.float64(vectors[row, column]) * np.float64(vectors[row, column])
+        if not np.isfinite(total):
+            status[row] = 1
+        elif total == 0.0:
+            status[row] = 2
+        else:
+            factor = scale / np.sqrt(total)
+            for column in range(vectors.shape[1]):
+                found[row, column] = np.int16(np.rint(vectors[row, column] * factor))

@@ -1,0 +1,247 @@
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from operators import facility_location
+from operators.base import DataError, RecipeError
+from operators.facility_location import FacilityLocation
+from operators.hashing import row_hash
+from operators.kernels import subsets_reference
+from operators.subset_stages import PURPOSE, UNIT, nearest, shares
+from operators.subsets import SubsetStep
+from operators.vectors import SCALE, unpacked
+from tests.operators.harness import Engine, corpus, deal, run
+
+STEPS: dict[str, type[SubsetStep]] = {"facility_location": FacilityLocation}
+each_kind = pytest.mark.parametrize("kind", sorted(STEPS))
+
+
+def column(values: np.ndarray, valid: list[bool] | None = None, kind: pa.DataType | None = None) -> pa.Array:
+    """Vectors as a column of lists."""
+    kind = kind or pa.float32()
+    flat = pa.array(values.ravel().astype(kind.to_pandas_dtype()), kind)
+    mask = pa.array([not is_there for is_there in valid]) if valid else None
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=mask)
+
+
+def cloud(docs: int = 60, dim: int = 8, seed: int = 1) -> pa.Table:
+    """Documents with vectors around five directions, of texts of any length."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(5, dim))[rng.integers(0, 5, docs)] + 0.4 * rng.normal(size=(docs, dim))
+    texts = ["x" * int(length) for length in rng.integers(1, 50, docs)]
+    return corpus(texts, vector=column(vectors))
+
+
+def select(table: pa.Table, kind: str = "facility_location", shards: int = 1, **given: Any) -> Engine:  # noqa: ANN401
+    how = {name: given.pop(name) for name in ("shuffle", "seed", "partitions", "batch_rows") if name in given}
+    operator = STEPS[kind].model_validate({"vectors": "vector", **given})
+    return run(operator, deal(table, shards, how.get("shuffle", 0)), **how)
+
+
+def rounded(table: pa.Table) -> np.ndarray:
+    """The vectors as integers, by NumPy."""
+    found = np.array(table["vector"].to_pylist(), np.float64)
+    whole: np.ndarray = np.rint(found * (SCALE / np.linalg.norm(found, axis=1, keepdims=True))).astype(np.int64)
+    return whole
+
+
+def by_place(table: pa.Table, seed: int = 7) -> pa.Table:
+    """The rows in the order of their places."""
+    order = sorted(range(table.num_rows), key=lambda row: row_hash(table["id"][row].as_py(), seed, PURPOSE))
+    return table.take(pa.array(order, pa.int64()))
+
+
+@given(st.sampled_from(["docs", "bytes", "fraction"]), st.integers(1, 40), st.integers(1, 60), st.integers(0, 5))
+def test_facility_location_in_one_partition_is_the_greedy_choice_of_the_definition(
+    unit: str, docs: int, amount: int, seed: int
+) -> None:
+    table = by_place(cloud(docs, seed=seed))
+    select_ = {unit: amount / 60 if unit == "fraction" else amount * (20 if unit == "bytes" else 1)}
+    products = rounded(table) @ rounded(table).T
+    similar = np.maximum(products, 0) // facility_location.STEPS
+    sizes = [len(text) if unit == "bytes" else 1 for text in table["text"].to_pylist()]
+    budget = math.floor(docs * amount / 60 + 1e-6) if unit == "fraction" else next(iter(select_.values()))
+    picks = subsets_reference.facility_location(similar.tolist(), sizes, int(budget))
+    ids = table["id"].to_pylist()
+    found = select(table, select=select_).kept.sort_by("rank")
+    assert found["id"].to_pylist() == [ids[item] for item, _ in picks]
+    assert found["gain"].to_pylist() == [gain * facility_location.STEPS / UNIT for _, gain in picks]
+    assert found["rank"].to_pylist() == list(range(1, len(picks) + 1))
+    best = products[:, [item for item, _ in picks]].max(axis=1) if picks else []
+    assert found["similarity"].to_pylist() == [best[item] / UNIT for item, _ in picks]
+
+
+@each_kind
+def test_neither_shards_nor_batches_nor_order_change_the_choice(kind: str) -> None:
+    table = cloud(200)
+    wanted: dict[str, Any] = {"select": {"docs": 37}, "partition_size": 30, "audit": True}
+    one = select(table, kind, **wanted)
+    files = one.artifacts["summary"]
+    for shards, partitions in ((2, 1), (5, 4)):
+        other = select(table, kind, shards, shuffle=shards, partitions=partitions, batch_rows=7, **wanted)
+        assert other.kept.sort_by("id") == one.kept.sort_by("id")
+        assert other.artifacts["summary"].read("summary.json") == files.read("summary.json")
+        assert other.artifacts["summary"].table("partitions") == files.table("partitions")
+
+
+@each_kind
+@given(st.integers(0, 70), st.integers(1, 80), st.integers(2, 40), st.sampled_from(["docs", "bytes"]))
+def test_budgets_are_met_in_partitions(kind: str, docs: int, amount: int, size: int, unit: str) -> None:
+    table = cloud(docs)
+    amount *= 20 if unit == "bytes" else 1
+    engine = select(table, kind, select={unit: amount}, partition_size=size)
+    found = json.loads(engine.artifacts["summary"].read("summary.json"))
+    lengths = [len(text) for text in engine.kept["text"].to_pylist()]
+    assert found["chosen"] == {"docs": len(lengths), "bytes": sum(lengths)}
+    assert found["partitions"] == -(-docs // size)
+    parts = engine.artifacts["summary"].table("partitions")
+    if unit == "docs":
+        assert len(lengths) == min(amount, docs)
+        for have, got in zip(parts["docs"].to_pylist(), parts["chosen_docs"].to_pylist(), strict=True):
+            assert got == have or abs(got - amount * have / docs) < 1
+    else:
+        assert sum(lengths) <= amount
+        longest = max((len(text) for text in table["text"].to_pylist()), default=0)
+        assert sum(lengths) == found["candidates"]["bytes"] or sum(lengths) > amount - longest * parts.num_rows
+    assert set(engine.dropped["rule"].to_pylist()) <= {"not_selected"}
+
+
+def test_the_choice_is_far_better_than_chance_and_the_summary_says_so() -> None:
+    table = cloud(300, dim=16)
+    engine = select(table, select={"docs": 20}, audit=True)
+    found = json.loads(engine.artifacts["summary"].read("summary.json"))
+    ordered = by_place(table)
+    products = rounded(ordered) @ rounded(ordered).T
+    rank = dict(zip(engine.kept["id"].to_pylist(), engine.kept["rank"].to_pylist(), strict=True))
+    chosen = [row for row, name in enumerate(ordered["id"].to_pylist()) if rank[name]]
+    for name, some in (("chosen", chosen), ("random", list(range(20)))):
+        near = products[:, some].max(axis=1)
+        assert found["objective"][name] == np.maximum(near, 0).sum() / UNIT
+        assert found["mean_similarity"][name] == pytest.approx(found["objective"][name] / 300)
+        assert found["radius"][name] == pytest.approx(math.sqrt(2 - 2 * near.min() / UNIT))
+    assert found["mean_similarity"]["chosen"] > found["mean_similarity"]["random"] + 0.02
+    gains = engine.kept["gain"].drop_null()
+    assert sum(gains.to_pylist()) == pytest.approx(found["objective"]["chosen"], rel=1e-4)
+
+
+def test_a_sample_follows_the_gains() -> None:
+    table = cloud(40)
+    sampled: dict[str, Any] = {"draw": "sampled", "audit": True}
+    whole = select(table, select={"fraction": 1}, audit=True).kept
+    gain = dict(zip(whole["id"].to_pylist(), whole["gain"].to_pylist(), strict=True))
+    best = max(gain, key=lambda name: gain[name])
+    hits = 0
+    for seed in range(60):
+        kept = select(table, select={"docs": 4}, seed=seed, temperature=4.0, **sampled).kept
+        chosen = kept.filter(kept["rank"].is_valid())
+        assert chosen.num_rows == 4
+        hits += best in chosen["id"].to_pylist()
+    # Its share alone: the chance to be among four of forty by chance is 0.1.
+    assert hits > 30
+
+
+@each_kind
+def test_texts_are_chosen_by_their_words(kind: str) -> None:
+    rng = np.random.default_rng(2)
+    topics = [[f"{topic}{word}" for word in range(30)] for topic in ("sea", "law", "tree", "code")]
+    texts = [" ".join(rng.choice(topics[number % 4], 40)) for number in range(80)] + ["", " \n"]
+    engine = select(corpus(texts), kind, vectors={"dim": 128}, select={"docs": 4})
+    assert {text[:3] for text in engine.kept["text"].to_pylist()} == {"sea", "law", "tre", "cod"}
+    rules = engine.dropped["rule"].to_pylist()
+    assert (rules.count("no_vector"), rules.count("not_selected")) == (2, 76)
+    found = json.loads(engine.artifacts["summary"].read("summary.json"))
+    assert found["without_vector"] == {"docs": 2, "bytes": 2}
+
+
+@each_kind
+def test_nothing_to_choose_from_is_no_error(kind: str) -> None:
+    assert select(cloud().slice(0, 0), kind, select={"docs": 5}).kept.num_rows == 0
+    empty = select(corpus(["", ""]), kind, vectors={}, select={"docs": 5})
+    assert empty.dropped["rule"].to_pylist() == ["no_vector"] * 2
+    assert select(cloud(1), kind, select={"docs": 5}).kept.num_rows == 1
+    assert select(cloud(5), kind, select={"fraction": 0.1}).kept.num_rows == 0
+
+
+@each_kind
+def test_equal_documents_are_told_apart(kind: str) -> None:
+    table = corpus(["a"] * 30, vector=column(np.ones((30, 4))))
+    kept = select(table, kind, select={"docs": 7}).kept
+    assert sorted(kept["rank"].to_pylist()) == list(range(1, 8))
+
+
+def test_a_document_without_a_vector_goes_by_a_rule_of_its_own() -> None:
+    values = np.random.default_rng(1).normal(size=(6, 3))
+    vector = column(values, valid=[True, True, False, True, False, True])
+    engine = select(corpus(["a"] * 6, vector=vector), select={"docs": 2})
+    assert engine.dropped["rule"].to_pylist().count("no_vector") == 2
+    assert engine.kept.num_rows == 2
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_vectors_of_any_float_are_read(kind: pa.DataType) -> None:
+    values = np.random.default_rng(1).normal(size=(50, 6)).astype(kind.to_pandas_dtype())
+    chosen = [
+        select(corpus(["a"] * 50, vector=column(values, kind=of)), select={"docs": 9}).kept_ids
+        for of in (kind, pa.float64())
+    ]
+    assert chosen[0] == chosen[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(math.nan, "not finite"), (math.inf, "not finite"), (0.0, "nothing but zeros")]
+)
+def test_a_vector_without_a_direction_is_an_error_that_names_the_document(value: float, said: str) -> None:
+    values = np.ones((4, 3))
+    values[2] = value
+    table = corpus({"a": "a", "b": "b", "c": "c", "d": "d"}, vector=column(values))
+    with pytest.raises(DataError, match=f"'vector' of document 'c' holds .*{said}"):
+        select(table, select={"docs": 2})
+
+
+def test_vectors_of_several_lengths_are_an_error() -> None:
+    with pytest.raises(DataError, match="vectors of 1 and 2 dimensions"):
+        unpacked(pa.chunked_array([[b"12", b"1234"]], pa.large_binary()))
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.float32()), pa.list_(pa.int32(), 4), pa.list_(pa.float32(), 9000), pa.string()]
+)
+def test_a_column_without_vectors_is_refused(kind: pa.DataType) -> None:
+    step = FacilityLocation.model_validate({"vectors": "v", "select": {"docs": 1}})
+    with pytest.raises(RecipeError, match=r"the column 'v' is .*: expected vectors"):
+        step.refuse({"v": kind})
+    step.refuse({"v": pa.list_(pa.float16(), 4)})
+
+
+def test_a_temperature_that_heats_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="does nothing with draw: greedy"):
+        FacilityLocation.model_validate({"select": {"docs": 1}, "temperature": 2})
+
+
+@given(st.integers(0, 500), st.lists(st.integers(0, 50), max_size=8))
+def test_shares_add_up_and_are_off_by_less_than_one(budget: int, sizes: list[int]) -> None:
+    found = shares(budget, sizes)
+    total = sum(sizes)
+    assert sum(found) == min(budget, total)
+    assert all(0 <= got <= size for got, size in zip(found, sizes, strict=True))
+    assert budget >= total or all(
+        abs(got * total - budget * size) < total for got, size in zip(found, sizes, strict=True)
+    )
+
+
+def test_products_are_exact_whatever_multiplies() -> None:
+    """Of vectors that are as long as they get and lie in one direction, in the most dimensions."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(40, 8192))
+    values[1::2] = values[::2]
+    whole = np.rint(values * (SCALE / np.linalg.norm(values, axis=1, keepdims=True))).astype(np.int64)
+    assert (whole**2).sum(axis=1).max() <= 1 << 24
+    found = nearest(whole.astype(np.float32), np.arange(0, 40, 2))
+    assert found.tolist() == (whole @ whole[::2].T).max(axis=1).tolist()
