@@ -17,7 +17,9 @@ from operators.fineweb_quality import FinewebQuality
 from operators.fix_unicode import FixUnicode
 from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
+from operators.ideal import Ideal
 from operators.importance_resample import ImportanceResample
+from operators.k_center import KCenter
 from operators.lang_per_line import LangPerLine
 from operators.language_id import LanguageId
 from operators.length import Length
@@ -40,6 +42,7 @@ from operators.train_ngram_model import TrainNgramModel
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 from operators.url_filter import UrlFilter
+from operators.vote_k import VoteK
 from operators.word_list import WordList
 
 AnyOperator = Annotated[
@@ -55,7 +58,9 @@ AnyOperator = Annotated[
     | FixUnicode
     | GopherQuality
     | GopherRepetition
+    | Ideal
     | ImportanceResample
+    | KCenter
     | LangPerLine
     | LanguageId
     | Length
@@ -78,6 +83,7 @@ AnyOperator = Annotated[
     | TrainTokenizer
     | TrimTokenizer
     | UrlFilter
+    | VoteK
     | WordList,
     Field(discriminator="kind"),
 ]

@@ -1,5 +1,6 @@
 import json
 import math
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,23 @@ from pydantic import ValidationError
 from operators import facility_location
 from operators.base import DataError, RecipeError
 from operators.facility_location import FacilityLocation
-from operators.hashing import row_hash
-from operators.kernels import subsets_reference
-from operators.subset_stages import PURPOSE, UNIT, nearest, shares
+from operators.hashing import mix64, row_hash
+from operators.ideal import Ideal, drawn_edges
+from operators.k_center import KCenter
+from operators.kernels import subsets, subsets_reference
+from operators.neighbours import Neighbours, neighbours
+from operators.subset_stages import PURPOSE, UNIT, chord, nearest, shares
 from operators.subsets import SubsetStep
 from operators.vectors import SCALE, unpacked
+from operators.vote_k import VoteK
 from tests.operators.harness import Engine, corpus, deal, run
 
-STEPS: dict[str, type[SubsetStep]] = {"facility_location": FacilityLocation}
+STEPS: dict[str, type[SubsetStep]] = {
+    "facility_location": FacilityLocation,
+    "ideal": Ideal,
+    "k_center": KCenter,
+    "vote_k": VoteK,
+}
 each_kind = pytest.mark.parametrize("kind", sorted(STEPS))
 
 
@@ -152,7 +162,8 @@ def test_texts_are_chosen_by_their_words(kind: str) -> None:
     rng = np.random.default_rng(2)
     topics = [[f"{topic}{word}" for word in range(30)] for topic in ("sea", "law", "tree", "code")]
     texts = [" ".join(rng.choice(topics[number % 4], 40)) for number in range(80)] + ["", " \n"]
-    engine = select(corpus(texts), kind, vectors={"dim": 128}, select={"docs": 4})
+    few: dict[str, Any] = {"neighbours": 10} if kind == "vote_k" else {}  # all others otherwise
+    engine = select(corpus(texts), kind, vectors={"dim": 128}, select={"docs": 4}, **few)
     assert {text[:3] for text in engine.kept["text"].to_pylist()} == {"sea", "law", "tre", "cod"}
     rules = engine.dropped["rule"].to_pylist()
     assert (rules.count("no_vector"), rules.count("not_selected")) == (2, 76)
@@ -245,3 +256,66 @@ def test_products_are_exact_whatever_multiplies() -> None:
     assert (whole**2).sum(axis=1).max() <= 1 << 24
     found = nearest(whole.astype(np.float32), np.arange(0, 40, 2))
     assert found.tolist() == (whole @ whole[::2].T).max(axis=1).tolist()
+
+
+@given(st.integers(0, 30), st.integers(1, 12), st.sampled_from([1, 2, 40]), st.integers(0, 1000))
+def test_neighbours_are_those_of_sorting_all(items: int, count: int, spread: int, seed: int) -> None:
+    """With few distinct vectors most are equally near."""
+    vectors = np.random.default_rng(seed).integers(-spread, spread, (items, 3), endpoint=True).astype(np.float32)
+    products = (vectors @ vectors.T).astype(np.int64)
+    found = neighbours(vectors, count)
+    for item in range(items):
+        others = sorted((-products[item, other], other) for other in range(items) if other != item)[:count]
+        assert found.items[item].tolist() == [other for _, other in others]
+        assert found.products[item].tolist() == [-product for product, _ in others]
+
+
+def test_votes_and_influence_are_over_neighbours_by_sorting_all() -> None:
+    table = by_place(cloud(50))
+    products = rounded(table) @ rounded(table).T
+    others = [sorted((-row[other], other) for other in range(50) if other != item) for item, row in enumerate(products)]
+    near = [[other for _, other in some[:6]] for some in others]
+    weights = np.array([[-product for product, _ in some[:6]] for some in others])
+    places = [row_hash(name, 7, PURPOSE) for name in table["id"].to_pylist()]
+    live = drawn_edges(Neighbours(np.array(near, np.int32), weights), np.array(places, np.uint64), 10)
+    expected = {
+        "vote_k": subsets_reference.vote_k(near, [1] * 50, 12, 10),
+        "ideal": subsets_reference.influence(near, live.tolist(), 10, [1] * 50, 12),
+    }
+    for kind, picks in expected.items():
+        kept = select(table, kind, select={"docs": 12}, neighbours=6).kept.sort_by("rank")
+        assert kept["id"].to_pylist() == [table["id"][item].as_py() for item, _ in picks]
+        unit = {"vote_k": subsets.VOTE, "ideal": 10}[kind]
+        assert kept["gain"].to_pylist() == [gain / unit for _, gain in picks]
+
+
+def test_edges_are_there_as_often_as_their_weights_say() -> None:
+    near = Neighbours(np.array([[1, 2, 3]] * 4, np.int32), np.array([[6, 3, 1], [5, 0, -5], [0, 0, -1], [1, 1, 1]]))
+    rates = np.zeros((4, 3))
+    for trial in range(400):
+        place = mix64(np.arange(1, 5, dtype=np.uint64) + np.uint64(10 * trial))
+        live = drawn_edges(near, place, 10)
+        rates += np.array([[bin(bits).count("1") for bits in row] for row in live.tolist()]) / 4000
+    expected = np.array([[0.6, 0.3, 0.1], [1, 0, 0], [0, 0, 0], [1 / 3, 1 / 3, 1 / 3]])
+    assert np.abs(rates - expected).max() < 4.5 * 0.5 / math.sqrt(4000)
+
+
+def test_farthest_first_is_at_most_twice_the_best_radius() -> None:
+    for seed in range(5):
+        table = by_place(cloud(14, dim=3, seed=seed))
+        products = rounded(table) @ rounded(table).T
+        best = max(products[:, some].max(axis=1).min() for some in combinations(range(14), 3))
+        engine = select(table, "k_center", select={"docs": 3})
+        found = json.loads(engine.artifacts["summary"].read("summary.json"))["radius"]["chosen"]
+        assert found <= 2 * chord(int(best)) + 1e-3
+        chosen = [table["id"].to_pylist().index(name) for name in engine.kept.sort_by("rank")["id"].to_pylist()]
+        assert chosen[0] == 0
+        for count in (1, 2):
+            assert chosen[count] == np.argmin(products[:, chosen[:count]].max(axis=1))
+
+
+def test_the_summary_of_influence_says_how_many_are_reached() -> None:
+    engine = select(cloud(80), "ideal", select={"docs": 20}, partition_size=30)
+    found = json.loads(engine.artifacts["summary"].read("summary.json"))
+    assert found["reached_docs"] == pytest.approx(sum(engine.kept["gain"].to_pylist()))
+    assert 20 <= found["reached_docs"] <= 80

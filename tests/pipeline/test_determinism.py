@@ -58,6 +58,9 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "train_ngram_model", "name": "weak", "order": 1, "max_mb": 0.002},
     {"kind": "concordance_score", "ladder": ["weak", "pool"], "min_score": 0.5, "audit": True},
     {"kind": "facility_location", "select": {"fraction": 0.8}, "partition_size": 20},
+    {"kind": "vote_k", "select": {"fraction": 0.9}, "neighbours": 5},
+    {"kind": "ideal", "select": {"fraction": 0.9}, "audit": True},
+    {"kind": "k_center", "select": {"fraction": 0.9}, "partition_size": 9},
 ]
 
 

@@ -43,6 +43,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "fix_unicode": ({}, {"normal_form": "NFKC", "straight_quotes": True}),
     "gopher_quality": ({"min_words": 20, "min_alpha_ratio": 0.6, "min_stop_words": 1},),
     "gopher_repetition": ({},),
+    "ideal": ({"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},),
     "importance_resample": (
         {"target": {"column": "kind", "in": ["prose"]}, "select": {"docs": 9}, "min_tokens": 20},
         {
@@ -60,6 +61,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
             "min_tokens": 5,
         },
     ),
+    "k_center": ({"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},),
     "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
     "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
@@ -100,6 +102,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"algorithm": "superbpe", "pretokenizer": "superbpe", "vocab_sizes": [320, 400], "transition": 300},
     ),
     "url_filter": ({"column": "id", "parts": ["7f", "3a"], "hard_words": ["never"]},),
+    "vote_k": ({"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20, "neighbours": 5},),
     "word_list": (
         {"words": ["again", "list of things", "und"], "max_hits": 1, "keep_share": 0.2},
         {"lists": {"docs": ["item number", "statement"]}, "lang_column": "source", "max_per_1000_words": 8},
