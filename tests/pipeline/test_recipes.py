@@ -1,0 +1,75 @@
+"""Recipes of `recipes/`, over a few texts that lie where the quickstart's data does."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.check import check_recipe
+from pipeline.executors.local import LocalExecutor
+from pipeline.recipe import Recipe, load_recipe
+from pipeline.session import run_recipe
+from tests.pipeline.engine import FRENCH, GERMAN, Json, flawed_texts
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with `data/quickstart`: manuals in two versions of which one page is the same, and code."""
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data" / "quickstart"
+    pages = [text for text in flawed_texts() if len(text) > 600]
+    manuals = {
+        "django-5.0/topics": pages[:8],
+        "django-5.0/ref": pages[8:14],
+        "django-5.2/topics": pages[:1],
+        "fastapi": pages[14:20],
+    }
+    for folder, texts in manuals.items():
+        (data / "docs" / folder).mkdir(parents=True)
+        for number, text in enumerate(texts):
+            (data / "docs" / folder / f"page{number}.txt").write_text(text)
+    (data / "code").mkdir()
+    for path in sorted((ROOT / "operators").glob("s*.py")):
+        (data / "code" / path.name).write_text(path.read_text("utf-8"))
+    with gzip.open(data / "multilingual.jsonl.gz", "wt") as file:
+        for number, text in enumerate([*(text[:500] for text in pages[14:24]), *[*GERMAN, *FRENCH] * 4]):
+            file.write(json.dumps({"id": f"m{number}", "text": f"{text} {number}"}) + "\n")
+    return tmp_path
+
+
+def small(name: str, **changed: Json) -> Recipe:
+    """A recipe with other parameters of some steps, by their names."""
+    content = load_recipe(str(ROOT / "recipes" / f"{name}.yaml")).model_dump(mode="json")
+    for step in content["steps"]:
+        step.update(changed.get(step["name"] or step["kind"], {}))
+    return Recipe.model_validate(content)
+
+
+def ran(recipe: Recipe) -> Json:
+    """The manifest's entries by step, after a check and a run in this process."""
+    assert check_recipe(recipe)[-1] == "ok"
+    summary = run_recipe(recipe, LocalExecutor(1), work_dir="work", quiet=True)
+    return {step["name"]: step for step in summary["steps"]}
+
+
+def test_select_takes_evaluation_text_out_and_mixes_what_is_like_the_target(quickstart: Path) -> None:
+    changed: dict[str, Json] = {"tokenizer": {"vocab_sizes": [300]}, "mix": {"budget": 20_000}}
+    steps = ran(small("select", like_manuals={"select": {"fraction": 0.9}}, **changed))
+    assert steps["decontaminate"]["dropped"] == {"holds_evaluation_item": 1}
+    assert steps["like_manuals"]["dropped"]["not_selected"] > 0
+    drawn = json.loads((quickstart / "out/select/artifacts/mix/mixture.json").read_text())["categories"]
+    assert set(drawn) == {"docs", "translations", "code"}
+    assert sum(group["drawn"] for group in drawn.values()) <= 20_000
+    assert (quickstart / "out/select/artifacts/tokenizer/tokenizer-300.json").is_file()
+
+
+def test_concordance_labels_what_a_classifier_learns_and_keeps_the_best(quickstart: Path) -> None:
+    whole: dict[str, Json] = {f"order_{order}": {"min_count": 1} for order in range(1, 7)}  # of so little text
+    steps = ran(small("concordance", quality={"buckets": 100, "dim": 4}, **whole))
+    said = json.loads((quickstart / "out/concordance/artifacts/strength/concordance.json").read_text())
+    assert said["labels"]["positive"]["docs"] >= said["labels"]["negative"]["docs"] > 0
+    assert set(steps["like"]["dropped"]) == {"below_kept_share"}
+    assert (quickstart / "out/concordance/artifacts/quality/model.bin").is_file()
