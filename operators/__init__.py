@@ -23,6 +23,7 @@ from operators.k_center import KCenter
 from operators.lang_per_line import LangPerLine
 from operators.language_id import LanguageId
 from operators.length import Length
+from operators.length_buckets import LengthBuckets
 from operators.line_dedup import LineDedup
 from operators.line_rules import LineRules
 from operators.mask_pii import MaskPii
@@ -64,6 +65,7 @@ AnyOperator = Annotated[
     | LangPerLine
     | LanguageId
     | Length
+    | LengthBuckets
     | LineDedup
     | LineRules
     | MaskPii

@@ -38,6 +38,8 @@ class OfTokenizer(Composite):
     done: ClassVar[str] = "read"
     """What is done to the tokenizer, for messages."""
     leaves_tokenizer: ClassVar[bool] = False
+    takes_any: ClassVar[bool] = False
+    """Whether a tokenizer will do that is not byte-level BPE."""
 
     @model_validator(mode="after")
     def _one_tokenizer(self) -> Self:
@@ -70,7 +72,7 @@ class OfTokenizer(Composite):
     def check_against(self, earlier: Mapping[str, Operator]) -> None:
         """RecipeError where the step leaves no byte-level BPE tokenizer, or none of that size."""
         step = earlier.get(self.step)
-        if isinstance(step, TrainTokenizer) and step.algorithm in ("unigram", "wordpiece"):
+        if isinstance(step, TrainTokenizer) and step.algorithm in ("unigram", "wordpiece") and not self.takes_any:
             msg = f"step: {self.step!r} trains algorithm {step.algorithm!r}: only byte-level BPE can be {self.done}"
             raise RecipeError(msg)
         sizes = step.vocab_sizes if isinstance(step, TrainTokenizer) else ()
@@ -123,13 +125,16 @@ class Chosen(Fold):
         """The tokenizer. Raises RecipeError where it is not byte-level BPE, or no longer what was planned with."""
         if not self.step:
             return tokenizer_sources.read(self.tokenizer, self.patterns, self.sha256)
-        return tokenizer_sources.parse(self._artifact(context), self.step)
+        return tokenizer_sources.parse(self.content(context), self.step)
 
     def digest(self, context: Context) -> str:
         """The sha256 of the tokenizer's file."""
-        return hashlib.sha256(self._artifact(context)).hexdigest() if self.step else self.sha256
+        return hashlib.sha256(self.content(context)).hexdigest() if self.step else self.sha256
 
-    def _artifact(self, context: Context) -> bytes:
+    def content(self, context: Context) -> bytes:
+        """The tokenizer's file. Raises RecipeError where it is no longer what was planned with."""
+        if not self.step:
+            return tokenizer_sources.content_of(self.tokenizer, self.sha256)
         return context.artifacts[self.step].read(f"tokenizer-{self.size}.json" if self.size else "tokenizer.json")
 
 
@@ -143,8 +148,8 @@ class TokenizerCounts(Chosen, PretokenCounts):
         from operators.kernels.pretokenize import count
 
         vocabulary = self.load(context)
-        how = _cutting(vocabulary.patterns)
-        split, normalised = _splitter([token.content for token in vocabulary.added]), _normaliser(vocabulary.normalizer)
+        how = cutting_of(vocabulary.patterns)
+        split, normalised = _splitter([token.content for token in vocabulary.added]), normaliser(vocabulary.normalizer)
 
         def apply(rows: pa.Table) -> pa.Table:
             texts, weights = split(one_text_array(rows["text"]), weights_of(rows))
@@ -158,18 +163,23 @@ class TokenizerCounts(Chosen, PretokenCounts):
         return {"_counts": super().finish(state, context)["counts"]}
 
 
-def _cutting(patterns: tuple[str, ...]) -> Cutting:
+def cutting_of(patterns: tuple[str, ...]) -> Cutting:
     """How a tokenizer cuts: as a published one, which the scanner may know a faster way for, or as it says."""
     known: Any = tokenizer_sources.known_cutting(patterns)
     patterns = patterns or (r"[\s\S]+",)  # without any, a text is one piece
     return cutting(**known) if known else Cutting(patterns, patterns)
 
 
-def _splitter(contents: list[str]) -> Any:  # noqa: ANN401
-    """A function that cuts texts at added tokens, which go; the parts count as often as their text."""
+def added_patterns(contents: list[str]) -> tuple[str, re.Pattern[str]]:
+    """What finds added tokens, the longer of two first: a pattern for Arrow, "" for none, and one for Python."""
     longest_first = sorted(contents, key=lambda content: (-len(content), content))
     found = "|".join("".join(f"\\x{{{ord(letter):x}}}" for letter in content) for content in longest_first)
-    cut = re.compile("|".join(map(re.escape, longest_first)))
+    return found, re.compile("|".join(map(re.escape, longest_first)))
+
+
+def _splitter(contents: list[str]) -> Any:  # noqa: ANN401
+    """A function that cuts texts at added tokens, which go; the parts count as often as their text."""
+    found, cut = added_patterns(contents)
 
     def split(texts: pa.LargeStringArray, weights: Numbers) -> tuple[pa.LargeStringArray, Numbers]:
         hit = pc.match_substring_regex(texts, found) if found else pa.array(np.zeros(len(texts), bool))
@@ -184,7 +194,7 @@ def _splitter(contents: list[str]) -> Any:  # noqa: ANN401
     return split
 
 
-def _normaliser(form: str) -> Any:  # noqa: ANN401
+def normaliser(form: str) -> Any:  # noqa: ANN401
     """A function that brings texts to a Unicode normal form, as `tokenizers` does; "" for none."""
     if not form:
         return lambda texts: texts

@@ -31,18 +31,23 @@ def read(path: str, patterns: tuple[str, ...] = (), sha256: str = "") -> Vocabul
 
     Raises RecipeError where it cannot be read, is another file, or is no byte-level vocabulary.
     """
+    return parse(content_of(path, sha256), path, patterns)
+
+
+def content_of(path: str, sha256: str = "") -> bytes:
+    """The file as it is; errors as of `read`."""
     content = _content(path)
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
         msg = f"tokenizer {path!r} has sha256 {found}, and had {sha256} when the run began: start the run again"
         raise RecipeError(msg)
-    return parse(content, path, patterns)
+    return content
 
 
 @lru_cache(maxsize=4)
 def parse(content: bytes, name: str, patterns: tuple[str, ...] = ()) -> Vocabulary:
     """As `read`, from the file's content; `name` is what errors call it."""
-    is_json = content.lstrip()[:1] == b"{"
+    is_json = is_tokenizer_json(content)
     try:
         vocabulary = from_tokenizer_json(content) if is_json else from_ranks(read_ranks(content), patterns)
     except RecipeError as error:
@@ -54,6 +59,11 @@ def parse(content: bytes, name: str, patterns: tuple[str, ...] = ()) -> Vocabula
         )
         raise RecipeError(msg)
     return vocabulary
+
+
+def is_tokenizer_json(content: bytes) -> bool:
+    """Whether a file is a `tokenizer.json`, and no table of ranks."""
+    return content.lstrip()[:1] == b"{"
 
 
 def known_cutting(patterns: tuple[str, ...]) -> Mapping[str, str]:

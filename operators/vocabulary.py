@@ -143,17 +143,29 @@ def encode_pieces(vocabulary: Vocabulary, pieces: pa.LargeBinaryArray) -> pa.Lar
     >>> encode_pieces(from_merges([(b"!", b"!")], ()), pa.array([b"!!!", b""])).to_pylist()
     [[256, 0], []]
     """
-    from operators.kernels.encode import encode
+    return PieceEncoder(vocabulary)(pieces)
 
-    pieces = pieces.cast(pa.large_binary())
-    ids = pa.array(vocabulary.ids.values(), pa.int32())
-    lists = encode(pieces, merge_table(vocabulary))
-    lists = pa.LargeListArray.from_arrays(lists.offsets, ids.take(lists.values))
-    if not vocabulary.whole_first:
-        return lists
-    whole = ids.take(pc.index_in(pieces, pa.array(vocabulary.tokens, pa.large_binary())))
-    alone = pa.LargeListArray.from_arrays(pa.array(np.arange(len(pieces) + 1)), whole)
-    return pc.if_else(whole.is_valid(), alone, lists)
+
+class PieceEncoder:
+    """`encode_pieces` for many arrays of pieces: what it needs of the vocabulary is made once."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._table = merge_table(vocabulary)
+        self._ids = pa.array(vocabulary.ids.values(), pa.int32())
+        self._tokens = pa.array(vocabulary.tokens, pa.large_binary()) if vocabulary.whole_first else None
+
+    def __call__(self, pieces: pa.LargeBinaryArray) -> pa.LargeListArray:
+        """The ids of every piece."""
+        from operators.kernels.encode import encode
+
+        pieces = pieces.cast(pa.large_binary())
+        lists = encode(pieces, self._table)
+        lists = pa.LargeListArray.from_arrays(lists.offsets, self._ids.take(lists.values))
+        if self._tokens is None:
+            return lists
+        whole = self._ids.take(pc.index_in(pieces, self._tokens))
+        alone = pa.LargeListArray.from_arrays(pa.array(np.arange(len(pieces) + 1)), whole)
+        return pc.if_else(whole.is_valid(), alone, lists)
 
 
 def trim(vocabulary: Vocabulary, used: Iterable[int]) -> tuple[Vocabulary, dict[int, int]]:

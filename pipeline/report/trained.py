@@ -1,10 +1,11 @@
-"""What the run made besides rows: tokenizers with a look at their tokens, classifiers, mixtures, draws, all else."""
+"""What the run made besides rows: tokenizers, classifiers, mixtures, draws, token sequences, and all else."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pipeline.report.buckets import bucketed, bucketing
 from pipeline.report.classifiers import classifier, metrics
 from pipeline.report.importance import resampled, resampling
 from pipeline.report.markup import Column, code, facts, fold, section, table
@@ -40,7 +41,8 @@ def trained(run: Facts) -> str:
     lede += f"{plural(sum(len(step.artifacts) for step in steps), 'file')} from {plural(len(steps), 'step')}."
     rest = _artifacts(run, steps)
     draws = "".join(resampled(step, about) for step in steps if (about := resampling(run, step)))
-    body = tokenizers + classifiers + mixtures + draws
+    buckets = "".join(bucketed(step, about) for step in steps if (about := bucketing(run, step)))
+    body = tokenizers + classifiers + mixtures + draws + buckets
     title = "What was trained" if tokenizers or classifiers else "What was made"
     return section("trained", title, lede, body + (fold("All artifacts by step", rest) if body else rest))
 

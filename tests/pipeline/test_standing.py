@@ -64,6 +64,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "k_center": ({"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},),
     "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
+    "length_buckets": (
+        {"tokenizer": TOKENIZER, "min_length": 4, "max_length": 64, "end_token": "<|end|>"},
+        {"tokenizer": TOKENIZER, "min_length": 8, "max_length": 8, "next_token": True},
+    ),
     "length": ({"min_chars": 200, "max_line_chars": 5000}, {"min_words": 40, "max_lines": 30}),
     "line_dedup": ({"min_documents": 2}, {"min_documents": 2, "keep": "none", "normalise": "whitespace_case"}),
     "line_rules": ({},),
