@@ -11,7 +11,7 @@ Price on one core, 48,000 tokens: see docs/length-buckets.md. Memory: about ten 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -48,8 +48,8 @@ class TextEncoder(Protocol):
     added: Mapping[str, int]
     """The ids of the added tokens."""
 
-    def __call__(self, texts: pa.LargeStringArray) -> Tokens:
-        """The tokens of texts, none null."""
+    def __call__(self, texts: pa.LargeStringArray, end: int | None = None) -> Tokens:
+        """The tokens of texts, none null, and after each text the token `end`, if it is one."""
 
 
 def text_encoder(content: bytes, name: str, patterns: tuple[str, ...] = ()) -> TextEncoder:
@@ -84,9 +84,9 @@ class KernelEncoder:
         self._encode = PieceEncoder(vocabulary)
         self._found, self._cut = added_patterns(list(self.added))
 
-    def __call__(self, texts: pa.LargeStringArray) -> Tokens:
-        """The tokens of texts, none null."""
-        return _joined([self._slice(some) for some in _slices(texts)])
+    def __call__(self, texts: pa.LargeStringArray, end: int | None = None) -> Tokens:
+        """The tokens of texts, none null, and after each text the token `end`, if it is one."""
+        return _in_slices(texts, self._slice, end)
 
     def _slice(self, texts: pa.LargeStringArray) -> Tokens:
         """Texts are cut at added tokens, and the ids of these put back between what was left."""
@@ -145,9 +145,9 @@ class LibraryEncoder:
         self.added: Mapping[str, int] = {token["content"]: token["id"] for token in listed}
         self._tokenizer = tokenizer
 
-    def __call__(self, texts: pa.LargeStringArray) -> Tokens:
-        """The tokens of texts, none null."""
-        return _joined([self._slice(some) for some in _slices(texts)])
+    def __call__(self, texts: pa.LargeStringArray, end: int | None = None) -> Tokens:
+        """The tokens of texts, none null, and after each text the token `end`, if it is one."""
+        return _in_slices(texts, self._slice, end)
 
     def _slice(self, texts: pa.LargeStringArray) -> Tokens:
         encoded = self._tokenizer.encode_batch_fast(texts.to_pylist(), add_special_tokens=False)
@@ -156,10 +156,10 @@ class LibraryEncoder:
         return Tokens(np.concatenate([np.empty(0, np.int32), *ids]), starts)
 
 
-def with_end(tokens: Tokens, end: int) -> Tokens:
+def _with_end(tokens: Tokens, end: int) -> Tokens:
     """A token put after each text.
 
-    >>> with_end(Tokens(np.array([5, 6], np.int32), np.array([0, 2, 2])), 9)
+    >>> _with_end(Tokens(np.array([5, 6], np.int32), np.array([0, 2, 2])), 9)
     Tokens(ids=array([5, 6, 9, 9], dtype=int32), starts=array([0, 3, 4]))
     """
     ids = np.insert(tokens.ids, tokens.starts[1:], np.int32(end))
@@ -185,8 +185,11 @@ def _slices(texts: pa.LargeStringArray) -> Iterator[pa.LargeStringArray]:
         start = stop
 
 
-def _joined(parts: list[Tokens]) -> Tokens:
-    """Tokens of slices as those of the whole."""
+def _in_slices(texts: pa.LargeStringArray, encode: Callable[[pa.LargeStringArray], Tokens], end: int | None) -> Tokens:
+    """Texts encoded a slice at a time."""
+    parts = [encode(some) for some in _slices(texts)]
+    if end is not None:
+        parts = [_with_end(part, end) for part in parts]
     sizes = np.cumsum([0, *(part.ids.size for part in parts)])
     starts = [part.starts[1:] + size for part, size in zip(parts, sizes, strict=False)]
     ids = [np.empty(0, np.int32), *(part.ids for part in parts)]

@@ -16,7 +16,7 @@ from operators.chosen_tokenizer import Chosen
 from operators.groups import joined, order_of
 from operators.pretoken_counts import REPEAT, weights_of
 from operators.text_buffers import one_text_array
-from operators.text_tokens import TextEncoder, text_encoder, with_end
+from operators.text_tokens import TextEncoder, text_encoder
 
 FILE: Final = "buckets.json"
 COUNTS: Final = "_counts"
@@ -115,10 +115,11 @@ class Sequences(Decomposing):
 
         def apply(rows: pa.Table) -> pa.Table:
             weights = weights_of(rows)
-            rows, weights = rows.filter(pa.array(weights > 0)), weights[weights > 0]
-            tokens = encoder(one_text_array(rows["text"]))
-            tokens = tokens if end is None else with_end(tokens, end)
-            return self._state(rows["id"].cast(pa.string()), weights, tokens.starts, pa.array(tokens.ids, kind))
+            if not (weights > 0).all():
+                rows, weights = rows.filter(pa.array(weights > 0)), weights[weights > 0]
+            tokens = encoder(one_text_array(rows["text"]), end)
+            ids = pa.array(tokens.ids.astype(kind.to_pandas_dtype(), copy=False))
+            return self._state(rows["id"].cast(pa.string()), weights, tokens.starts, ids)
 
         return apply
 
@@ -132,7 +133,7 @@ class Sequences(Decomposing):
         np.add.at(inside, first + width, -1)
         left = sizes - np.bincount(pieces.document, width, sizes.size).astype(np.int64)
         lists = pa.LargeListArray.from_arrays(
-            np.append(0, np.cumsum(width)), tokens.filter(pa.array(np.cumsum(inside[:-1]) > 0))
+            np.append(0, np.cumsum(width)), tokens.filter(pa.array(np.cumsum(inside[:-1], dtype=np.int8) > 0))
         )
         none = pa.LargeListArray.from_arrays(np.zeros(sizes.size + 1, np.int64), tokens.slice(0, 0))
         document = np.append(pieces.document, np.arange(sizes.size))
