@@ -68,7 +68,8 @@ def _numbers(found: Found, entries: Sequence[Found]) -> list[tuple[str, str]]:
         distances = [number(entry[name]) for name in ("kl_target_from_raw", "kl_target_from_chosen")]
         pairs.append(("KL to the target", f"{_ARROW.join(distances)} <small>nats</small>"))
         pairs.append(("Effective sample", number(round(entry["effective_sample_size"], 1))))
-    pairs += [(name.capitalize(), text(found[name])) for name in ("normalise", "temperature") if name in found]
+    if "normalise" in found and "temperature" in found:
+        pairs += [("Normalise", text(found["normalise"])), ("Temperature", number(found["temperature"]))]
     return pairs
 
 
@@ -79,9 +80,10 @@ def _said(entry: Found) -> str:
     if not entry["chosen"]["docs"]:
         return f"Nothing was chosen for the {target}."
     change = f"{share(before - after, before)} closer to" if 0 < before >= after else "no closer to"
+    worth = round(entry["effective_sample_size"], 1)
     drawn = (
-        f"The weights are worth {number(round(entry['effective_sample_size'], 1))} equal documents, for "
-        f"{count(entry['chosen']['docs'])} that were chosen."
+        f"The weights are worth {number(worth)} equal document{'' if worth == 1 else 's'}, for "
+        f"{count(entry['chosen']['docs'])} chosen."
     )
     return f"What was chosen is {change} the {target} than the corpus is (KL divergence of n-grams). {drawn}"
 

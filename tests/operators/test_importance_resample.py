@@ -199,6 +199,44 @@ def test_the_effective_sample_size_is_exp_of_the_entropy_and_degenerate_weights_
     assert WARNINGS not in mild.artifacts["summary"].files  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 25.0, 1e9])
+def test_the_temperature_chooses_the_effective_sample_size(temperature: float) -> None:
+    table, target = pool()
+    engine = select(table, target, 3, select={"docs": 30}, temperature=temperature)
+    weights = engine.artifacts["weights"].table("weights")["log_weight"].to_numpy()
+
+    def effective(at: float) -> float:
+        shares = np.exp((weights - weights.max()) / at) if at else (weights == weights.max()).astype(float)
+        shares = shares[shares > 0] / shares.sum()
+        return math.exp(-sum(share * math.log(share) for share in shares))
+
+    found = json.loads(engine.artifacts["summary"].read("summary.json"))
+    assert found["temperature"] == temperature
+    assert found["effective_sample_size"] == pytest.approx(effective(temperature), rel=1e-6)
+    ladder = found["effective_sample_sizes"]
+    assert ladder == pytest.approx({at: effective(float(at)) for at in ladder}, rel=1e-6)
+    is_told = WARNINGS in engine.artifacts["summary"].files  # type: ignore[attr-defined]
+    assert is_told == (temperature in (0.3, 1.0))
+
+
+def test_a_warning_names_the_temperature_that_would_do() -> None:
+    table, target = pool(docs=400)
+    summary = select(table, target, select={"docs": 100}, temperature=0.1).artifacts["summary"]
+    said = json.loads(summary.read(WARNINGS))[0]
+    found = json.loads(summary.read("summary.json"))["effective_sample_sizes"]
+    at = next(at for at, size in found.items() if size >= 10)
+    assert f"temperature: {at} makes it {found[at]:,.1f})" in said
+
+
+@pytest.mark.parametrize(("normalise", "temperature"), [("document", 1), ("chunk", 20), ("token", 0.15)])
+def test_the_temperature_that_is_left_out(normalise: str, temperature: float) -> None:
+    table, target = pool()
+    one = select(table, target, select={"docs": 9}, normalise=normalise)
+    other = select(table, target, select={"docs": 9}, normalise=normalise, temperature=temperature)
+    assert one.kept_ids == other.kept_ids
+    assert one.artifacts["summary"].read("summary.json") == other.artifacts["summary"].read("summary.json")
+
+
 def test_the_features_are_left_as_counts() -> None:
     table, target = pool()
     engine = select(table, target, select={"docs": 5}, smoothing=2)

@@ -43,9 +43,9 @@ def test_the_page_says_how_much_closer_the_chosen_are() -> None:
         "Mean document 4.00 kB \u2192 2.50 kB",
         "KL to the target 1.25 \u2192 0.5 nats",
         "Effective sample 63.2",
-        "Normalise chunk Temperature 20.0",
+        "Normalise chunk Temperature 20",
         "What was chosen is 60.0 % closer to the target than the corpus is",
-        "The weights are worth 63.2 equal documents, for 200 that were chosen.",
+        "The weights are worth 63.2 equal documents, for 200 chosen.",
         "the corpus 1.25 what was chosen 0.5",
         "temperature effective sample for each chosen 1 1 0.006 20 63 0.316 50 706 3.532",
     ):
@@ -57,6 +57,7 @@ def test_the_page_says_how_much_closer_the_chosen_are() -> None:
     ("found", "shown"),
     [
         ({"effective_sample_size": 19.9}, "The weights are degenerate: few documents"),
+        ({"effective_sample_size": 1.04}, "worth 1 equal document, for 200"),
         ({"kl_target_from_chosen": 1.5}, "What was chosen is no closer to the target"),
         ({"chosen": {"docs": 0, "bytes": 0}}, "Nothing was chosen for the target."),
         ({"kl_target_from_raw": 0, "kl_target_from_chosen": 0}, "is no closer to"),
