@@ -119,7 +119,9 @@ def test_not_even_a_lost_worker_writes_to_standard_output(
 def test_one_node_gives_the_same_bytes_as_one_and_two_local_workers(flawed: Mill, two: RayExecutor) -> None:
     from pipeline.executors.local import LocalExecutor
 
-    steps = [{"kind": "exact_dedup"}, {"kind": "minhash_dedup"}, {"kind": "corpus_stats"}]
+    prose = {"column": "kind", "in": ["prose"]}
+    like_prose = {"kind": "importance_resample", "target": prose, "select": {"fraction": 0.6}, "min_tokens": 5}
+    steps = [{"kind": "exact_dedup"}, {"kind": "minhash_dedup"}, like_prose, {"kind": "corpus_stats"}]
     expected = flawed.run(steps, out="one", work="w1").bytes
     assert len(expected) > 3
     local = LocalExecutor(2)
