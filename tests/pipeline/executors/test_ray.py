@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from operators.base import RecipeError, Resources, RunError
-from tests.pipeline.engine import Mill
+from tests.pipeline.engine import Json, Mill
 from tests.pipeline.executors import commands
 from tests.pipeline.executors.faulty_steps import Refuse, Settings, Square, wait_for
 
@@ -121,7 +121,7 @@ def test_one_node_gives_the_same_bytes_as_one_and_two_local_workers(flawed: Mill
 
     prose = {"column": "kind", "in": ["prose"]}
     like_prose = {"kind": "importance_resample", "target": prose, "select": {"fraction": 0.6}, "min_tokens": 5}
-    steps = [{"kind": "exact_dedup"}, {"kind": "minhash_dedup"}, like_prose, {"kind": "corpus_stats"}]
+    steps: list[Json] = [{"kind": "exact_dedup"}, {"kind": "minhash_dedup"}, like_prose, {"kind": "corpus_stats"}]
     expected = flawed.run(steps, out="one", work="w1").bytes
     assert len(expected) > 3
     local = LocalExecutor(2)
