@@ -21,7 +21,16 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators.base import Columns, Composite, Fold, Map, Repeat
-from operators.evaluation_hits import SCORES, Bounds, HitSummary, ItemHits, ItemScores, ItemVerdict, stage_names
+from operators.evaluation_hits import (
+    SCORES,
+    Bounds,
+    FrequentNgrams,
+    HitSummary,
+    ItemHits,
+    ItemScores,
+    ItemVerdict,
+    stage_names,
+)
 from operators.evaluation_items import EvaluationItems
 
 
@@ -41,6 +50,11 @@ class Decontaminate(Composite):
     )
     max_items: int | None = Field(
         default=100, ge=1, description="an n-gram that more items of one reference have is a template, and ignored"
+    )
+    ignore_frequent: int | None = Field(
+        default=None,
+        ge=1,
+        description="an n-gram that more documents hold is a stock phrase, and ignored; needs a pass",
     )
     max_contained: float | None = Field(
         default=0.5, ge=0, le=1, description="a larger share of one item's n-grams drops a document"
@@ -70,11 +84,12 @@ class Decontaminate(Composite):
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        how = self.model_dump(include={"references", "ngram", "min_words", "max_items"})
+        how = self.model_dump(include={"references", "ngram", "min_words", "max_items", "ignore_frequent"})
         judging = self.model_dump(include={*Bounds.verdict_only})
         items = zip(stage_names(self.references), self.references, strict=True)
         return (
             *(EvaluationItems(name=name, reference=reference) for name, reference in items),
+            *(() if self.ignore_frequent is None else (FrequentNgrams(name="frequent", **how),)),
             ItemScores(name="scores", **how),
             ItemHits(name="found", references=self.references),
             HitSummary(name="summary", **how, **judging),

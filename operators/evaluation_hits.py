@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Map, Outputs, Rule, first_failure
-from operators.evaluation_items import ITEMS, Items, index_of, matches_of
+from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Map, Operator, Outputs, Rule, first_failure
+from operators.evaluation_items import ITEMS, Index, Items, documents_of, index_of, matches_of
 from operators.groups import joined, starts_of
 
 SUMMARY: Final = "summary.json"
 HITS: Final = "hits"
+FREQUENT: Final = "_frequent"
 
 SCORES: Final[Columns] = {"overlap": pa.float64(), "hits": pa.int64(), "contained": pa.float64()}
 """What is published of a document; the stages read copies whose names begin with "_"."""
@@ -30,6 +31,7 @@ _LISTS: Final[Columns] = {
     "_shares": pa.large_list(pa.float64()),
 }
 _HITS: Final = pa.schema([("id", pa.string()), ("item", pa.int64()), ("ngrams", pa.int64()), ("share", pa.float64())])
+_FREQUENT: Final = pa.schema([("gram", pa.int64()), ("documents", pa.int64())])
 _STATE: Final = pa.schema(
     [("item", pa.int64()), ("share", pa.float64()), ("documents", pa.int64()), ("documents_dropped", pa.int64())]
 )
@@ -59,17 +61,62 @@ def bounds(max_contained: float | None, max_overlap: float | None, max_hits: int
     return tuple(rule for rule in rules if rule.high is not None)
 
 
-class ItemScores(Map):
-    """What each document has of the items: scores for people, and hidden copies and lists for the later stages."""
+class Sought(Operator):
+    """What the stages know that look for n-grams of items."""
 
     references: tuple[str, ...]
     ngram: int
     min_words: int
     max_items: int | None
+    ignore_frequent: int | None = None
+
+    @override
+    def uses(self) -> tuple[str, ...]:
+        return (*stage_names(self.references), *(() if self.ignore_frequent is None else ("frequent",)))
+
+    def tables(self, context: Context) -> list[pa.Table]:
+        """The items of each reference."""
+        return [context.artifacts[name].table(ITEMS) for name in stage_names(self.references)]
+
+    def index(self, context: Context) -> Index:
+        """What is sought: the n-grams of all items, without those that are ignored."""
+        ignored = None
+        if "frequent" in context.artifacts:
+            ignored = context.artifacts["frequent"].table(FREQUENT)["gram"].to_numpy()
+        return index_of(self.tables(context), self.ngram, self.min_words, self.max_items, ignored)
+
+
+class FrequentNgrams(Sought, Fold):
+    """The n-grams of items that more than `ignore_frequent` documents hold; a state has a row for each that is held."""
 
     @override
     def uses(self) -> tuple[str, ...]:
         return stage_names(self.references)
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        from operators.scans import scan_texts
+
+        index = self.index(context)
+
+        def apply(rows: pa.Table) -> pa.Table:
+            return pa.table(list(documents_of(scan_texts(rows["text"], "standard"), index)), schema=_FREQUENT)
+
+        return apply
+
+    @override
+    def merge(self, state: pa.Table) -> pa.Table:
+        summed = state.group_by("gram", use_threads=False).aggregate([("documents", "sum")])
+        return summed.rename_columns(_FREQUENT.names)
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        assert self.ignore_frequent is not None
+        return {FREQUENT: state.filter(pc.greater(state["documents"], self.ignore_frequent)).sort_by("gram")}
+
+
+class ItemScores(Sought, Map):
+    """What each document has of the items: scores for people, and hidden copies and lists for the later stages."""
 
     @override
     def adds(self) -> Columns:
@@ -80,9 +127,7 @@ class ItemScores(Map):
     def bind(self, context: Context) -> BatchFn:
         from operators.scans import scan_texts
 
-        tables = [context.artifacts[name].table(ITEMS) for name in self.uses()]
-        index = index_of(tables, self.ngram, self.min_words, self.max_items)
-        items = Items(tables)
+        index, items = self.index(context), Items(self.tables(context))
 
         def apply(rows: pa.Table) -> pa.Table:
             found = matches_of(scan_texts(rows["text"], "standard"), index)
@@ -147,20 +192,12 @@ class ItemHits(Fold):
         return {HITS: pa.table(hits)}
 
 
-class HitSummary(Fold):
+class HitSummary(Sought, Fold):
     """What the hits come to, by reference: `summary.json`. A state has a row for each item that is hit."""
 
-    references: tuple[str, ...]
-    ngram: int
-    min_words: int
-    max_items: int | None
     max_contained: float | None
     max_overlap: float | None
     max_hits: int | None
-
-    @override
-    def uses(self) -> tuple[str, ...]:
-        return stage_names(self.references)
 
     @override
     def needs(self) -> Columns:
@@ -168,7 +205,7 @@ class HitSummary(Fold):
 
     @override
     def bind(self, context: Context) -> BatchFn:
-        owners = Items([context.artifacts[name].table(ITEMS) for name in self.uses()]).owners
+        owners = Items(self.tables(context)).owners
         rules = bounds(self.max_contained, self.max_overlap, self.max_hits)
 
         def apply(rows: pa.Table) -> pa.Table:
@@ -189,8 +226,8 @@ class HitSummary(Fold):
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        tables = [context.artifacts[name].table(ITEMS) for name in self.uses()]
-        sizes, owners = index_of(tables, self.ngram, self.min_words, self.max_items).sizes, Items(tables).owners
+        tables = self.tables(context)
+        sizes, owners = self.index(context).sizes, Items(tables).owners
         state = self.merge(state)
         owner = owners[state["item"].to_numpy()]
         said = []
@@ -202,7 +239,11 @@ class HitSummary(Fold):
                 f"share_{name}": counts[f"items_{name}"] / items if items else None for name in ("hit", "contaminated")
             }
             said.append({"reference": reference, **counts, **shares})
-        content = {"ngram": self.ngram, "min_words": self.min_words, "max_items": self.max_items, "references": said}
+        content: dict[str, object] = {"ngram": self.ngram, "min_words": self.min_words, "max_items": self.max_items}
+        if self.ignore_frequent is not None:
+            content["ignore_frequent"] = self.ignore_frequent
+            content["frequent_ngrams"] = context.artifacts["frequent"].table(FREQUENT).num_rows
+        content["references"] = said
         return {SUMMARY: json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"}
 
     def _counted(self, state: pa.Table) -> dict[str, int]:

@@ -133,8 +133,13 @@ class Matches(NamedTuple):
     """The distinct n-grams that they share."""
 
 
-def index_of(tables: Sequence[pa.Table], ngram: int, min_words: int, max_items: int | None) -> Index:
-    """The index of the items of several references, each a table as `EvaluationItems` leaves it."""
+def index_of(
+    tables: Sequence[pa.Table], ngram: int, min_words: int, max_items: int | None, ignored: Longs | None = None
+) -> Index:
+    """The index of the items of several references, each a table as `EvaluationItems` leaves it.
+
+    `ignored` are numbers of n-grams, as the index of the same items without it numbers them.
+    """
     from operators.kernels import item_ngrams
 
     texts = pa.chunked_array([pa.array([], pa.large_string()), *(c for t in tables for c in t["words"].chunks)])
@@ -150,19 +155,16 @@ def index_of(tables: Sequence[pa.Table], ngram: int, min_words: int, max_items: 
         shared, _, counts = _distinct(gram, reference[item])
         is_kept = ~np.isin(gram, shared[counts > max_items])
         gram, item = gram[is_kept], item[is_kept]
+    if ignored is not None:
+        is_kept = ~np.isin(gram, ignored)
+        gram, item = gram[is_kept], item[is_kept]
     firsts = np.searchsorted(gram, np.arange(grams.starts.size + 1))
     return Index(coded.dictionary, grams, firsts, item, np.bincount(item, minlength=len(sizes)))
 
 
 def matches_of(scan: Scan, index: Index) -> Matches:
     """What the documents of a scan have of the items of an index."""
-    from operators.kernels.item_ngrams import NO_WORD, UNKNOWN, find_grams
-
-    words = normal_words(scan)
-    places = pc.index_in(words, value_set=index.vocabulary)
-    numbers = pc.if_else(pc.equal(words, ""), NO_WORD, pc.fill_null(places, UNKNOWN)).cast(pa.int32()).to_numpy()
-    found, num_words = find_grams(scan.tokens, scan.token_starts, numbers, index.grams)
-    found = found[index.firsts[found[:, 2] + 1] > index.firsts[found[:, 2]]]
+    found, num_words = _found(scan, index)
     documents = len(num_words)
     document, gram, _ = _distinct(found[:, 0], found[:, 2])
     hits = np.bincount(document, minlength=documents)
@@ -171,6 +173,24 @@ def matches_of(scan: Scan, index: Index) -> Matches:
     items = index.items[np.repeat(index.firsts[gram], counts) + within]
     covered = _covered(found, num_words, index.grams.lengths)
     return Matches(num_words, covered, hits, *_distinct(np.repeat(document, counts), items))
+
+
+def documents_of(scan: Scan, index: Index) -> tuple[Longs, Longs]:
+    """The n-grams that documents of a scan hold, by number, rising; and how many documents hold each."""
+    found, _ = _found(scan, index)
+    gram, _, _ = _distinct(found[:, 2], found[:, 0])
+    return np.unique(gram, return_counts=True)
+
+
+def _found(scan: Scan, index: Index) -> tuple[Longs, Longs]:
+    """The matches of n-grams that are not ignored (document, first word, n-gram), and each document's words."""
+    from operators.kernels.item_ngrams import NO_WORD, UNKNOWN, find_grams
+
+    words = normal_words(scan)
+    places = pc.index_in(words, value_set=index.vocabulary)
+    numbers = pc.if_else(pc.equal(words, ""), NO_WORD, pc.fill_null(places, UNKNOWN)).cast(pa.int32()).to_numpy()
+    found, num_words = find_grams(scan.tokens, scan.token_starts, numbers, index.grams)
+    return found[index.firsts[found[:, 2] + 1] > index.firsts[found[:, 2]]], num_words
 
 
 def _distinct(first: NDArray[Any], second: NDArray[Any]) -> tuple[Longs, Longs, Longs]:

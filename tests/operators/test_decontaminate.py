@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,51 @@ def test_a_template_of_many_items_is_ignored() -> None:
     texts = [template, items[3]]
     assert engine(texts, items, max_items=4).kept["hits"].to_pylist() == [0]
     assert engine(texts, items, max_items=5).dropped_parts[0].num_rows == 2
+
+
+@given(
+    st.lists(st.lists(TEXTS, max_size=4), min_size=1, max_size=2), st.lists(TEXTS, min_size=1, max_size=8),
+    st.integers(1, 3), st.integers(1, 3), st.sampled_from([None, 1]), st.integers(1, 3), st.integers(0, 99),
+)  # fmt: skip
+def test_what_many_documents_hold_is_ignored_however_they_lie(
+    references: list[list[str]], texts: list[str], ngram: int, most: int, max_items: int | None, shards: int,
+    shuffle: int,
+) -> None:  # fmt: skip
+    sets = slow.item_sets(references, ngram, 1, max_items)
+    held = Counter[tuple[str, ...]]()
+    for text in texts:
+        words = slow.normal_words(text)
+        for length in range(1, ngram + 1):
+            held.update({tuple(words[at : at + length]) for at in range(len(words) - length + 1)})
+    left = [{gram for gram in grams if held[gram] <= most} for grams in sets]
+    names = tuple(f"r{number}" for number in range(len(references)))
+    step = Decontaminate(
+        references=names, ngram=ngram, min_words=1, max_items=max_items, ignore_frequent=most, audit=True
+    )
+    given = {name: [corpus(some)] for name, some in zip(names, references, strict=True)}
+    ran = run(step, deal(corpus(texts), shards, shuffle), references=given, shuffle=shuffle)
+    for row in ran.kept.to_pylist():
+        expected = slow.found_in(row["text"], left)
+        assert row["hits"] == expected.hits
+        if expected.words:
+            assert row["overlap"] == expected.covered / expected.words
+            shares = [count / len(left[item]) for item, count in expected.items.items()]
+            assert row["contained"] == max(shares, default=0)
+    content = json.loads(ran.artifacts["summary"].read("summary.json"))
+    assert content["frequent_ngrams"] == len({gram for grams in sets for gram in grams if held[gram] > most})
+    assert sum(part["items_without_ngrams"] for part in content["references"]) == left.count(set())
+
+
+def test_a_stock_phrase_is_ignored_and_an_item_that_leaked_often_too() -> None:
+    phrase = "all rights reserved no part of this publication may be reproduced or stored or"
+    item = f"{phrase} {OTHER}"
+    texts = [f"{phrase} {number} {'so it goes on ' * 20}" for number in range(4)] + [f"x {item}"]
+    assert engine(texts, [item], max_hits=0).kept.num_rows == 0
+    kept = engine(texts, [item], max_hits=0, ignore_frequent=4)
+    assert kept.kept_ids == {f"d{number:04}" for number in range(4)}
+    often = engine([item] * 5, [item], max_hits=0, ignore_frequent=4)
+    assert often.kept.num_rows == 5
+    assert summary(often)["items_without_ngrams"] == 1
 
 
 def test_without_items_nothing_is_found() -> None:

@@ -32,7 +32,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"ladder": [NGRAMS, "tests.operators.losses:of_length"]},
     ),
     "corpus_stats": ({"by": ["source"]},),
-    "decontaminate": ({"references": ["items"]}, {"references": ["one", "two"], "ngram": 5, "min_words": 5}),
+    "decontaminate": (
+        {"references": ["items"]},
+        {"references": ["one", "two"], "ngram": 5, "min_words": 5, "ignore_frequent": 40},
+    ),
     "exact_dedup": ({}, {"column": "rank"}),
     "facility_location": (
         {"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},
