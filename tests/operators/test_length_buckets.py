@@ -1,5 +1,6 @@
 import json
 import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tokenizers import Tokenizer
 
 from operators.base import RecipeError
 from operators.length_buckets import LengthBuckets
@@ -19,6 +21,7 @@ from operators.train_tokenizer import TrainTokenizer
 from operators.vocabulary import AddedToken, from_merges
 from tests.operators.harness import Engine, corpus, deal, run
 from tests.operators.kernels.test_bpe import library_sources
+from tests.pipeline.engine import Mill
 
 Sequence = tuple[str, int, int, tuple[int, ...]]
 
@@ -213,3 +216,27 @@ def test_a_file_that_is_no_tokenizer_is_refused_before_the_run(tmp_path: Path) -
         LengthBuckets(tokenizer=str(tmp_path / "t.json")).check()
     with pytest.raises(RecipeError, match="cannot be read"):
         LengthBuckets(tokenizer=str(tmp_path / "absent.json")).check()
+
+
+def test_the_published_sequences_are_the_documents(tmp_path: Path) -> None:
+    from datasets import load_dataset  # takes seconds
+
+    mill = Mill(tmp_path)
+    texts = [text for text in library_sources(60_000)[:30] if text.strip()]
+    mill.jsonl("a", [{"text": text} for text in texts])
+    steps = [
+        {"kind": "train_tokenizer", "name": "tok", "pretokenizer": "gpt2", "vocab_sizes": [600]},
+        {"kind": "length_buckets", "step": "tok", "min_length": 1, "max_length": 256},
+    ]
+    ran = mill.run(steps, shard_mb=0.02)
+    artifacts = ran.version / "artifacts"
+    tokenizer = Tokenizer.from_file(str(artifacts / "tok/tokenizer.json"))
+    pieces: dict[str, dict[int, list[int]]] = defaultdict(dict)
+    for length in (1 << digit for digit in range(9)):
+        files = str(artifacts / f"length_buckets/{table_name(length)}/*.parquet")
+        rows = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+        for row in rows:
+            assert len(row["tokens"]) == length
+            pieces[row["id"]][row["offset"]] = row["tokens"]
+    written = [[token for _, part in sorted(parts.items()) for token in part] for parts in pieces.values()]
+    assert sorted(map(tokenizer.decode, written)) == sorted(texts)

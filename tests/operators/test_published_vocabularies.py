@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from operators.pretokenizers import PATTERNS, Pretokenizer
 from operators.rank_files import from_ranks, merges_of_ranks, rank_lines, read_ranks, tiktoken_pattern, to_ranks
+from operators.text_tokens import KernelEncoder, text_encoder
 from operators.tokenizer_files import from_tokenizer_json, to_tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
@@ -58,6 +59,16 @@ def test_a_published_tokenizer_json_is_written_as_it_encodes() -> None:
     assert published.get_vocab() == written.get_vocab()
     for text in (*sources(), assigned(), "<EOT>x<META>"):
         assert published.encode(text).ids == written.encode(text).ids
+
+
+def test_whole_texts_are_encoded_as_a_published_tokenizer_does() -> None:
+    content = member(CLAUDE, "anthropic/tokenizer.json")
+    published, encode = Tokenizer.from_str(content.decode()), text_encoder(content, "published")
+    texts = [*sources(), *REPETITIVE, assigned(), "<EOT>x<META>", "e\u0301\ufb01", ""]
+    found = encode(pa.array(texts, pa.large_string()))
+    assert isinstance(encode, KernelEncoder)
+    for text, low, high in zip(texts, found.starts[:-1], found.starts[1:], strict=True):
+        assert found.ids[low:high].tolist() == published.encode(text, add_special_tokens=False).ids
 
 
 @pytest.mark.parametrize(
