@@ -47,6 +47,7 @@ class Cover(Choice):
     def choose(self, vectors: Singles, rows: pa.Table, sizes: Longs, budget: int, seed: int) -> Chosen:
         from operators.kernels.subsets import Chosen
 
+        products = vectors @ vectors.T
         near = np.full(sizes.size, NOWHERE, np.float32)
         order: list[int] = []
         gains: list[int] = []
@@ -57,7 +58,7 @@ class Cover(Choice):
                 break
             order.append(item)
             gains.append(int(near[item]))
-            np.maximum(near, vectors @ vectors[item], out=near)
+            np.maximum(near, products[item], out=near)
             near[item] = np.inf
         return Chosen(np.array(order, np.int64), np.array(gains, np.int64))
 

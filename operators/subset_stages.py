@@ -118,7 +118,7 @@ class Choice(Fold):
     key: ClassVar[str] = "partition"
     partitioned: ClassVar[bool] = True
     seeded: ClassVar[bool] = True
-    resources: ClassVar[Resources] = Resources(memory_mb=1024)
+    resources: ClassVar[Resources] = Resources(memory_mb=1536)
 
     def choose(self, vectors: Singles, rows: pa.Table, sizes: Longs, budget: int, seed: int) -> Chosen:
         """The places of the chosen in a partition's `rows` (`place`, `id`), in order, and what each added, in integers.

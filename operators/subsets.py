@@ -24,7 +24,7 @@ class SubsetStep(Composite):
         default=HashedNgrams(), description="{ngrams: 1, dim: 512}: of the text; or the name of a column that has them"
     )
     partition_size: int = Field(
-        default=SIZE, ge=2, le=10_000, description="documents among which one choice is made, about"
+        default=SIZE, ge=2, le=20_000, description="documents among which one choice is made, about"
     )
     audit: bool = Field(default=False, description="keep every row and only record the verdict")
     max_drop_ratio: float = Field(default=1.0, gt=0, le=1, description="the run fails if a larger share is dropped")

@@ -104,7 +104,7 @@ class TextVectors(Map):
 
         weight = weights_of(context.artifacts["documents"].table("_documents"))
         place, sign = components(self.dim)
-        damped = np.array([1 + math.log(count) for count in range(1, _DAMPED + 1)])
+        damped = damping()
 
         def apply(rows: pa.Table) -> pa.Table:
             def found(texts: pa.Table) -> Singles:
@@ -185,6 +185,11 @@ def components(dim: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]
     mixed = mix64(np.arange(1, BUCKETS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     place = (mixed >> np.uint64(32)) * np.uint64(dim) >> np.uint64(32)
     return place.astype(np.int64), np.where(mixed & np.uint64(1), 1.0, -1.0)
+
+
+def damping() -> npt.NDArray[np.float64]:
+    """1 + log of 1, 2, ... n-grams in a bucket; more than 1,024 are as 1,024."""
+    return np.array([1 + math.log(count) for count in range(1, _DAMPED + 1)])
 
 
 def weights_of(documents: pa.Table) -> npt.NDArray[np.float64]:

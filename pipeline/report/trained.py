@@ -13,6 +13,7 @@ from pipeline.report.mixtures import FILE as MIXTURE
 from pipeline.report.mixtures import mixture
 from pipeline.report.reading import Facts, Step
 from pipeline.report.settings import settings
+from pipeline.report.subsets import represented, subset
 from pipeline.report.tokens import Vocabulary, chip, vocabulary
 from pipeline.report.training import by_language, left_out, trained_on
 from pipeline.report.trimmed import trimmed, trimmed_sizes, trimming
@@ -41,6 +42,7 @@ def trained(run: Facts) -> str:
     lede += f"{plural(sum(len(step.artifacts) for step in steps), 'file')} from {plural(len(steps), 'step')}."
     rest = _artifacts(run, steps)
     draws = "".join(resampled(step, about) for step in steps if (about := resampling(run, step)))
+    draws += "".join(represented(step, about) for step in steps if (about := subset(run, step)))
     buckets = "".join(bucketed(step, about) for step in steps if (about := bucketing(run, step)))
     body = tokenizers + classifiers + mixtures + draws + buckets
     title = "What was trained" if tokenizers or classifiers else "What was made"
