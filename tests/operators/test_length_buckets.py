@@ -224,7 +224,7 @@ def test_the_published_sequences_are_the_documents(tmp_path: Path) -> None:
     mill = Mill(tmp_path)
     texts = [text for text in library_sources(60_000)[:30] if text.strip()]
     mill.jsonl("a", [{"text": text} for text in texts])
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"kind": "train_tokenizer", "name": "tok", "pretokenizer": "gpt2", "vocab_sizes": [600]},
         {"kind": "length_buckets", "step": "tok", "min_length": 1, "max_length": 256},
     ]
