@@ -20,6 +20,7 @@ from operators.gopher_repetition import GopherRepetition
 from operators.ideal import Ideal
 from operators.importance_resample import ImportanceResample
 from operators.k_center import KCenter
+from operators.infer_mixture import InferMixture
 from operators.lang_per_line import LangPerLine
 from operators.language_id import LanguageId
 from operators.length import Length
@@ -62,6 +63,7 @@ AnyOperator = Annotated[
     | Ideal
     | ImportanceResample
     | KCenter
+    | InferMixture
     | LangPerLine
     | LanguageId
     | Length

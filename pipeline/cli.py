@@ -171,6 +171,41 @@ def parser() -> argparse.ArgumentParser:
     add("plan", "the stages as text: what will run, what is already done", "recipe", "where")
     dry = add("dry-run", "run the real plan on a sample; project the whole run", "recipe", "execute", "json")
     dry.add_argument("--docs", type=_positive, default=2000, metavar="N", help="documents in the sample (default 2000)")
+    infer = add("infer", "what a tokenizer was trained on, over categories of texts", "execute", "json")
+    infer.add_argument(
+        "tokenizer", metavar="TOKENIZER", help="a tokenizer.json, or ranks (tiktoken) with --pretokenizer"
+    )
+    infer.add_argument(
+        "--data", action="append", required=True, metavar="PATH",
+        help="texts of the categories: what a recipe's input may name, or a run's output directory; NAME=PATH names "
+        "it, and may be repeated",
+    )  # fmt: skip
+    infer.add_argument(
+        "--by", default="", metavar="COLUMN", help="column of the categories (default: source, the input)"
+    )
+    infer.add_argument("--text", default="", metavar="COLUMN", help="column of the text (default: text)")
+    infer.add_argument("--merges", type=_positive, default=30_000, metavar="N", help="merges to ask (default 30000)")
+    infer.add_argument(
+        "--skip",
+        type=int,
+        default=0,
+        metavar="N",
+        help="merges applied and not asked, of a tokenizer that this one extends",
+    )
+    infer.add_argument(
+        "--tolerance-ppm",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="solve until no pair is too frequent by more (default 1)",
+    )
+    infer.add_argument("--pretokenizer", default="own", help="with ranks: the pattern that cuts text, as cl100k")
+    infer.add_argument(
+        "--out", default="", metavar="DIR", help="keep the run there, with its report (default: keep nothing)"
+    )
+    infer.add_argument(
+        "--work-dir", default="", metavar="DIR", help="reusable results (default: .vocabmill beside --out)"
+    )
     add("status", "how a run is going, or what it left", "place", "json")
     add("report", "write the HTML report of a finished run again, and say where it is", "place")
     operators = add("operators", "what exists: parameters, columns, references")

@@ -70,6 +70,26 @@ def dry_run(options: argparse.Namespace) -> int:
     return 0
 
 
+def infer(options: argparse.Namespace) -> int:
+    """`vocabmill infer`."""
+    from pipeline.infer import infer as run_inference
+
+    executor = make_executor(options)
+    try:
+        found = run_inference(
+            options.tokenizer, options.data, options.by or "source", executor, out=options.out,
+            work_dir=options.work_dir, quiet=options.json, text=options.text, merges=options.merges, skip=options.skip,
+            tolerance_ppm=options.tolerance_ppm, pretokenizer=options.pretokenizer,
+        )  # fmt: skip
+    finally:
+        executor.close()
+    tell(_json(found.to_json()) if options.json else found.to_text())
+    if not options.json:
+        for warning in found.warnings:
+            say(f"warning: {warning}")
+    return 0
+
+
 def status(options: argparse.Namespace) -> int:
     """`vocabmill status`."""
     from pipeline.status import read_status
@@ -99,13 +119,13 @@ def operators(options: argparse.Namespace) -> int:
     return 0
 
 
-def make_executor(options: argparse.Namespace, recipe: Recipe) -> Executor:
+def make_executor(options: argparse.Namespace, recipe: Recipe | None = None) -> Executor:
     """The executor that the options ask for; a cluster gets the code of the recipe's operators too."""
     if options.executor == "ray":
         from pipeline.executors.cluster import packages_of
         from pipeline.executors.ray import RayExecutor
 
-        return RayExecutor(options.workers, options.address, packages_of(recipe.steps))
+        return RayExecutor(options.workers, options.address, packages_of(recipe.steps if recipe else ()))
     if options.address:
         raise RecipeError(
             f"--address {options.address} is for --executor ray; add that option or leave the address out"

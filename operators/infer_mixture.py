@@ -1,0 +1,70 @@
+"""Infer the mixture that a tokenizer was trained on from the order of its merges (Hayase et al. 2024).
+
+BPE merges the most frequent pair of its training text at every step. So each merge says that, in the mixture of texts
+that the tokenizer was trained on, its pair was then more frequent than every other pair. Given texts of each category,
+the shares under which the whole list is least surprising are found by a linear program (`mixture_program.py`) over the
+counts of all pairs through all merges (`mixture_replay.py`). docs/inference.md has formulas, limits and figures.
+
+Deviations from the paper's code (tokenizer-attack): merges are applied once to the distinct pre-tokens of all
+categories together; the solver is HiGHS, with counts in parts per million and the tolerance lowered step by step; pairs
+and bytes are both reported; merges that a tokenizer lists and never applies are left out by the tokenizer's own rule.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from typing_extensions import override
+
+from operators import tokenizer_sources
+from operators.base import Columns, Fold, Map, RecipeError, Repeat
+from operators.chosen_tokenizer import OfTokenizer, TokenizerCounts
+from operators.hashing import refuse_formless
+from operators.mixture_replay import Replay
+from operators.mixture_solving import Solve
+
+
+class InferMixture(OfTokenizer):
+    """Infer in which shares a tokenizer was trained on the categories of the rows; leaves `mixture.json`.
+
+    The categories are the values of the column `by`; rows without one are the category `null`. Texts should be of the
+    kind that the tokenizer saw, as many as there are: more text gives a sharper answer.
+
+    >>> [stage.label for stage in InferMixture(step="tokenizer", by="lang").stages()]
+    ['counts', 'replay', 'solve']
+    """
+
+    kind: Literal["infer_mixture"] = "infer_mixture"
+    by: str = Field(min_length=1, description="column whose values are the categories, as lang or source")
+    merges: int = Field(default=30_000, ge=1, description="how many merges are asked, from the first on")
+    skip: int = Field(
+        default=0, ge=0, description="merges that are applied and not asked: of the tokenizer that this one extends"
+    )
+    tolerance_ppm: float = Field(
+        default=1.0, gt=0, le=1000, description="by how much a pair may be too frequent, in millionths of all pairs"
+    )
+
+    @override
+    def check(self) -> None:
+        """RecipeError where the file is no byte-level BPE, or holds fewer merges than are skipped."""
+        super().check()
+        if not self.tokenizer:
+            return
+        merges = len(tokenizer_sources.read(self.tokenizer, self.chosen()["patterns"]).merges)
+        if merges <= self.skip:
+            msg = f"tokenizer {self.tokenizer!r} has {merges or 'no'} merges, and {self.skip} are skipped"
+            raise RecipeError(f"{msg}: a mixture is inferred from the order of merges, so some must be left")
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where the values of `by` have no text to group by."""
+        refuse_formless(columns, [self.by])
+
+    @override
+    def stages(self) -> tuple[Map | Fold | Repeat, ...]:
+        chosen = self.chosen()
+        return (
+            TokenizerCounts(name="counts", group_by=self.by, **chosen),
+            Replay(name="replay", merges=self.merges, skip=self.skip, **chosen),
+            Solve(name="solve", by=self.by, tolerance_ppm=self.tolerance_ppm),
+        )

@@ -1,0 +1,131 @@
+"""The stage of `infer_mixture` that applies a tokenizer's merges to the counted text of all categories at once.
+
+What it leaves is read by `operators/mixture_solving.py`: the counts of every pair in every category through time
+(`kernels/replay.py`), as tables, and what the numbers stand for.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+from typing_extensions import override
+
+from operators.base import BatchFn, Context, Outputs, RunError
+from operators.chosen_tokenizer import Chosen
+from operators.mixtures import NULL
+from operators.pretoken_counts import GROUP
+from operators.vocabulary import Vocabulary, merge_table, reach
+from operators.vocabulary_training import pretokens_of
+
+if TYPE_CHECKING:
+    from operators.base import Artifact
+    from operators.kernels.replay import Changes, Words
+
+ABOUT: Final = "_about.json"
+
+
+class Replay(Chosen):
+    """Counts of pairs by category through the merges of a tokenizer, from the table of pre-tokens."""
+
+    merges: int
+    """How many merges are applied."""
+    skip: int
+    """Merges before those, which the text is encoded with first."""
+
+    revision: ClassVar[int] = 1
+
+    @override
+    def source(self) -> str:
+        return "stage:counts/_counts"
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        return lambda counts: counts
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        from operators.kernels.replay import replay
+
+        vocabulary = self.load(context)
+        live = reach(vocabulary).merges
+        used = live[self.skip : self.skip + self.merges]
+        if not used:
+            msg = f"the tokenizer has {len(live):,} merges that can be applied, of which {self.skip:,} are skipped"
+            raise RunError(f"{msg}: none is left to infer a mixture from")
+        names, words, num_bytes = counted(state, vocabulary, live[: self.skip])
+        number = {token: place for place, token in enumerate(vocabulary.tokens)}
+        rows = np.array([(number[left], number[right], number[left + right]) for left, right in used], np.int64)
+        changes = replay(words, rows, len(names))
+        about = {
+            "tokenizer_sha256": self.digest(context),
+            "categories": names,
+            "bytes": num_bytes.tolist(),
+            "merges": {"of_tokenizer": len(live), "skipped": min(self.skip, len(live)), "used": len(used)},
+            "first_segments": int(changes.steps[1]),
+        }
+        return {
+            ABOUT: json.dumps(about).encode(),
+            "_tokens": pa.table({"token": pa.array(vocabulary.tokens, pa.binary())}),
+            "_pairs": pa.table({"left": changes.pairs[:, 0], "right": changes.pairs[:, 1]}),
+            "_merges": pa.table({
+                "left": rows[:, 0], "right": rows[:, 1], "pair": changes.merged, "segments": np.diff(changes.steps[1:]),
+            }),
+            "_segments": pa.table({"pair": changes.segment_pair, "entries": np.diff(changes.starts)}),
+            "_entries": pa.table({"category": changes.category, "change": changes.change}),
+        }  # fmt: skip
+
+
+def counted(
+    state: pa.Table, vocabulary: Vocabulary, prefix: list[tuple[bytes, bytes]]
+) -> tuple[list[str], Words, np.ndarray[Any, np.dtype[np.int64]]]:
+    """The names of the categories in order, the distinct pre-tokens by category, and each category's bytes.
+
+    Args:
+        state: the merged table of counts, with groups.
+        vocabulary: whose token numbers the words are written in.
+        prefix: merges that are applied to the words before anything is counted.
+    """
+    from operators.kernels.encode import encode
+    from operators.kernels.replay import Words
+
+    state = state.sort_by([("pretoken", "ascending"), (GROUP, "ascending")])
+    labels = state[GROUP].combine_chunks().dictionary_encode()
+    labels = labels.combine_chunks() if isinstance(labels, pa.ChunkedArray) else labels
+    found = labels.dictionary.to_pylist()
+    names = sorted(found)
+    place = np.array([names.index(name) for name in found], np.int16)
+    categories = place[labels.indices.to_numpy()]
+    pretokens, counts = pretokens_of(state), state["count"].to_numpy()
+    coded = pretokens.dictionary_encode()
+    words, number = coded.dictionary.cast(pa.large_binary()), coded.indices.to_numpy()
+    starts = np.searchsorted(number, np.arange(len(words) + 1))
+    table = merge_table(Vocabulary(vocabulary.ids, prefix, vocabulary.patterns))
+    lists = encode(words, table)
+    lengths = np.diff(np.asarray(words.buffers()[1]).view(np.int64)[: len(words) + 1])
+    num_bytes = np.zeros(len(names), np.int64)
+    np.add.at(num_bytes, categories, counts * lengths[number])
+    symbols = lists.values.to_numpy().astype(np.int32)
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    return [name or NULL for name in names], Words(symbols, offsets, starts, categories, counts), num_bytes
+
+
+def read_changes(replayed: Artifact, about: dict[str, Any]) -> Changes:
+    """What the stage left, as the kernel made it."""
+    from operators.kernels.replay import laid_out
+
+    pairs, merges = replayed.table("_pairs"), replayed.table("_merges")
+    segments, entries = replayed.table("_segments"), replayed.table("_entries")
+    return laid_out(
+        np.stack([pairs["left"].to_numpy(), pairs["right"].to_numpy()], axis=1),
+        merges["pair"].to_numpy(),
+        np.concatenate(
+            [[0, about["first_segments"]], about["first_segments"] + np.cumsum(merges["segments"].to_numpy())]
+        ),
+        segments["pair"].to_numpy(),
+        np.concatenate([[0], np.cumsum(segments["entries"].to_numpy())]),
+        entries["category"].to_numpy(),
+        entries["change"].to_numpy(),
+    )

@@ -1,0 +1,177 @@
+"""The stage of `infer_mixture` that solves for the mixture, and says what it could not explain.
+
+`operators/mixture_program.py` has the program, `operators/mixture_replay.py` the counts that it is made of.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from operators.base import WARNINGS, Context, Outputs, RunError, TableFold
+from operators.byte_alphabet import to_characters
+from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution
+from operators.mixture_replay import ABOUT, read_changes
+from operators.mixtures import FILE
+
+Floats = NDArray[np.float64]
+
+SHOWN: Final = 20
+"""Violations, and missing merges, that are listed."""
+MOST_MISSING: Final = 0.05
+"""Share of the merges that stand in no category; with more of them the categories do not explain the tokenizer."""
+MOST_SURPRISE: Final = 0.25
+"""The objective as a share of what the merges merge; above it the categories do not explain the tokenizer."""
+
+
+class Solve(TableFold):
+    """The mixture of what a replay left."""
+
+    by: str
+    tolerance_ppm: float
+    within: float = 0.0
+    resamples: int = 0
+
+    @override
+    def source(self) -> str:
+        return "stage:replay/_merges"
+
+    @override
+    def uses(self) -> tuple[str, ...]:
+        return ("replay",)
+
+    @override
+    def finish(self, state: pa.Table, context: Context) -> Outputs:
+        replayed = context.artifacts["replay"]
+        about = json.loads(replayed.read(ABOUT))
+        changes = read_changes(replayed, about)
+        tokens = replayed.table("_tokens")["token"].to_pylist()
+        names, num_bytes = about["categories"], np.array(about["bytes"], np.int64)
+        try:
+            program = MixtureProgram(changes, len(names), Limits())
+        except ValueError as error:
+            empty = [name for name, size in zip(names, num_bytes, strict=True) if size < 2]
+            msg = f"categories {', '.join(empty) or 'some'} hold no two neighbouring bytes: {error}"
+            raise RunError(msg) from error
+        solutions = list(program.solve(levels_to(self.tolerance_ppm)))
+        if not solutions:
+            msg = f"the first level ({LEVELS[0]:g} ppm) was not finished within {program.limits}"
+            raise RunError(f"{msg}: the categories do not explain this tokenizer, or their texts are too short")
+        listed = replayed.table("_merges")
+        merges = np.stack([listed["left"].to_numpy(), listed["right"].to_numpy()], axis=1)
+        found = described(self.by, about, solutions, program, tokens, merges)
+        lines = warnings(found, self.tolerance_ppm)
+        outputs: Outputs = {FILE: (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()}
+        return {**outputs, **({WARNINGS: json.dumps(lines).encode()} if lines else {})}
+
+
+def levels_to(tolerance: float) -> list[float]:
+    """The tolerances to solve for, one after another, down to the one that is wanted.
+
+    >>> levels_to(3.0)
+    [5000.0, 1000.0, 200.0, 50.0, 20.0, 5.0, 3.0]
+    """
+    return [*(level for level in LEVELS if level > tolerance), tolerance]
+
+
+def byte_shares(pair_shares: Floats, num_bytes: NDArray[np.int64], num_pairs: Floats) -> Floats:
+    """Shares of bytes for shares of pairs, by the bytes per pair of each category."""
+    weighted = pair_shares * num_bytes / num_pairs
+    shares: Floats = weighted / weighted.sum()
+    return shares
+
+
+def described(
+    by: str,
+    about: dict[str, Any],
+    solutions: list[Solution],
+    program: MixtureProgram,
+    tokens: list[bytes],
+    listed: NDArray[np.int64],
+) -> dict[str, Any]:
+    """What `mixture.json` says."""
+    best, changes = solutions[-1], program.changes
+    num_bytes = np.array(about["bytes"], np.int64)
+    shares = byte_shares(best.shares, num_bytes, program.num_pairs)
+    frequency = program.frequencies(best.shares)
+    missing = np.flatnonzero(changes.merged < 0)
+    surprise = best.objective / max(float(frequency.sum()), 1e-9)
+    explains = bool(len(missing) <= MOST_MISSING * len(changes.merged) and surprise <= MOST_SURPRISE)
+    merges = {**about["merges"], "missing": len(missing)}
+    return {
+        "by": by,
+        "tokenizer_sha256": about["tokenizer_sha256"],
+        "categories": {
+            name: {
+                "bytes": float(shares[place]), "pairs": float(best.shares[place]),
+                "text_bytes": int(num_bytes[place]), "text_pairs": int(program.num_pairs[place]),
+            }
+            for place, name in enumerate(about["categories"])
+        },
+        "tolerance_ppm": best.tolerance,
+        "objective": best.objective,
+        "surprise": surprise,
+        "explains": explains,
+        "merges": merges,
+        "program": {"rows": best.rows, "rounds": best.rounds, "iterations": best.iterations,
+                    "levels": {f"{one.tolerance:g}": one.objective for one in solutions}},
+        "violations": _violations(best, program, tokens, frequency),
+        "missing": [_missing(listed[place], tokens, merges["skipped"] + int(place)) for place in missing[:SHOWN]],
+    }  # fmt: skip
+
+
+def warnings(found: dict[str, Any], wanted: float) -> list[str]:
+    """What a person should know of a result."""
+    lines = []
+    if found["tolerance_ppm"] > wanted:
+        lines.append(
+            f"solved to {found['tolerance_ppm']:g} ppm and not to {wanted:g}: the next level takes more rows or "
+            "iterations than are allowed, as the categories' texts are few or unlike those of the tokenizer"
+        )
+    if not found["explains"]:
+        merges = found["merges"]
+        lines.append(
+            f"the categories do not explain this tokenizer: {merges['missing']:,} of {merges['used']:,} merges stand "
+            f"in no category, and {100 * found['surprise']:.0f} % of what is merged is out of order"
+        )
+    return lines
+
+
+def _violations(
+    best: Solution, program: MixtureProgram, tokens: list[bytes], frequency: Floats
+) -> list[dict[str, Any]]:
+    """The largest slacks in words, by size."""
+    changes = program.changes
+    size = np.concatenate([best.merge_slack, best.pair_slack])
+    found = []
+    for place in np.argsort(-size, kind="stable")[:SHOWN]:
+        if size[place] <= best.tolerance:
+            break
+        is_merge = place < len(best.merge_slack)
+        pair = changes.merged[place] if is_merge else place - len(best.merge_slack)
+        left, right = (tokens[token] for token in changes.pairs[pair])
+        token = to_characters(left + right)
+        if is_merge:
+            ppm = float(frequency[place])
+            times = f"{(ppm + size[place]) / ppm:.3g} times as frequent" if ppm > 0 else "in the text at all"
+            said = (
+                f"merges `{token}` far earlier than any mixture of the categories explains: it would have to be {times}"
+            )
+            rank: int | None = int(place)
+        else:
+            merged = np.flatnonzero(changes.merged == pair)
+            rank = int(merged[0]) if len(merged) else None
+            when = "never" if rank is None else f"as merge {rank + 1:,}"
+            said = f"merges `{token}` {when}, far later than its frequency in the categories explains"
+        parts = [to_characters(left), to_characters(right)]
+        found.append({"pair": parts, "merge": rank, "ppm": float(size[place]), "says": f"this tokenizer {said}"})
+    return found
+
+
+def _missing(merge: NDArray[np.int64], tokens: list[bytes], rank: int) -> dict[str, Any]:
+    return {"merge": rank, "pair": [to_characters(tokens[token]) for token in merge.tolist()]}

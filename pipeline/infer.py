@@ -1,0 +1,128 @@
+"""`vocabmill infer`: what a tokenizer was trained on, without a recipe: one is made of the options, and run.
+
+With an output directory the run stays, with its report and its reusable results; without one all is in a temporary
+directory that goes.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from operators.mixtures import FILE
+from pipeline.faults import Source
+from pipeline.recipe import Recipe, validate_recipe
+from pipeline.session import run_recipe
+from pipeline.storage import Store
+from pipeline.yaml_lines import load_yaml
+
+if TYPE_CHECKING:
+    from pipeline.executors.base import Executor
+
+STEP: Final = "infer_mixture"
+SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What came of it."""
+
+    mixture: dict[str, Any]
+    """As in `mixture.json`."""
+    seconds: dict[str, float]
+    """Of counting, replay and solving."""
+    warnings: list[str]
+    report: str
+    """Where the report is; "" if nothing was kept."""
+
+    def to_json(self) -> dict[str, Any]:
+        """One object: the mixture, and beside it what is not part of it."""
+        return {**self.mixture, "seconds": self.seconds, "warnings": self.warnings, "report": self.report}
+
+    def to_text(self) -> str:
+        """A table of the categories, largest first, and what could not be explained."""
+        categories = self.mixture["categories"]
+        wide = max(8, *(len(name) for name in categories))
+        intervals = [name for name in ("range", "bootstrap") if any(name in entry for entry in categories.values())]
+        lines = ["  ".join([f"{'category':{wide}}", "  bytes", "  pairs", *(f"{name:>15}" for name in intervals)])]
+        for name, entry in sorted(categories.items(), key=lambda item: (-item[1]["bytes"], item[0])):
+            cells = [f"{name:{wide}}", _percent(entry["bytes"]), _percent(entry["pairs"])]
+            cells += [f"{_percent(entry[key][0])} -{_percent(entry[key][1])}" for key in intervals]
+            lines.append("  ".join(cells))
+        merges = self.mixture["merges"]
+        lines.append(
+            f"{merges['used']:,} merges, {merges['missing']:,} of them in no category; objective "
+            f"{self.mixture['objective']:.1f} ppm at a tolerance of {self.mixture['tolerance_ppm']:g} ppm"
+        )
+        lines += [f"  {violation['says']}" for violation in self.mixture["violations"][:SHOWN]]
+        timed = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        return "\n".join([*lines, timed, *([f"report: {self.report}"] if self.report else [])])
+
+
+def infer(
+    tokenizer: str, data: list[str], by: str, executor: Executor, *, out: str = "", work_dir: str = "",
+    quiet: bool = False, text: str = "", **parameters: Any,  # noqa: ANN401
+) -> Inferred:  # fmt: skip
+    """Infer the mixture of a tokenizer over the categories of texts.
+
+    Args:
+        tokenizer: its file.
+        data: what a recipe's input may name, or the output directory of a run, whose corpus is meant; NAME=PATH names
+            an input, and several inputs are categories by `source`.
+        by: the column of the categories.
+        executor: what the run is done with.
+        out: the output directory that stays; "" for none.
+        work_dir: of the run.
+        quiet: whether nothing is said on the way.
+        text: the column of the text; "" for `text`.
+        parameters: of `infer_mixture`.
+
+    Raises RecipeError where an option, the tokenizer or the data is wrong.
+    """
+    with tempfile.TemporaryDirectory(prefix="vocabmill-infer-") as temporary:
+        place = out or f"{temporary}/out"
+        recipe = _recipe(tokenizer, data, by, place, text, parameters)
+        summary = run_recipe(recipe, executor, out=place, work_dir=work_dir, quiet=quiet)
+        store = Store(place)
+        mixture = json.loads(store.read(f"artifacts/{STEP}/{FILE}"))
+        stages = json.loads(store.read("manifest.json"))["stages"]
+    report = summary["report"] if out else ""
+    return Inferred(mixture, _seconds(stages), list(summary.get("warnings", ())), report)
+
+
+def _recipe(tokenizer: str, data: list[str], by: str, out: str, text: str, parameters: dict[str, Any]) -> Recipe:
+    inputs = []
+    for number, entry in enumerate(data):
+        name, equals, path = entry.partition("=")
+        if not equals or not name.isidentifier():
+            name, path = ("data" if len(data) == 1 else f"data{number + 1}"), entry
+        columns = {"columns": {"text": text}} if text else {}
+        inputs.append({"name": name, "path": _corpus_of(path), **columns})
+    step = {"kind": STEP, "tokenizer": tokenizer, "by": by, **parameters}
+    content = {"name": "infer", "seed": 0, "inputs": inputs, "steps": [step], "outputs": {"path": out}}
+    loaded, lines = load_yaml(json.dumps(content, ensure_ascii=False), "vocabmill infer")
+    return validate_recipe(loaded, Source("vocabmill infer", loaded, lines))
+
+
+def _corpus_of(path: str) -> str:
+    """The corpus of a run's output directory; any other path as it is."""
+    directory = Path(path)
+    is_output = (directory / "manifest.json").is_file() and (directory / "corpus").is_dir()
+    return str(directory / "corpus" / "*.parquet") if is_output else path
+
+
+def _seconds(stages: list[dict[str, Any]]) -> dict[str, float]:
+    parts = {"replay": 0.0, "solve": 0.0}
+    for stage in stages:
+        for part in parts:
+            if f"{STEP}/{part}" in stage["label"]:
+                parts[part] += stage["seconds"]
+    counting = [stage["seconds"] for stage in stages if STEP in stage["label"]]
+    return {"count": max(0.0, sum(counting) - sum(parts.values())), **parts}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:6.2f}%"

@@ -1,0 +1,156 @@
+"""Mixture inference as a step and as a command: shares come back, and what cannot be explained is said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from operators.base import RecipeError, RunError
+from operators.infer_mixture import InferMixture
+from operators.pretokenizers import PATTERNS
+from operators.rank_files import rank_lines
+from operators.tokenizer_files import from_tokenizer_json, to_tokenizer_json
+from operators.train_tokenizer import TrainTokenizer
+from operators.vocabulary import from_merges
+from pipeline.cli import main
+from tests.operators.harness import Engine, corpus, run
+
+WORDS = {
+    "birds": "wren robin heron stork raven crane finch swift eagle gull",
+    "stones": "quartz slate marble flint basalt jade opal onyx agate gneiss",
+    "tools": "hammer chisel spanner pliers wrench drill lathe anvil vise awl",
+}
+WEIGHTS = {"birds": 5, "stones": 2, "tools": 1}
+
+
+def texts(kind: str, number: int, seed: int) -> list[str]:
+    random = np.random.default_rng(seed)
+    words = WORDS[kind].split()
+    chances = random.dirichlet(np.ones(len(words)))
+    return [" ".join(random.choice(words, 20, p=chances)) for _ in range(number)]
+
+
+def table(repeated: bool) -> pa.Table:
+    """100 documents of each kind, by the weights where they are to count so often."""
+    rows = [(kind, text) for seed, kind in enumerate(WORDS) for text in texts(kind, 100, seed)]
+    found = corpus([text for _, text in rows]).append_column("kind", pa.array([kind for kind, _ in rows]))
+    if not repeated:
+        return found
+    return found.append_column("repeat", pa.array([WEIGHTS[kind] for kind, _ in rows], pa.int32()))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    step = TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(1000,))
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    path.write_bytes(run(step, [table(repeated=True)]).artifacts["train"].read("tokenizer.json"))
+    return str(path)
+
+
+def inferred(engine: Engine) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(engine.artifacts["solve"].read("mixture.json"))
+    return found
+
+
+def test_the_shares_of_the_training_text_come_back(tokenizer: str) -> None:
+    rows = table(repeated=False)
+    found = inferred(run(InferMixture(tokenizer=tokenizer, by="kind", tolerance_ppm=0.001), [rows]))
+    sizes = {kind: WEIGHTS[kind] * sum(map(len, texts(kind, 100, seed))) for seed, kind in enumerate(WORDS)}
+    shares = {kind: entry["bytes"] for kind, entry in found["categories"].items()}
+    assert shares == pytest.approx({kind: size / sum(sizes.values()) for kind, size in sizes.items()}, abs=1e-6)
+    assert found["explains"]
+    assert found["violations"] == []
+    assert found["merges"]["missing"] == 0
+    assert found["by"] == "kind"
+    assert sum(entry["pairs"] for entry in found["categories"].values()) == pytest.approx(1)
+
+
+def test_what_the_categories_lack_is_named(tokenizer: str) -> None:
+    rows = table(repeated=False)
+    without = rows.filter(pa.array([kind != "birds" for kind in rows["kind"].to_pylist()]))
+    engine = run(InferMixture(tokenizer=tokenizer, by="kind"), [without])
+    found = inferred(engine)
+    assert not found["explains"]
+    assert {"merge", "pair"} == set(found["missing"][0])
+    assert any("far earlier than any mixture" in violation["says"] for violation in found["violations"])
+    assert "do not explain this tokenizer" in json.loads(engine.artifacts["solve"].read("_warnings.json"))[0]
+
+
+def test_merges_may_be_skipped(tokenizer: str) -> None:
+    rows = table(repeated=False)
+    whole = inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [rows]))
+    tail = inferred(run(InferMixture(tokenizer=tokenizer, by="kind", skip=5), [rows]))
+    assert tail["merges"]["used"] == whole["merges"]["used"] - 5
+    shares = [entry["bytes"] for entry in tail["categories"].values()]
+    assert shares == pytest.approx([entry["bytes"] for entry in whole["categories"].values()], abs=0.05)
+    late = InferMixture(tokenizer=tokenizer, by="kind", skip=10_000)
+    with pytest.raises(RecipeError, match="10000 are skipped"):
+        late.check()
+    with pytest.raises(RunError, match="none is left to infer"):  # as of a step's tokenizer, known late
+        run(late, [rows])
+
+
+def test_documents_without_a_category_are_one(tokenizer: str) -> None:
+    rows = table(repeated=False)
+    kinds = [None if kind == "tools" else kind for kind in rows["kind"].to_pylist()]
+    rows = rows.set_column(rows.schema.get_field_index("kind"), "kind", pa.array(kinds, pa.string()))
+    found = inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [rows]))
+    assert set(found["categories"]) == {"birds", "stones", "null"}
+
+
+def test_a_category_without_pairs_is_refused(tokenizer: str) -> None:
+    rows = pa.concat_tables([table(repeated=False), corpus(["a"]).append_column("kind", pa.array(["empty"]))])
+    with pytest.raises(RunError, match="empty"):
+        run(InferMixture(tokenizer=tokenizer, by="kind"), [rows])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"model": {"type": "Unigram", "vocab": []}}', "Unigram"),
+        (b'{"model": {"type": "WordPiece", "vocab": {}}}', "WordPiece"),
+        (b'{"model": {"type": "BPE", "vocab": {"a"', "JSON"),
+        (to_tokenizer_json(from_merges([], PATTERNS["gpt2"])), "no merges"),
+        (b"YWI= x\n", "line 1"),
+    ],
+    ids=["unigram", "wordpiece", "truncated", "empty", "ranks"],
+)
+def test_a_file_that_is_no_list_of_merges_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "given"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=f"given.*{says}"):
+        InferMixture(tokenizer=str(path), by="kind").check()
+
+
+def test_the_command_says_the_same(
+    tokenizer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = table(repeated=False)
+    for kind in WORDS:
+        some = [
+            text for name, text in zip(rows["kind"].to_pylist(), rows["text"].to_pylist(), strict=True) if name == kind
+        ]
+        (tmp_path / f"{kind}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in some))
+    data = [part for kind in WORDS for part in ("--data", f"{kind}={kind}.jsonl")]
+    ranks = tmp_path / "ranks.tiktoken"
+    ranks.write_bytes(rank_lines(from_tokenizer_json(Path(tokenizer).read_bytes()).ids))
+    command = ["infer", str(ranks), "--pretokenizer", "gpt2", *data, "--workers", "1"]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["categories"]["birds"]["bytes"] == pytest.approx(5 / 8, abs=0.05)
+    assert set(found["seconds"]) == {"count", "replay", "solve"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "birds.jsonl",
+        "ranks.tiktoken",
+        "stones.jsonl",
+        "tools.jsonl",
+    ]
+    assert main([*command, "--out", "out"]) == 0
+    assert "birds" in capsys.readouterr().out.splitlines()[1]
+    assert (tmp_path / "out" / "report.html").exists()
+    assert main(["infer", str(ranks), *data]) == 2
+    assert "name its pretokenizer" in capsys.readouterr().err
