@@ -119,6 +119,16 @@ class Plan:
                 found[node.public(VERDICT)] = (pa.string(), True)
         return found
 
+    def later(self) -> dict[str, frozenset[str]]:
+        """For each node the columns that it and the nodes after it add: those are not there when it reads."""
+        found: dict[str, frozenset[str]] = {}
+        names: frozenset[str] = frozenset()
+        for name, node in reversed(self.nodes.items()):
+            names |= {node.public(column) for column in node.operator.adds()}
+            names |= {node.public(VERDICT)} if isinstance(node.operator, Judge) and node.operator.audit else set()
+            found[name] = names
+        return found
+
     def fingerprint(self, name: str) -> str:
         """A node's identity with everything that runs before it."""
         chain: list[str] = []

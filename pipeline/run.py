@@ -140,7 +140,9 @@ class Runner:
             ShardItem(index, label, view, {n: self.slices[n][index] for n in joins if index in self.slices[n]})
             for index, (view, label) in enumerate(zip(corpus.views, corpus.labels, strict=True))
         ]
-        return ShardTask(self.store.root, stage.nodes, corpus.schema, used, joined), items
+        later = self.plan.later()
+        mine = {node.name: later[node.name] for node in stage.nodes}
+        return ShardTask(self.store.root, stage.nodes, corpus.schema, mine, used, joined), items
 
     def used(self, node: Node) -> dict[str, StoredOutputs]:
         """The artifacts that a node declared, by the names it uses."""

@@ -51,12 +51,14 @@ class ShardItem:
 class ShardTask:
     """What a worker needs to run a stage on any shard.
 
-    `artifacts` holds, per node, what each used name left; `joined` the columns of each fold whose rows are joined.
+    `schema` is that of the whole run; `later` has, per node, the columns in it that are not there yet. `artifacts`
+    holds, per node, what each used name left; `joined` the columns of each fold whose rows are joined.
     """
 
     root: str
     nodes: tuple[Node, ...]
     schema: pa.Schema
+    later: dict[str, frozenset[str]]
     artifacts: dict[str, dict[str, StoredOutputs]]
     joined: dict[str, pa.Schema]
 
@@ -85,7 +87,7 @@ class ShardTask:
 
     def needed(self, node: Node) -> dict[str, str]:
         """The columns that a node reads from the rows, by their public names, with their types as text."""
-        there = self.schema.names
+        there = [name for name in self.schema.names if name not in self.later[node.name]]
         names = [read_name(node.step, name, there) for name in read_columns(node.operator)]
         return {name: str(self.schema.field(name).type) for name in names if name in there}
 
