@@ -19,8 +19,8 @@ from operators.gopher_quality import GopherQuality
 from operators.gopher_repetition import GopherRepetition
 from operators.ideal import Ideal
 from operators.importance_resample import ImportanceResample
-from operators.k_center import KCenter
 from operators.infer_mixture import InferMixture
+from operators.k_center import KCenter
 from operators.lang_per_line import LangPerLine
 from operators.language_id import LanguageId
 from operators.length import Length
@@ -62,8 +62,8 @@ AnyOperator = Annotated[
     | GopherRepetition
     | Ideal
     | ImportanceResample
-    | KCenter
     | InferMixture
+    | KCenter
     | LangPerLine
     | LanguageId
     | Length

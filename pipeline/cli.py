@@ -171,7 +171,17 @@ def parser() -> argparse.ArgumentParser:
     add("plan", "the stages as text: what will run, what is already done", "recipe", "where")
     dry = add("dry-run", "run the real plan on a sample; project the whole run", "recipe", "execute", "json")
     dry.add_argument("--docs", type=_positive, default=2000, metavar="N", help="documents in the sample (default 2000)")
-    infer = add("infer", "what a tokenizer was trained on, over categories of texts", "execute", "json")
+    _infer(add("infer", "what a tokenizer was trained on, over categories of texts", "execute", "json"))
+    add("status", "how a run is going, or what it left", "place", "json")
+    add("report", "write the HTML report of a finished run again, and say where it is", "place")
+    operators = add("operators", "what exists: parameters, columns, references")
+    operators.add_argument("kind", nargs="?", default="", metavar="KIND", help="one operator in full")
+    operators.add_argument("--markdown", action="store_true", help="the table as the README has it")
+    return top
+
+
+def _infer(infer: argparse.ArgumentParser) -> None:
+    """The options of `infer`."""
     infer.add_argument(
         "tokenizer", metavar="TOKENIZER", help="a tokenizer.json, or ranks (tiktoken) with --pretokenizer"
     )
@@ -206,12 +216,6 @@ def parser() -> argparse.ArgumentParser:
     infer.add_argument(
         "--work-dir", default="", metavar="DIR", help="reusable results (default: .vocabmill beside --out)"
     )
-    add("status", "how a run is going, or what it left", "place", "json")
-    add("report", "write the HTML report of a finished run again, and say where it is", "place")
-    operators = add("operators", "what exists: parameters, columns, references")
-    operators.add_argument("kind", nargs="?", default="", metavar="KIND", help="one operator in full")
-    operators.add_argument("--markdown", action="store_true", help="the table as the README has it")
-    return top
 
 
 def _shared() -> dict[str, argparse.ArgumentParser]:

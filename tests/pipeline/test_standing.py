@@ -64,6 +64,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
             "min_tokens": 5,
         },
     ),
+    "infer_mixture": ({"tokenizer": TOKENIZER, "by": "source"},),
     "k_center": ({"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},),
     "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
