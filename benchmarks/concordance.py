@@ -173,12 +173,13 @@ def one_rung(path: str) -> Callable[[pa.Table], pa.Table]:
 
 def by_kind(paths: Sequence[str], kinds: Kinds) -> None:
     """Print what the score and the bits say of each kind."""
-    print("| kind | pieces | mean score | all pairs | mean bits | AUC by score | AUC by bits |")
-    print("|---|---|---|---|---|---|---|")
+    print("| kind | pieces | mean score | all pairs | below 0.8 | below 0.9 | mean bits | AUC by score | AUC by bits |")
+    print("|---|---|---|---|---|---|---|---|---|")
     found = {name: scored(paths, texts) for name, texts in kinds.items()}
     clean = found["manuals"]
     for name, (score, bits) in found.items():
-        shares = f"{score.mean():.2f} | {(score == 1).mean():.2f} | {bits.mean():.2f}"
+        below = " | ".join(f"{(score < bound - 1e-9).mean():.3f}" for bound in (0.8, 0.9))
+        shares = f"{score.mean():.2f} | {(score == 1).mean():.2f} | {below} | {bits.mean():.2f}"
         print(f"| {name} | {score.size} | {shares} | {auc(-clean[0], -score):.3f} | {auc(clean[1], bits):.3f} |")
 
 

@@ -7,7 +7,7 @@ itself: what one pass for all could save, looking words up and adding bits up, i
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from operators import drawing
-from operators.base import BatchFn, Columns, Context
+from operators.base import BatchFn, Columns, Context, Resources
 from operators.ngram_perplexity import STEPS
 from operators.ngram_steps import ReadsModels
 from operators.scorers import scorer_at, scores_of
@@ -36,6 +36,8 @@ class LadderScores(ReadsModels):
     """Import paths of functions, and "" where the next of the models is the rung."""
     functions: tuple[str, ...]
     """What the functions are known by."""
+
+    resources: ClassVar[Resources] = Resources(memory_mb=1536)  # all models; five of 34 MB of text take 0.4 GB
 
     @override
     def adds(self) -> Columns:

@@ -1,4 +1,4 @@
-"""What the run made besides rows: tokenizers, classifiers, mixtures, draws, token sequences, and all else."""
+"""What the run made besides rows: tokenizers, classifiers, mixtures, draws, ladders, token sequences, all else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pipeline.report.buckets import bucketed, bucketing
 from pipeline.report.classifiers import classifier, metrics
+from pipeline.report.concordance import concordance, concordant
 from pipeline.report.importance import resampled, resampling
 from pipeline.report.markup import Column, code, facts, fold, section, table
 from pipeline.report.mixtures import FILE as MIXTURE
@@ -44,7 +45,8 @@ def trained(run: Facts) -> str:
     draws = "".join(resampled(step, about) for step in steps if (about := resampling(run, step)))
     draws += "".join(represented(step, about) for step in steps if (about := subset(run, step)))
     buckets = "".join(bucketed(step, about) for step in steps if (about := bucketing(run, step)))
-    body = tokenizers + classifiers + mixtures + draws + buckets
+    ladders = "".join(concordant(step, about) for step in steps if (about := concordance(run, step)))
+    body = tokenizers + classifiers + mixtures + draws + buckets + ladders
     title = "What was trained" if tokenizers or classifiers else "What was made"
     return section("trained", title, lede, body + (fold("All artifacts by step", rest) if body else rest))
 
