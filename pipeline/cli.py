@@ -64,11 +64,12 @@ def _refuse(command: argparse.ArgumentParser, unknown: Sequence[str]) -> NoRetur
 
 
 def _run(options: argparse.Namespace) -> int:
+    ended: list[Ended] = []
     try:
-        with _ending():
+        with _ending(ended):
             return _command(options.command)(options)
-    except KeyboardInterrupt as stop:
-        what, status = (str(stop), stop.status) if isinstance(stop, Ended) else ("interrupted", 130)
+    except KeyboardInterrupt:
+        what, status = (str(ended[0]), ended[0].status) if ended else ("interrupted", 130)
         say(f"{what}; finished work is kept, run the same command to go on")
         return status
     except Exception as error:  # The one place where any error becomes a message and an exit status.
@@ -80,8 +81,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
-    """Turn the signals that ask a process to end into `Ended`. One that is ignored, as under `nohup`, stays so."""
+def _ending(ended: list[Ended]) -> Iterator[None]:
+    """Turn the signals that ask a process to end into `Ended`. One that is ignored, as under `nohup`, stays so.
+
+    What was raised is put into the list: Ray waits in C++, and makes a plain interrupt of it there.
+    """
     is_main = threading.current_thread() is threading.main_thread()
     mine = [number for number in _ENDINGS if is_main and signal.getsignal(number) is signal.SIG_DFL]
 
@@ -89,7 +93,8 @@ def _ending() -> Iterator[None]:
         del frame
         for each in mine:  # A second one must not cut the clean stop short.
             signal.signal(each, signal.SIG_IGN)
-        raise Ended(number)
+        ended.append(Ended(number))
+        raise ended[-1]
 
     for number in mine:
         signal.signal(number, end)
