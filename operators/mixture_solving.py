@@ -65,6 +65,7 @@ class Solve(TableFold):
         listed = replayed.table("_merges")
         merges = np.stack([listed["left"].to_numpy(), listed["right"].to_numpy()], axis=1)
         found = described(self.by, about, solutions, program, tokens, merges)
+        found["tolerance_asked_ppm"] = self.tolerance_ppm
         lines = warnings(found, self.tolerance_ppm)
         outputs: Outputs = {FILE: (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()}
         return {**outputs, **({WARNINGS: json.dumps(lines).encode()} if lines else {})}

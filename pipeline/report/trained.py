@@ -9,6 +9,7 @@ from pipeline.report.buckets import bucketed, bucketing
 from pipeline.report.classifiers import classifier, metrics
 from pipeline.report.concordance import concordance, concordant
 from pipeline.report.importance import resampled, resampling
+from pipeline.report.inferences import inference, inferred
 from pipeline.report.markup import Column, code, facts, fold, section, table
 from pipeline.report.mixtures import FILE as MIXTURE
 from pipeline.report.mixtures import mixture
@@ -33,8 +34,7 @@ def trained(run: Facts) -> str:
     if not steps:
         return ""
     tokenizers = "".join(_tokenizer(run, step) for step in steps if _is_tokenizer(step))
-    names = [name for step in steps for name in step.artifacts if name.endswith(MIXTURE)]
-    mixtures = "".join(mixture(run, name) for name in names)
+    mixtures = "".join(_mixtures(run, step) for step in steps)
     sizes = [*vocabularies(run), *trimmed_sizes(run)]
     found = [(step, about) for step in steps if (about := metrics(run, step))]
     classifiers = "".join(classifier(step, about) for step, about in found)
@@ -59,6 +59,14 @@ def vocabularies(run: Facts) -> list[int]:
         if isinstance(entries, list):
             found += [int(entry.get("reached", entry.get("asked", 0))) for entry in entries]
     return found
+
+
+def _mixtures(run: Facts, step: Step) -> str:
+    """A mixture that was inferred from a tokenizer, or one that was drawn."""
+    about = inference(run, step)
+    if about:
+        return inferred(step, about)
+    return "".join(mixture(run, name) for name in step.artifacts if name.endswith(MIXTURE))
 
 
 def _is_tokenizer(step: Step) -> bool:

@@ -1,0 +1,89 @@
+"""What the page says of a mixture that was inferred from a tokenizer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import main
+from tests.operators.test_infer_mixture import table
+from tests.pipeline.report.manifests import HOSTILE
+from tests.pipeline.report.test_trained import page_of
+
+GIVEN = {"kind": "infer_mixture", "name": "tok", "tokenizer": "cl100k.tiktoken"}
+ONE: dict[str, Any] = {
+    "by": "lang",
+    "categories": {
+        "de": {"bytes": 0.25, "pairs": 0.3, "text_bytes": 2_000_000, "text_pairs": 5},
+        "en": {"bytes": 0.75, "pairs": 0.7, "text_bytes": 3_000_000, "text_pairs": 5},
+    },
+    "tolerance_ppm": 5.0,
+    "tolerance_asked_ppm": 1.0,
+    "surprise": 0.02,
+    "explains": True,
+    "merges": {"of_tokenizer": 100_000, "skipped": 0, "used": 3000, "missing": 40},
+    "violations": [{"ppm": 100.0 / (n + 1), "says": f"this tokenizer merges `Ġ{n}` far earlier"} for n in range(7)],
+    "missing": [{"merge": 7, "pair": ["Ġ", "zz"]}],
+}
+
+
+def said(**found: object) -> str:
+    """The page of a step that left this mixture."""
+    return page_of("infer_mixture", GIVEN, {"mixture.json": json.dumps({**ONE, **found}).encode()})
+
+
+def test_shares_a_verdict_and_what_is_not_explained() -> None:
+    page = said()
+    for shown in (
+        "The tokenizer is explained by 75.0 % en and 25.0 % de ; 2.0 % of what its merges merge is out of order.",
+        "Tokenizer cl100k.tiktoken Categories by lang Merges asked 3,000 of 100,000 In no category 40 merges",
+        "Tolerance 5 ppm 1 ppm asked for",
+        "en 75.0 % 70.0 % 3.00 MB de 25.0 % 30.0 % 2.00 MB",
+        "this tokenizer merges `Ġ0` far earlier (100 ppm)",
+        "2 more violations",
+        "Merged, but in no category, the first 1 of 40 \u2423 zz",
+    ):
+        assert shown in page
+    assert "trained on these shares" not in page
+    assert "Tolerance 1 ppm as asked for" in said(tolerance_ppm=1.0)
+
+
+def test_categories_that_explain_nothing_are_said_to() -> None:
+    page = said(explains=False, surprise=0.4)
+    assert "do not explain the tokenizer: 40 of 3,000 merges stand in no category, and 40.0 % of what" in page
+    assert "is explained by" not in page
+
+
+def test_intervals_have_columns_and_many_categories_are_folded() -> None:
+    entry = {"bytes": 0.02, "pairs": 0.02, "text_bytes": 1, "range": [0.01, 0.03], "bootstrap": [0.0, 1.0]}
+    page = said(categories={f"l{number:02}": entry for number in range(50)})
+    assert "lang bar bytes pairs as good by resampling text" in page
+    assert "l39 2.0 % 2.0 % 1.0 % \u2013 3.0 % 0 % \u2013 100 % 1 B 10 other categories 20.0 % 20.0 % 10 B" in page
+
+
+@pytest.mark.parametrize("content", [b"[]", b'{"explains": true}', json.dumps({**ONE, "categories": {}}).encode()])
+def test_a_file_that_says_less_is_left_out(content: bytes) -> None:
+    assert "is explained by" not in page_of("infer_mixture", GIVEN, {"mixture.json": content})
+
+
+def test_names_are_text_whatever_they_hold() -> None:
+    entry = {"bytes": 1.0, "pairs": 1.0}
+    page = said(
+        categories={HOSTILE: entry}, violations=[{"says": HOSTILE}], missing=[{"merge": 1, "pair": [HOSTILE] * 2}]
+    )
+    assert page.count("<script>document.title=") == 3  # in a page without its tags; a long token loses its middle
+
+
+def test_a_run_by_the_command_has_the_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = table(repeated=False).to_pylist()
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tokenizer = Path(__file__).resolve().parents[2] / "data" / "tokenizer.json"
+    command = ["infer", str(tokenizer), "--data", "texts.jsonl", "--by", "kind", "--out", "out", "--workers", "1"]
+    assert main(command) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "What it was trained on, inferred" in page
+    assert "stand in no category" in page
