@@ -80,8 +80,6 @@ class MixtureProgram:
 
     def __init__(self, changes: Changes, num_categories: int, limits: Limits | None = None) -> None:
         """Raises ValueError where a category has no pairs at all."""
-        import highspy
-
         first = slice(0, int(changes.starts[changes.steps[1]]))
         pairs: Floats = np.bincount(changes.category[first], changes.change[first], num_categories).astype(np.float64)
         if not np.all(pairs > 0):
@@ -91,8 +89,7 @@ class MixtureProgram:
         self.num_pairs: Floats = pairs
         self.scale: Floats = PPM / pairs
         self.rounds = self.iterations = 0
-        self._inf = highspy.kHighsInf
-        self._solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._solver: Any = _silent_solver()
         self._merge_column = np.full(len(changes.merged), -1, np.int64)
         self._pair_column = np.full(len(changes.pairs), -1, np.int64)
         self.shares: Floats = np.full(num_categories, 1 / num_categories)
@@ -123,7 +120,8 @@ class MixtureProgram:
         there = np.flatnonzero(self.changes.merged >= 0)
         counts = counts_before(self.changes, there, self.changes.merged[there].astype(np.int64), len(shares))
         found = np.zeros(len(self.changes.merged))
-        found[there] = counts @ (shares * self.scale)
+        for place, weight in enumerate((shares * self.scale).tolist()):  # a matrix product rounds as BLAS pleases
+            found[there] += weight * counts[:, place]
         return found
 
     def _start(self) -> None:
@@ -170,7 +168,7 @@ class MixtureProgram:
         for columns, wanted in ((self._merge_column, merges), (self._pair_column, pairs)):
             new = np.unique(wanted[columns[wanted] < 0])
             columns[new] = self._solver.getNumCol() + np.arange(len(new))
-            self._add_columns(len(new), cost=1.0, upper=self._inf)
+            self._add_columns(len(new), cost=1.0, upper=np.inf)
         rows, categories = np.nonzero(counts)
         values = (counts * self.scale)[rows, categories]
         number = np.concatenate([rows, np.arange(len(merges)), np.arange(len(merges))])
@@ -180,7 +178,7 @@ class MixtureProgram:
         starts = np.searchsorted(number[order], np.arange(len(merges)))
         size = len(merges)
         self._solver.addRows(
-            size, np.zeros(size), np.full(size, self._inf), len(value), starts.astype(np.int32),
+            size, np.zeros(size), np.full(size, np.inf), len(value), starts.astype(np.int32),
             column[order].astype(np.int32), value[order],
         )  # fmt: skip
 
@@ -204,3 +202,14 @@ class MixtureProgram:
             tolerance, self.shares, slack, excess, float(slack.sum() + excess.sum()), self.rounds,
             self._solver.getNumRow() - 1, self.iterations,
         )  # fmt: skip
+
+
+def _silent_solver() -> Any:  # noqa: ANN401 - the package has no types.
+    """HiGHS, which would print its name to standard output when its callbacks are enabled; none are used here."""
+    import highspy
+
+    class Silent(highspy.Highs):
+        def enableCallbacks(self) -> None:
+            pass
+
+    return Silent()  # type: ignore[no-untyped-call]

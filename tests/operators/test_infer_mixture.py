@@ -126,7 +126,7 @@ def test_a_file_that_is_no_list_of_merges_is_refused(tmp_path: Path, content: by
 
 
 def test_the_command_says_the_same(
-    tokenizer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = table(repeated=False)
@@ -140,7 +140,7 @@ def test_the_command_says_the_same(
     ranks.write_bytes(rank_lines(from_tokenizer_json(Path(tokenizer).read_bytes()).ids))
     command = ["infer", str(ranks), "--pretokenizer", "gpt2", *data, "--workers", "1"]
     assert main([*command, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capfd.readouterr().out)  # and nothing else, from the solver neither
     assert found["categories"]["birds"]["bytes"] == pytest.approx(5 / 8, abs=0.05)
     assert set(found["seconds"]) == {"count", "replay", "solve"}
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -150,7 +150,7 @@ def test_the_command_says_the_same(
         "tools.jsonl",
     ]
     assert main([*command, "--out", "out"]) == 0
-    assert "birds" in capsys.readouterr().out.splitlines()[1]
+    assert "birds" in capfd.readouterr().out.splitlines()[1]
     assert (tmp_path / "out" / "report.html").exists()
     assert main(["infer", str(ranks), *data]) == 2
-    assert "name its pretokenizer" in capsys.readouterr().err
+    assert "name its pretokenizer" in capfd.readouterr().err

@@ -73,7 +73,7 @@ def write_parts(mill: Mill, files: int) -> None:
         mill.jsonl(f"part{number:02}", ({"text": text} for text in texts[number::files]))
 
 
-@pytest.mark.parametrize("shard_mb", [0.003, 0.01, 1])
+@pytest.mark.parametrize("shard_mb", [0.008, 1])
 def test_a_whole_recipe_gives_the_same_bytes_with_one_and_two_workers(
     shard_mb: float, flawed: Mill, two_workers: LocalExecutor
 ) -> None:
@@ -86,7 +86,7 @@ def test_a_whole_recipe_gives_the_same_bytes_with_one_and_two_workers(
 def test_the_layout_of_shards_changes_no_row_and_no_artifact(flawed: Mill) -> None:
     runs = [
         flawed.run(STEPS, shard_mb=shard_mb, out=f"out{shard_mb}", work=f"work{shard_mb}")
-        for shard_mb in (0.001, 0.008, 1)
+        for shard_mb in (0.004, 0.012, 1)
     ]
     assert len({run.manifest["inputs"][0]["shards"] for run in runs}) == 3
     first = runs[0]
@@ -98,10 +98,10 @@ def test_the_layout_of_shards_changes_no_row_and_no_artifact(flawed: Mill) -> No
 
 
 def test_the_shape_of_the_merge_tree_changes_nothing(flawed: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = flawed.run(STEPS, shard_mb=0.001)
+    wide = flawed.run(STEPS, shard_mb=0.004)
     monkeypatch.setattr(folding, "FAN_IN", 2)
     monkeypatch.setattr(folding, "GATHER_SHARDS", 3)
-    deep = flawed.run(STEPS, shard_mb=0.001, out="out2", work="work2")
+    deep = flawed.run(STEPS, shard_mb=0.004, out="out2", work="work2")
     assert wide.bytes == deep.bytes
 
 
