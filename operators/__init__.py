@@ -4,6 +4,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from operators.audit_mixture import AuditMixture
 from operators.base import Operator
 from operators.c4_quality import C4Quality
 from operators.classify import Classify
@@ -48,7 +49,8 @@ from operators.vote_k import VoteK
 from operators.word_list import WordList
 
 AnyOperator = Annotated[
-    C4Quality
+    AuditMixture
+    | C4Quality
     | Classify
     | ConcordanceScore
     | CorpusStats

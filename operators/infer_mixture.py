@@ -62,9 +62,14 @@ class InferMixture(OfTokenizer):
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
+        return self.stages_against()
+
+    def stages_against(self, trained: str = "", max_difference: float = 0.0) -> tuple[Map | Fold | Repeat, ...]:
+        """The stages; with the name of the training step, what was inferred is compared with what it was trained on."""
         chosen = self.chosen()
+        audit = {"trained": trained, "max_difference": max_difference} if trained else {}
         return (
             TokenizerCounts(name="counts", group_by=self.by, **chosen),
             Replay(name="replay", merges=self.merges, skip=self.skip, **chosen),
-            Solve(name="solve", by=self.by, tolerance_ppm=self.tolerance_ppm),
+            Solve(name="solve", by=self.by, tolerance_ppm=self.tolerance_ppm, **audit),
         )

@@ -124,6 +124,14 @@ class MixtureProgram:
             found[there] += weight * counts[:, place]
         return found
 
+    def explains(self, shares: Floats, tolerance: float) -> bool:
+        """Whether shares of pairs, without any slack, violate no row by more than a tolerance in ppm."""
+        from operators.kernels.replay import overtaking
+
+        changes = self.changes
+        none = np.zeros(len(changes.merged)), np.zeros(len(changes.pairs))
+        return not len(overtaking(changes, shares * self.scale, *none, tolerance, 1, 1)[0])
+
     def _start(self) -> None:
         """The columns of the shares, and the row by which they sum to 1."""
         for option, value in _OPTIONS.items():

@@ -35,7 +35,7 @@ class Replay(Chosen):
     skip: int
     """Merges before those, which the text is encoded with first."""
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2  # rows without a value and those whose value is that word are one category
 
     @override
     def source(self) -> str:
@@ -94,8 +94,8 @@ def counted(
     state = state.sort_by([("pretoken", "ascending"), (GROUP, "ascending")])
     labels = state[GROUP].combine_chunks().dictionary_encode()
     labels = labels.combine_chunks() if isinstance(labels, pa.ChunkedArray) else labels
-    found = labels.dictionary.to_pylist()
-    names = sorted(found)
+    found = [name or NULL for name in labels.dictionary.to_pylist()]  # rows without a value, and that word, are one
+    names = sorted(set(found))
     place = np.array([names.index(name) for name in found], np.int16)
     categories = place[labels.indices.to_numpy()]
     pretokens, counts = pretokens_of(state), state["count"].to_numpy()
@@ -109,7 +109,7 @@ def counted(
     np.add.at(num_bytes, categories, counts * lengths[number])
     symbols = lists.values.to_numpy().astype(np.int32)
     offsets = lists.offsets.to_numpy().astype(np.int64)
-    return [name or NULL for name in names], Words(symbols, offsets, starts, categories, counts), num_bytes
+    return names, Words(symbols, offsets, starts, categories, counts), num_bytes
 
 
 def read_changes(replayed: Artifact, about: dict[str, Any]) -> Changes:

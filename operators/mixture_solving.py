@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from operators.base import WARNINGS, Context, Outputs, RunError, TableFold
 from operators.byte_alphabet import to_characters
+from operators.mixture_comparison import compared, complaint, trained_shares
 from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution
 from operators.mixture_replay import ABOUT, read_changes
 from operators.mixtures import FILE
@@ -36,6 +37,12 @@ class Solve(TableFold):
     tolerance_ppm: float
     within: float = 0.0
     resamples: int = 0
+    trained: str = ""
+    """The step that trained the tokenizer, where what was inferred is compared with its `training.json`."""
+    max_difference: float = 0.0
+    """In percentage points; larger ones are warned of."""
+
+    revision: ClassVar[int] = 2  # the file says what tolerance was asked for
 
     @override
     def source(self) -> str:
@@ -43,7 +50,7 @@ class Solve(TableFold):
 
     @override
     def uses(self) -> tuple[str, ...]:
-        return ("replay",)
+        return ("replay", self.trained) if self.trained else ("replay",)
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -67,6 +74,10 @@ class Solve(TableFold):
         found = described(self.by, about, solutions, program, tokens, merges)
         found["tolerance_asked_ppm"] = self.tolerance_ppm
         lines = warnings(found, self.tolerance_ppm)
+        if self.trained:
+            shares = trained_shares(context.artifacts[self.trained].read("training.json"), self.by)
+            found = compared(found, shares, self.max_difference, program)
+            lines += [line for line in [complaint(found, self.trained)] if line]
         outputs: Outputs = {FILE: (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()}
         return {**outputs, **({WARNINGS: json.dumps(lines).encode()} if lines else {})}
 

@@ -33,7 +33,7 @@ def inference(run: Facts, step: Step) -> Found:
 def inferred(step: Step, found: Found) -> str:
     """One step: the verdict in a sentence, a bar for each category, and what no mixture explains."""
     listed = sorted(found["categories"].items(), key=lambda item: (-item[1]["bytes"], item[0]))
-    body = _verdict(found, listed) + _audit(found) + facts(_numbers(step, found))
+    body = _verdict(found, listed) + _audit(step, found) + facts(_numbers(step, found))
     body += _categories(found, listed) + _violations(found) + _missing(found)
     name = f'{code(step.name)} <span class="quiet">{text(step.kind)}</span>'
     return f'<div class="tokenizer"><h3>{name}</h3>{body}</div>'
@@ -52,13 +52,14 @@ def _verdict(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
     return f"<p>The tokenizer is explained by {_and(most)}{' and less of others' * (len(listed) > 3)}; {order}.</p>"
 
 
-def _audit(found: Found) -> str:
+def _audit(step: Step, found: Found) -> str:
     """In a sentence how far what was inferred is from what was trained on, where that is known."""
     audit = found.get("audit")
     if not isinstance(audit, dict):
         return ""
     points = f"{number(round(audit['largest_difference'], 4))} percentage points"
-    said = f"Step {code(audit['step'])} was trained on these shares to within {points} ({code(audit['category'])})."
+    said = f"Step {code(step.parameters.get('step', ''))} was trained on these shares to within {points}"
+    said += f" ({code(audit['category'])})."
     if audit["largest_difference"] <= audit["max_difference"]:
         return f"<p>{said}</p>"
     why = " What it was trained on fits its merges as well: so few merges leave the shares open." * audit["fits"]

@@ -63,6 +63,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "k_center", "select": {"fraction": 0.9}, "partition_size": 9},
     {"kind": "length_buckets", "step": "train_tokenizer", "min_length": 8, "max_length": 32},
     {"kind": "infer_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
+    {"kind": "audit_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
 ]
 
 

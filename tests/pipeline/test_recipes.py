@@ -76,3 +76,21 @@ def test_concordance_labels_what_a_classifier_learns_and_keeps_the_best(quicksta
     assert said["labels"]["positive"]["docs"] >= said["labels"]["negative"]["docs"] > 0
     assert set(steps["like"]["dropped"]) == {"below_kept_share"}
     assert (quickstart / "out/concordance/artifacts/quality/model.bin").is_file()
+
+
+def test_imitate_draws_in_the_shares_of_a_reference_and_the_audit_finds_them_again(quickstart: Path) -> None:
+    reference = small("imitate", tokenizer={"vocab_sizes": [1000]}).model_dump(mode="json")
+    reference["steps"] = [step for step in reference["steps"] if step["kind"] == "train_tokenizer"]
+    first = Recipe.model_validate({**reference, "outputs": {"path": "out/quickstart"}})
+    run_recipe(first, LocalExecutor(1), work_dir="work", quiet=True)
+    ran(small("imitate", tokenizer={"vocab_sizes": [1000]}))
+    found = quickstart / "out/imitate/artifacts"
+    asked, audited = (
+        json.loads((found / f"{step}/mixture.json").read_text()) for step in ("reference", "audit_mixture")
+    )
+    assert asked["explains"]
+    for name, entry in audited["categories"].items():
+        assert entry["trained"] == pytest.approx(
+            asked["categories"][name]["bytes"], abs=0.05
+        )  # to less than a document
+        assert entry["bytes"] == pytest.approx(entry["trained"], abs=0.001)

@@ -22,6 +22,7 @@ CLASSIFIER = str(Path(__file__).resolve().parents[1] / "data" / "classifier.bin"
 """Random numbers for five words and their pairs, and the labels `hq` and `cc`; see `fasttext_files.py`."""
 
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
+    "audit_mixture": ({"step": "trained", "by": "kind"},),
     "c4_quality": ({"min_sentences": 1}, {"terminal_punctuation": False, "min_sentences": 2, "min_long_paragraphs": 1}),
     "classify": (
         {"model": CLASSIFIER, "min_score": 0.4},
@@ -119,9 +120,21 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
 }
 """Kind -> parameters under which a judging operator drops something and keeps something of the flawed texts."""
 
+BEFORE = {
+    "audit_mixture": {
+        "kind": "train_tokenizer", "name": "trained", "pretokenizer": "gpt2", "vocab_sizes": [400], "group_by": "kind",
+    },
+}  # fmt: skip
+"""Kind -> a step without which it is nothing."""
+
 KINDS = {str(operator.model_fields["kind"].default): operator for operator in OPERATORS}
 STEPS = [{"kind": kind, "name": "tested", **case} for kind, cases in CASES.items() for case in cases]
 each_step = pytest.mark.parametrize("step", STEPS, ids=[json.dumps(step)[9:60] for step in STEPS])
+
+
+def steps_to(step: dict[str, Any]) -> list[dict[str, Any]]:
+    """The step, after one that it needs."""
+    return [BEFORE[step["kind"]], step] if step["kind"] in BEFORE else [step]
 
 
 def judges(step: dict[str, Any]) -> bool:
@@ -138,7 +151,7 @@ def test_every_operator_is_held_to_the_standing_properties() -> None:
 @each_step
 def test_the_sums_hold_and_a_judge_both_drops_and_keeps(step: dict[str, Any], flawed: Mill) -> None:
     flawed.jsonl("bad", [{"text": None}, {"text": " "}, {"text": "a good one, if a short one"}, {"txt": "x"}])
-    ran = flawed.run([step])
+    ran = flawed.run(steps_to(step))
     check_sums(ran)
     rows = ran.manifest["rows"]
     assert rows["quarantined"] == 3
@@ -150,19 +163,19 @@ def test_the_sums_hold_and_a_judge_both_drops_and_keeps(step: dict[str, Any], fl
 def test_bytes_do_not_depend_on_workers_or_on_the_order_of_the_files(
     step: dict[str, Any], flawed: Mill, two_workers: LocalExecutor
 ) -> None:
-    one = flawed.run([step])
-    two = flawed.run([step], out="out2", work="work2", executor=two_workers)
+    one = flawed.run(steps_to(step))
+    two = flawed.run(steps_to(step), out="out2", work="work2", executor=two_workers)
     paths = sorted(str(path) for path in (flawed.home / "in").iterdir())
     listed = [{"name": "docs", "path": paths[::-1]}]
-    turned = flawed.run([step], out="out3", work="work3", inputs=listed)
+    turned = flawed.run(steps_to(step), out="out3", work="work3", inputs=listed)
     assert len(one.bytes) >= 2
     assert one.bytes == two.bytes == turned.bytes
 
 
 @each_step
 def test_another_shard_size_gives_the_same_rows_and_artifacts(step: dict[str, Any], flawed: Mill) -> None:
-    small = flawed.run([step], shard_mb=0.004)
-    large = flawed.run([step], shard_mb=0.03, out="out2", work="work2")
+    small = flawed.run(steps_to(step), shard_mb=0.004)
+    large = flawed.run(steps_to(step), shard_mb=0.03, out="out2", work="work2")
     assert small.manifest["inputs"][0]["shards"] > large.manifest["inputs"][0]["shards"]
     assert rows_of(small.corpus) == rows_of(large.corpus)
     assert rows_of(small.dropped) == rows_of(large.dropped)
@@ -176,7 +189,7 @@ def artifacts(ran: Ran) -> dict[str, str]:
 
 @pytest.mark.parametrize("step", [s for s in STEPS if judges(s)], ids=[json.dumps(s)[9:60] for s in STEPS if judges(s)])
 def test_audit_keeps_all_rows_and_records_the_verdict(step: dict[str, Any], flawed: Mill) -> None:
-    strict = flawed.run([step])
+    strict = flawed.run(steps_to(step))
     audit = flawed.run([{**step, "audit": True}], out="out2")
     assert audit.corpus.num_rows == audit.manifest["rows"]["read"]
     verdicts = dict(zip(audit.corpus["id"].to_pylist(), audit.corpus["tested_verdict"].to_pylist(), strict=True))
@@ -188,9 +201,9 @@ def test_audit_keeps_all_rows_and_records_the_verdict(step: dict[str, Any], flaw
 
 @each_step
 def test_a_second_run_computes_nothing_and_publishes_nothing(step: dict[str, Any], flawed: Mill) -> None:
-    first = flawed.run([step])
+    first = flawed.run(steps_to(step))
     before = stamps(first.out)
-    again = flawed.run([step])
+    again = flawed.run(steps_to(step))
     assert again.computed == {}
     assert stamps(again.out) == before
     assert again.summary["rows"] == first.summary["rows"]
@@ -207,7 +220,7 @@ def stamps(out: Path) -> dict[str, tuple[int, int]]:
 
 @each_step
 def test_a_recipe_survives_json(step: dict[str, Any], mill: Mill) -> None:
-    recipe = mill.recipe([step])
+    recipe = mill.recipe(steps_to(step))
     again = Recipe.model_validate(json.loads(recipe.model_dump_json()))
     assert again == recipe
     assert [s.identity() for s in again.steps] == [s.identity() for s in recipe.steps]
@@ -215,7 +228,7 @@ def test_a_recipe_survives_json(step: dict[str, Any], mill: Mill) -> None:
 
 @each_step
 def test_operators_and_their_stages_survive_pickle(step: dict[str, Any], mill: Mill) -> None:
-    (operator,) = mill.recipe([step]).steps
+    *_, operator = mill.recipe(steps_to(step)).steps
     copy = pickle.loads(pickle.dumps(operator))
     assert copy == operator
     if isinstance(operator, Composite):
