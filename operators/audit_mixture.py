@@ -43,6 +43,12 @@ class AuditMixture(Composite):
     tolerance_ppm: float = Field(
         default=1.0, gt=0, le=1000, description="by how much a pair may be too frequent, in millionths of all pairs"
     )
+    range: float | None = Field(
+        default=None, ge=0, le=10, description="give each share's range over mixtures whose objective is larger by this"
+    )
+    bootstrap: int = Field(
+        default=0, ge=0, le=1000, description="give each share's interval over so many resamples of the merges; 0: none"
+    )
     max_difference: float = Field(
         default=0.1, ge=0, le=100, description="in percentage points: the run warns where a share differs by more"
     )
@@ -76,4 +82,5 @@ class AuditMixture(Composite):
         return self._inference().stages_against(self.step, self.max_difference)
 
     def _inference(self) -> InferMixture:
-        return InferMixture(**self.model_dump(include={"step", "size", "by", "merges", "skip", "tolerance_ppm"}))
+        same = InferMixture.model_fields.keys() & type(self).model_fields.keys()
+        return InferMixture(**self.model_dump(include=same - {"kind", "name"}))

@@ -12,7 +12,7 @@ and bytes are both reported; merges that a tokenizer lists and never applies are
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -44,6 +44,12 @@ class InferMixture(OfTokenizer):
     tolerance_ppm: float = Field(
         default=1.0, gt=0, le=1000, description="by how much a pair may be too frequent, in millionths of all pairs"
     )
+    range: float | None = Field(
+        default=None, ge=0, le=10, description="give each share's range over mixtures whose objective is larger by this"
+    )
+    bootstrap: int = Field(
+        default=0, ge=0, le=1000, description="give each share's interval over so many resamples of the merges; 0: none"
+    )
 
     @override
     def check(self) -> None:
@@ -67,9 +73,16 @@ class InferMixture(OfTokenizer):
     def stages_against(self, trained: str = "", max_difference: float = 0.0) -> tuple[Map | Fold | Repeat, ...]:
         """The stages; with the name of the training step, what was inferred is compared with what it was trained on."""
         chosen = self.chosen()
-        audit = {"trained": trained, "max_difference": max_difference} if trained else {}
+        audit: dict[str, Any] = {"trained": trained, "max_difference": max_difference} if trained else {}
         return (
             TokenizerCounts(name="counts", group_by=self.by, **chosen),
             Replay(name="replay", merges=self.merges, skip=self.skip, **chosen),
-            Solve(name="solve", by=self.by, tolerance_ppm=self.tolerance_ppm, **audit),
+            Solve(
+                name="solve",
+                by=self.by,
+                tolerance_ppm=self.tolerance_ppm,
+                within=self.range,
+                resamples=self.bootstrap,
+                **audit,
+            ),
         )

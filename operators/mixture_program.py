@@ -53,6 +53,8 @@ class Limits(NamedTuple):
     """Rows after which a search ends with the merge that it is at."""
     per_merge: int = 10
     """Rows for one merge in one search."""
+    interval_rounds: int = 20
+    """Searches for each end of an interval and for each resample."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ class MixtureProgram:
         self._pair_column = np.full(len(changes.pairs), -1, np.int64)
         self.shares: Floats = np.full(num_categories, 1 / num_categories)
         self._values: Floats = self.shares
+        # `operators/mixture_intervals.py` changes these: what the slack of each merge costs, 0 where it is not asked;
+        # the row that bounds the objective, if there is one; and by how many ppm new rows may then be violated.
+        self._asked: Floats = np.ones(len(changes.merged))
+        self._budget_row, self._allowed = -1, 0.0
         self._start()
 
     def solve(
@@ -137,13 +143,13 @@ class MixtureProgram:
         for option, value in _OPTIONS.items():
             self._solver.setOptionValue(option, value)
         size = len(self.shares)
-        self._add_columns(size, cost=0.0, upper=1.0)
+        self._add_columns(np.zeros(size), 1.0)
         self._solver.addRow(1.0, 1.0, size, np.arange(size, dtype=np.int32), np.ones(size))
 
-    def _add_columns(self, size: int, cost: float, upper: float) -> None:
-        nothing = np.array([], np.int32)
+    def _add_columns(self, costs: Floats, upper: float) -> None:
+        nothing, size = np.array([], np.int32), len(costs)
         self._solver.addCols(
-            size, np.full(size, cost), np.zeros(size), np.full(size, upper), 0, np.zeros(size, np.int32), nothing,
+            size, costs, np.zeros(size), np.full(size, upper), 0, np.zeros(size, np.int32), nothing,
             np.array([]),
         )  # fmt: skip
 
@@ -151,7 +157,7 @@ class MixtureProgram:
         from operators.kernels.replay import overtaking
 
         self.rounds += 1
-        slack = self._of_column(self._merge_column)
+        slack = np.where(self._asked > 0, self._of_column(self._merge_column), np.inf)
         excess = self._of_column(self._pair_column)
         return overtaking(
             self.changes,
@@ -176,9 +182,14 @@ class MixtureProgram:
         for columns, wanted in ((self._merge_column, merges), (self._pair_column, pairs)):
             new = np.unique(wanted[columns[wanted] < 0])
             columns[new] = self._solver.getNumCol() + np.arange(len(new))
-            self._add_columns(len(new), cost=1.0, upper=np.inf)
-        rows, categories = np.nonzero(counts)
-        values = (counts * self.scale)[rows, categories]
+            costs = self._asked[new] if columns is self._merge_column else np.ones(len(new))
+            self._add_columns(costs * (self._budget_row < 0), np.inf)
+            if self._budget_row >= 0:
+                for column in columns[new]:
+                    self._solver.changeCoeff(self._budget_row, int(column), 1.0)
+        weighed = counts * self.scale + self._allowed
+        rows, categories = np.nonzero(weighed)
+        values = weighed[rows, categories]
         number = np.concatenate([rows, np.arange(len(merges)), np.arange(len(merges))])
         column = np.concatenate([categories, self._merge_column[merges], self._pair_column[pairs]])
         value = np.concatenate([values, np.ones(2 * len(merges))])
@@ -190,9 +201,9 @@ class MixtureProgram:
             column[order].astype(np.int32), value[order],
         )  # fmt: skip
 
-    def _run(self) -> bool:
-        """Whether it was solved within the limits."""
-        left = self.limits.iterations - self.iterations
+    def _run(self, until: int | None = None) -> bool:
+        """Whether it was solved within so many iterations."""
+        left = (self.limits.iterations if until is None else until) - self.iterations
         self._solver.setOptionValue("simplex_iteration_limit", max(left, 0))
         self._solver.run()
         info = self._solver.getInfo()
@@ -201,6 +212,8 @@ class MixtureProgram:
             return False
         self._values = np.array(self._solver.getSolution().col_value)
         shares = np.maximum(self._values[: len(self.shares)], 0)
+        if self._budget_row >= 0:
+            self._values /= shares.sum()
         self.shares = shares / shares.sum()
         return True
 

@@ -16,12 +16,15 @@ from typing_extensions import override
 from operators.base import WARNINGS, Context, Outputs, RunError, TableFold
 from operators.byte_alphabet import to_characters
 from operators.mixture_comparison import compared, complaint, trained_shares
+from operators.mixture_intervals import MixtureIntervals
 from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution
 from operators.mixture_replay import ABOUT, read_changes
 from operators.mixtures import FILE
 
 Floats = NDArray[np.float64]
 
+INTERVAL: Final = (0.025, 0.975)
+"""The quantiles that a bootstrap's interval lies between."""
 SHOWN: Final = 20
 """Violations, and missing merges, that are listed."""
 MOST_MISSING: Final = 0.05
@@ -35,8 +38,10 @@ class Solve(TableFold):
 
     by: str
     tolerance_ppm: float
-    within: float = 0.0
+    within: float | None = None
+    """By what share the objective may be larger over the range of each category; None: no ranges."""
     resamples: int = 0
+    """Of the bootstrap over merges; 0: none."""
     trained: str = ""
     """The step that trained the tokenizer, where what was inferred is compared with its `training.json`."""
     max_difference: float = 0.0
@@ -60,7 +65,7 @@ class Solve(TableFold):
         tokens = replayed.table("_tokens")["token"].to_pylist()
         names, num_bytes = about["categories"], np.array(about["bytes"], np.int64)
         try:
-            program = MixtureProgram(changes, len(names), Limits())
+            program = MixtureIntervals(changes, len(names), Limits())
         except ValueError as error:
             empty = [name for name, size in zip(names, num_bytes, strict=True) if size < 2]
             msg = f"categories {', '.join(empty) or 'some'} hold no two neighbouring bytes: {error}"
@@ -74,6 +79,13 @@ class Solve(TableFold):
         found = described(self.by, about, solutions, program, tokens, merges)
         found["tolerance_asked_ppm"] = self.tolerance_ppm
         lines = warnings(found, self.tolerance_ppm)
+        try:
+            intervals = intervals_of(program, solutions[-1], num_bytes, self.within, self.resamples)
+        except RuntimeError as error:
+            lines.append(f"there are no intervals: one of them was {error}")
+        else:
+            for entry, ends in zip(found["categories"].values(), intervals, strict=True):
+                entry.update(ends)
         if self.trained:
             shares = trained_shares(context.artifacts[self.trained].read("training.json"), self.by)
             found = compared(found, shares, self.max_difference, program)
@@ -96,6 +108,28 @@ def byte_shares(pair_shares: Floats, num_bytes: NDArray[np.int64], num_pairs: Fl
     weighted = pair_shares * num_bytes / num_pairs
     shares: Floats = weighted / weighted.sum()
     return shares
+
+
+def intervals_of(
+    program: MixtureIntervals, best: Solution, num_bytes: NDArray[np.int64], within: float | None, resamples: int
+) -> list[dict[str, list[float]]]:
+    """For each category the intervals that are asked for, by name, of its share of bytes.
+
+    RuntimeError where one is not found within the limits.
+    """
+    intervals: list[dict[str, list[float]]] = [{} for _ in num_bytes]
+    if within is not None:
+        ends = program.ranges(best, within, num_bytes / program.num_pairs)
+        for entry, pair in zip(intervals, ends.tolist(), strict=True):
+            entry["range"] = pair
+    if resamples:
+        shares = [
+            byte_shares(one, num_bytes, program.num_pairs) for one in program.resampled(best.tolerance, resamples)
+        ]
+        low, high = np.quantile(np.array(shares), INTERVAL, axis=0)
+        for entry, pair in zip(intervals, np.stack([low, high], axis=1).tolist(), strict=True):
+            entry["bootstrap"] = pair
+    return intervals
 
 
 def described(

@@ -214,6 +214,13 @@ def _infer(infer: argparse.ArgumentParser) -> None:
         metavar="X",
         help="solve until no pair is too frequent by more (default 1)",
     )
+    infer.add_argument(
+        "--range", type=float, default=None, metavar="X",
+        help="give each share's range over mixtures whose objective is larger by this share, as 0.01 (costs solves)",
+    )  # fmt: skip
+    infer.add_argument(
+        "--bootstrap", type=int, default=0, metavar="N", help="give intervals over so many resamples of the merges"
+    )
     infer.add_argument("--pretokenizer", default="own", help="with ranks: the pattern that cuts text, as cl100k")
     infer.add_argument(
         "--out", default="", metavar="DIR", help="keep the run there, with its report (default: keep nothing)"

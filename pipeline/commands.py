@@ -79,7 +79,8 @@ def infer(options: argparse.Namespace) -> int:
         found = run_inference(
             options.tokenizer, options.data, options.by or "source", executor, out=options.out,
             work_dir=options.work_dir, quiet=options.json, text=options.text, merges=options.merges, skip=options.skip,
-            tolerance_ppm=options.tolerance_ppm, pretokenizer=options.pretokenizer,
+            tolerance_ppm=options.tolerance_ppm, range=options.range, bootstrap=options.bootstrap,
+            pretokenizer=options.pretokenizer,
         )  # fmt: skip
     finally:
         executor.close()

@@ -10,6 +10,7 @@ import pytest
 
 from operators.base import RecipeError, RunError
 from operators.infer_mixture import InferMixture
+from operators.mixture_intervals import MixtureIntervals
 from operators.pretokenizers import PATTERNS
 from operators.rank_files import rank_lines
 from operators.tokenizer_files import from_tokenizer_json, to_tokenizer_json
@@ -66,6 +67,43 @@ def test_the_shares_of_the_training_text_come_back(tokenizer: str) -> None:
     assert found["merges"]["missing"] == 0
     assert found["by"] == "kind"
     assert sum(entry["pairs"] for entry in found["categories"].values()) == pytest.approx(1)
+
+
+def width(found: dict[str, Any]) -> float:
+    """Of the ranges of all categories."""
+    return float(sum(entry["range"][1] - entry["range"][0] for entry in found["categories"].values()))
+
+
+def test_intervals_hold_the_share_and_are_narrow_where_merges_are_many(tokenizer: str) -> None:
+    rows = table(repeated=False)
+    given = {"tokenizer": tokenizer, "by": "kind", "range": 0.01, "bootstrap": 8, "tolerance_ppm": 20}
+    step = InferMixture.model_validate(given)
+    found = inferred(run(step, [rows]))
+    assert found == inferred(run(step, [rows]))
+    for name, entry in found["categories"].items():
+        low, high = entry["range"]
+        assert 0 <= low <= entry["bytes"] <= high <= 1, name
+        assert high - low < 0.05
+        lower, upper = entry["bootstrap"]
+        assert low - 1e-6 <= lower <= upper <= high + 1e-6  # where no merge is out of order
+    few = inferred(run(step.model_copy(update={"merges": 2}), [rows]))
+    assert width(few) > 5 * width(found)
+    without = inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [rows]))
+    assert not {"range", "bootstrap"} & without["categories"]["birds"].keys()
+
+
+def test_intervals_that_take_too_long_are_left_out_and_that_is_said(
+    tokenizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_long(*_: object) -> None:
+        raise RuntimeError("not solved within 5 simplex iterations")
+
+    monkeypatch.setattr(MixtureIntervals, "resampled", too_long)
+    engine = run(InferMixture(tokenizer=tokenizer, by="kind", bootstrap=3), [table(repeated=False)])
+    assert "bootstrap" not in inferred(engine)["categories"]["birds"]
+    assert json.loads(engine.artifacts["solve"].read("_warnings.json")) == [
+        "there are no intervals: one of them was not solved within 5 simplex iterations"
+    ]
 
 
 def test_what_the_categories_lack_is_named(tokenizer: str) -> None:
@@ -149,8 +187,10 @@ def test_the_command_says_the_same(
         "stones.jsonl",
         "tools.jsonl",
     ]
-    assert main([*command, "--out", "out"]) == 0
-    assert "birds" in capfd.readouterr().out.splitlines()[1]
+    assert main([*command, "--out", "out", "--range", "0.01", "--bootstrap", "2"]) == 0
+    head, first = capfd.readouterr().out.splitlines()[:2]
+    assert head.split() == ["category", "bytes", "pairs", "range", "bootstrap"]
+    assert "birds" in first
     assert (tmp_path / "out" / "report.html").exists()
     assert main(["infer", str(ranks), *data]) == 2
     assert "name its pretokenizer" in capfd.readouterr().err

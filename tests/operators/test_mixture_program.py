@@ -14,6 +14,7 @@ from scipy.optimize import linprog
 from operators.kernels.bpe import train
 from operators.kernels.replay import Words, replay
 from operators.kernels.replay_reference import Merge, pair_counts
+from operators.mixture_intervals import MixtureIntervals, poisson
 from operators.mixture_program import PPM, Limits, MixtureProgram, Solution
 from tests.operators.kernels.test_replay import laid_out
 
@@ -27,32 +28,50 @@ def lazily(words: Counted, merges: Sequence[Merge], num: int, tolerance: float =
     return list(MixtureProgram(changes, num).solve([50.0, tolerance]))[-1]
 
 
-def whole(words: Counted, merges: Sequence[Merge], num: int) -> tuple[float, NDArray[np.float64]]:
-    """The optimum of the program with all its rows, and the shares, by the paper's formulas."""
-    times = pair_counts(words, merges)
-    total: Counter[int] = Counter()
-    for counts in times[0].values():
-        total.update(counts)
-    pairs = sorted({pair for counts in times for pair in counts})
-    columns = num + len(merges) + len(pairs)
-    rows = []
-    for time, (left, right, _) in enumerate(merges):
-        if (left, right) not in pairs:
-            continue
-        own = times[time].get((left, right), Counter())
-        for place, pair in enumerate(pairs):
-            if pair == (left, right):
+class Whole:
+    """The program with all its rows by the paper's formulas, solved by scipy."""
+
+    def __init__(self, words: Counted, merges: Sequence[Merge], num: int) -> None:
+        times = pair_counts(words, merges)
+        total: Counter[int] = Counter()
+        for counts in times[0].values():
+            total.update(counts)
+        pairs = sorted({pair for counts in times for pair in counts})
+        self.num, self.merges, self.columns = num, len(merges), num + len(merges) + len(pairs)
+        rows = []
+        for time, (left, right, _) in enumerate(merges):
+            if (left, right) not in pairs:
                 continue
-            row = np.zeros(columns)
-            other = times[time].get(pair, Counter())
-            row[:num] = [-PPM * (own[i] - other[i]) / total[i] for i in range(num)]
-            row[num + time] = row[num + len(merges) + place] = -1
-            rows.append(row)
-    cost = np.r_[np.zeros(num), np.ones(columns - num)]
-    equal = np.r_[np.ones(num), np.zeros(columns - num)][None]
-    upper: dict[str, Any] = {"A_ub": np.array(rows), "b_ub": np.zeros(len(rows))} if rows else {}
-    found = linprog(cost, A_eq=equal, b_eq=[1.0], bounds=(0, None), method="highs", **upper)
-    return found.fun, found.x[:num]
+            own = times[time].get((left, right), Counter())
+            for place, pair in enumerate(pairs):
+                if pair == (left, right):
+                    continue
+                row = np.zeros(self.columns)
+                other = times[time].get(pair, Counter())
+                row[:num] = [-PPM * (own[i] - other[i]) / total[i] for i in range(num)]
+                row[num + time] = row[num + len(merges) + place] = -1
+                rows.append(row)
+        self.rows = np.array(rows).reshape(-1, self.columns)
+
+    def cost(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Of all slacks, where those of merges cost so much."""
+        slack = np.ones(self.merges) if weights is None else weights
+        return np.concatenate([np.zeros(self.num), slack, np.ones(self.columns - self.num - self.merges)])
+
+    def least(
+        self, cost: NDArray[np.float64], most: float | None = None, shares: NDArray[np.float64] | None = None
+    ) -> tuple[float, NDArray[np.float64]]:
+        """The least cost and the shares, where the objective is at most so large, or the shares are given."""
+        upper, right = self.rows, np.zeros(len(self.rows))
+        if most is not None:
+            upper, right = np.r_[upper, [self.cost()]], np.r_[right, most]
+        equal = np.r_[np.ones(self.num), np.zeros(self.columns - self.num)][None]
+        bounds: list[tuple[float, float | None]] = [(0, None)] * self.columns
+        if shares is not None:
+            bounds[: self.num] = [(share, share) for share in shares / shares.sum()]
+        rows: dict[str, Any] = {"A_ub": upper, "b_ub": right} if len(upper) else {}
+        found = linprog(cost, A_eq=equal, b_eq=[1.0], bounds=bounds, method="highs", **rows)
+        return found.fun, found.x[: self.num]
 
 
 WORDS = st.lists(
@@ -72,11 +91,37 @@ def test_the_optimum_is_that_of_the_whole_program(
 ) -> None:
     words = [*words, ([0, 1, 2, 3], {0: 1, 1: 2, 2: 3})]  # no category is empty
     merges = [(left, right, 4 + place) for place, (left, right) in enumerate(pairs)]
-    expected, _ = whole(words, merges, 3)
+    program = Whole(words, merges, 3)
+    expected, _ = program.least(program.cost())
     found = lazily(words, merges, 3)
     assert found.objective == pytest.approx(expected, abs=0.01)
     assert found.shares.sum() == pytest.approx(1)
     assert found.shares.min() >= 0
+
+
+@settings(deadline=None, max_examples=25)
+@given(WORDS, st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=5, unique=True))
+def test_intervals_are_those_of_the_whole_program(
+    words: list[tuple[list[int], dict[int, int]]], pairs: list[tuple[int, int]]
+) -> None:
+    words = [*words, ([0, 1, 2, 3], {0: 1, 1: 2, 2: 3})]
+    merges = [(left, right, 4 + place) for place, (left, right) in enumerate(pairs)]
+    whole = Whole(words, merges, 3)
+    program = MixtureIntervals(replay(laid_out(words), np.array(merges), 3), 3)
+    best = list(program.solve([50.0, 1e-7]))[-1]
+    sizes = np.array([1.0, 3.0, 0.5])
+    ends = program.ranges(best, 0.05, sizes)
+    own = best.shares * sizes / (best.shares @ sizes)
+    for place in range(3):
+        assert ends[place, 0] - 1e-6 <= own[place] <= ends[place, 1] + 1e-6
+        for end, sign in zip(ends[place], (1, -1), strict=True):  # a share is at its end where nothing is beyond it
+            beyond = np.zeros(whole.columns)
+            beyond[:3] = sign * (np.eye(3)[place] - end) * sizes
+            assert whole.least(beyond, best.objective * 1.05 + 1e-6)[0] == pytest.approx(0, abs=1e-5)
+    for sample, shares in enumerate(program.resampled(1e-7, 2)):
+        cost = whole.cost(poisson(sample, len(merges)))
+        least = whole.least(cost)[0]
+        assert whole.least(cost, shares=shares)[0] == pytest.approx(least, abs=0.01)
 
 
 def drawn(seed: int, num: int) -> tuple[list[bytes], NDArray[np.int64]]:

@@ -22,7 +22,7 @@ CLASSIFIER = str(Path(__file__).resolve().parents[1] / "data" / "classifier.bin"
 """Random numbers for five words and their pairs, and the labels `hq` and `cc`; see `fasttext_files.py`."""
 
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
-    "audit_mixture": ({"step": "trained", "by": "kind"},),
+    "audit_mixture": ({"step": "trained", "by": "kind"}, {"step": "trained", "by": "kind", "range": 0.1}),
     "c4_quality": ({"min_sentences": 1}, {"terminal_punctuation": False, "min_sentences": 2, "min_long_paragraphs": 1}),
     "classify": (
         {"model": CLASSIFIER, "min_score": 0.4},
@@ -65,7 +65,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
             "min_tokens": 5,
         },
     ),
-    "infer_mixture": ({"tokenizer": TOKENIZER, "by": "source"},),
+    "infer_mixture": (
+        {"tokenizer": TOKENIZER, "by": "source"},
+        {"tokenizer": TOKENIZER, "by": "kind", "range": 0.1, "bootstrap": 3},
+    ),
     "k_center": ({"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},),
     "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),
     "language_id": ({"keep": ["en", "de"], "min_score": 0.5},),
