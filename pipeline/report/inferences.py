@@ -16,7 +16,7 @@ from pipeline.report.wording import count, number, plural, share, size, text
 SAID: Final = 5
 """Violations that are not folded away."""
 _NEEDED: Final = ("explains", "tolerance_ppm", "merges", "surprise")
-_INTERVALS: Final = {"range": "as good", "bootstrap": "by resampling"}
+_INTERVALS: Final = ("range", "bootstrap")
 
 Found = Mapping[str, Any]
 
@@ -41,14 +41,15 @@ def inferred(step: Step, found: Found) -> str:
 
 def _verdict(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
     merges = found["merges"]
-    order = f"{share(found['surprise'], 1)} of what its merges merge is out of order"
+    out = f"{share(found['surprise'], 1)} of what its merges merge is out of order"
+    order = out if found["surprise"] else "no merge is out of order"
     if not found["explains"]:
         return (
             '<p class="warning">These categories do not explain the tokenizer: '
             f"{count(merges['missing'])} of {plural(merges['used'], 'merge')} stand in no category, and {order}. The "
             "shares below mean little: texts of the kind that it was trained on are lacking.</p>"
         )
-    most = [f"{share(entry['bytes'], 1)} {code(name)}" for name, entry in listed[:3] if entry["bytes"] > 0]
+    most = [f"{_share(entry['bytes'])} {code(name)}" for name, entry in listed[:3] if entry["bytes"] > 0]
     return f"<p>The tokenizer is explained by {_and(most)}{' and less of others' * (len(listed) > 3)}; {order}.</p>"
 
 
@@ -86,7 +87,7 @@ def _categories(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
     """A row for each category, those with most bytes first; where it is known, a line marks what was trained on."""
     intervals = [key for key in _INTERVALS if any(key in entry for _, entry in listed)]
     is_audit = any("trained" in entry for _, entry in listed)
-    heads = ["bytes", "pairs", *(_INTERVALS[key] for key in intervals), *(["trained on", "off by"] * is_audit), "text"]
+    heads = ["bytes", "pairs", *intervals, *(["trained on", "off by"] * is_audit), "text"]
     columns = [Column(code(found.get("by", "category"))), Column('<span class="unseen">bar</span>')]
     columns += [Column(head, True) for head in heads]
     most = max(max(entry["bytes"], entry.get("trained", 0)) for _, entry in listed)
@@ -95,9 +96,9 @@ def _categories(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
         trained = entry.get("trained")
         mark = None if trained is None or not most else trained / most
         cells = [code(name), bar([Segment(entry["bytes"], "size")], most, "", mark=mark)]
-        cells += [share(entry["bytes"], 1), share(entry.get("pairs", 0), 1)]
+        cells += [_share(entry["bytes"]), _share(entry.get("pairs", 0))]
         cells += [_interval(entry.get(key)) for key in intervals]
-        cells += [share(trained or 0, 1), _points(entry["bytes"] - (trained or 0))] * is_audit
+        cells += [_share(trained or 0), _points(entry["bytes"] - (trained or 0))] * is_audit
         rows.append([*cells, size(entry.get("text_bytes", 0))])
     if len(listed) > GROUPS:
         rows.append([rest_of(len(listed) - GROUPS, "category", "categories"), "", *_sums(listed[GROUPS:], heads)])
@@ -108,7 +109,7 @@ def _categories(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
 def _sums(rest: Sequence[tuple[str, Found]], heads: Sequence[str]) -> list[str]:
     """The cells of all categories that are not named, as one."""
     keys = {"bytes": "bytes", "pairs": "pairs", "trained on": "trained"}
-    sums = {head: share(sum(entry.get(key, 0) for _, entry in rest), 1) for head, key in keys.items()}
+    sums = {head: _share(sum(entry.get(key, 0) for _, entry in rest)) for head, key in keys.items()}
     sums["text"] = size(sum(entry.get("text_bytes", 0) for _, entry in rest))
     return [sums.get(head, "") for head in heads]
 
@@ -142,7 +143,16 @@ def _missing(found: Found) -> str:
 
 
 def _interval(ends: Sequence[float] | None) -> str:
-    return "" if ends is None else f"{share(ends[0], 1)} \u2013 {share(ends[1], 1)}"
+    return "" if ends is None else f"{_share(ends[0])} \u2013 {_share(ends[1])}"
+
+
+def _share(part: float) -> str:
+    """A percentage with two decimals: audits are of hundredths of a point.
+
+    >>> _share(0.12345), _share(0), _share(1), _share(1e-6)
+    ('12.35 %', '0 %', '100 %', '<0.01 %')
+    """
+    return "<0.01 %" if 0 < part < 5e-5 else share(part, 1) if part in (0, 1) else f"{100 * part:.2f} %"
 
 
 def _points(difference: float) -> str:

@@ -38,10 +38,10 @@ def said(**found: object) -> str:
 def test_shares_a_verdict_and_what_is_not_explained() -> None:
     page = said()
     for shown in (
-        "The tokenizer is explained by 75.0 % en and 25.0 % de ; 2.0 % of what its merges merge is out of order.",
+        "The tokenizer is explained by 75.00 % en and 25.00 % de ; 2.0 % of what its merges merge is out of order.",
         "Tokenizer cl100k.tiktoken Categories by lang Merges asked 3,000 of 100,000 In no category 40 merges",
         "Tolerance 5 ppm 1 ppm asked for",
-        "en 75.0 % 70.0 % 3.00 MB de 25.0 % 30.0 % 2.00 MB",
+        "en 75.00 % 70.00 % 3.00 MB de 25.00 % 30.00 % 2.00 MB",
         "this tokenizer merges `Ġ0` far earlier (100 ppm)",
         "2 more violations",
         "Merged, but in no category, the first 1 of 40 \u2423 zz",
@@ -49,6 +49,20 @@ def test_shares_a_verdict_and_what_is_not_explained() -> None:
         assert shown in page
     assert "trained on these shares" not in page
     assert "Tolerance 1 ppm as asked for" in said(tolerance_ppm=1.0)
+    assert "; no merge is out of order." in said(surprise=0)
+
+
+def test_an_audit_has_what_was_trained_on_beside_what_was_inferred() -> None:
+    entries = {name: {**entry, "trained": entry["bytes"]} for name, entry in ONE["categories"].items()}
+    entries["en"]["trained"] = 0.752
+    audit = {"largest_difference": 0.2, "category": "en", "max_difference": 0.5, "fits": False}
+    given = {"kind": "audit_mixture", "name": "tok", "step": "made"}
+    for most, shown in ((0.5, "to within 0.2 percentage points ( en )."), (0.1, "More than 0.1 is too much.")):
+        content = json.dumps({**ONE, "categories": entries, "audit": {**audit, "max_difference": most}}).encode()
+        page = page_of("audit_mixture", given, {"mixture.json": content})
+        assert "Step made was trained on these shares" in page
+        assert shown in page
+        assert "lang bar bytes pairs trained on off by text en 75.00 % 70.00 % 75.20 % \u22120.2 3.00 MB" in page
 
 
 def test_categories_that_explain_nothing_are_said_to() -> None:
@@ -60,8 +74,10 @@ def test_categories_that_explain_nothing_are_said_to() -> None:
 def test_intervals_have_columns_and_many_categories_are_folded() -> None:
     entry = {"bytes": 0.02, "pairs": 0.02, "text_bytes": 1, "range": [0.01, 0.03], "bootstrap": [0.0, 1.0]}
     page = said(categories={f"l{number:02}": entry for number in range(50)})
-    assert "lang bar bytes pairs as good by resampling text" in page
-    assert "l39 2.0 % 2.0 % 1.0 % \u2013 3.0 % 0 % \u2013 100 % 1 B 10 other categories 20.0 % 20.0 % 10 B" in page
+    assert "lang bar bytes pairs range bootstrap text" in page
+    assert (
+        "l39 2.00 % 2.00 % 1.00 % \u2013 3.00 % 0 % \u2013 100 % 1 B 10 other categories 20.00 % 20.00 % 10 B" in page
+    )
 
 
 @pytest.mark.parametrize("content", [b"[]", b'{"explains": true}', json.dumps({**ONE, "categories": {}}).encode()])
