@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from operators import tokenizer_sources
 from operators.base import BatchFn, Composite, Context, Fold, Operator, Outputs, RecipeError
-from operators.pretoken_counts import PretokenCounts, by_group, weights_of
+from operators.document_weights import weights_of
+from operators.pretoken_counts import PretokenCounts, by_group
 from operators.pretokenizers import Choice, Cutting, cutting
 from operators.text_buffers import one_text_array
 from operators.train_tokenizer import TrainTokenizer

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 import pyarrow as pa
 from pydantic import Field
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.document_weights import refuse_weights, weights_of
 from operators.hashing import refuse_formless
 
 if TYPE_CHECKING:
@@ -65,17 +66,21 @@ class CorpusStats(Fold):
     kind: Literal["corpus_stats"] = "corpus_stats"
     by: tuple[str, ...] = Field(default=("source",), description="columns to break the counts down by, each alone")
     repeat: str = Field(
-        default="", description="an int32 column that says how often a document counts; empty: once each"
+        default="", description="a column of whole numbers that says how often a document counts; empty: once each"
     )
+
+    revision: ClassVar[int] = 2  # a row whose `repeat` is null counts once
 
     @override
     def needs(self) -> Columns:
-        weight = {self.repeat: pa.int32()} if self.repeat else {}
-        return {**TEXT, **dict.fromkeys(self.by, pa.null()), **weight}
+        further = (*self.by, self.repeat) if self.repeat else self.by
+        return {**TEXT, **dict.fromkeys(further, pa.null())}
 
     def refuse(self, columns: Columns) -> None:
-        """RecipeError where the values of a column of `by` cannot be written into `stats.json`."""
+        """RecipeError where a column of `by` cannot be written into `stats.json`, or that of `repeat` is no count."""
         refuse_formless(columns, self.by)
+        if self.repeat:
+            refuse_weights(columns, self.repeat)
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -109,7 +114,7 @@ class CorpusStats(Fold):
         import numpy as np
 
         measures = measure(rows["text"].to_pylist())
-        repeats = rows[self.repeat].to_numpy() if self.repeat else np.ones(rows.num_rows, np.int64)
+        repeats = weights_of(rows, self.repeat) if self.repeat else np.ones(rows.num_rows, np.int64)
         records = list(_records(_TOTAL, [None] * rows.num_rows, measures, repeats))
         for column in dict.fromkeys(self.by):
             records += _records(column, rows[column].cast(pa.string()).to_pylist(), measures, repeats)

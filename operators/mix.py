@@ -18,11 +18,11 @@ from typing_extensions import override
 
 from operators import drawing
 from operators.base import Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
+from operators.document_weights import REPEAT, refuse_counted
 from operators.drawing import Unit
 from operators.hashing import refuse_formless
 from operators.mixture_draw import Answer, Asking, DrawMixture, Others
 from operators.mixtures import FILE, read_shares
-from operators.pretoken_counts import REPEAT
 
 
 class Mix(Composite):
@@ -108,9 +108,7 @@ class Mix(Composite):
     def refuse(self, columns: Columns) -> None:
         """RecipeError where `by` has no text to group by, or rows already say how often they count."""
         refuse_formless(columns, [self.by])
-        if REPEAT in columns:
-            msg = f"the rows already have a column {REPEAT!r}, whose counts this step would not heed: mix once, last"
-            raise RecipeError(msg)
+        refuse_counted(columns)
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

@@ -16,9 +16,9 @@ from typing_extensions import override
 
 from operators import drawing
 from operators.base import RULE, WARNINGS, BatchFn, Columns, Context, Judge, Outputs, RunError
+from operators.document_weights import REPEAT
 from operators.drawing import Totals
 from operators.mixtures import FILE, NULL, Asked, asked_of, read_shares, tempered, unimax
-from operators.pretoken_counts import REPEAT
 
 TOLERANCE = 0.01
 """By how much of what was asked a group may be missed before the run warns."""

@@ -12,19 +12,16 @@ import logging
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.document_weights import REPEAT, refuse_weights, weights_of
 from operators.hashing import as_labels, refuse_formless
 from operators.pretokenizers import Choice, Cutting, Digits, cutting
 from operators.text_buffers import one_text_array
 
-REPEAT = "repeat"
-"""int32: how often a document counts; without the column every document counts once."""
 GROUP = "group"
 """string: the group that a count belongs to, where there are groups; "" for rows without one."""
 
@@ -45,6 +42,7 @@ class PretokenCounts(Fold):
     reference: str = ""
     """The reference input to count instead of the rows."""
 
+    revision: ClassVar[int] = 2  # a row whose `repeat` is null counts once
     key: ClassVar[str] = "pretoken"
     partitioned: ClassVar[bool] = True
 
@@ -54,14 +52,15 @@ class PretokenCounts(Fold):
 
     @override
     def takes(self) -> Columns:
-        return {REPEAT: pa.int32()}
+        return {REPEAT: pa.null()}
 
     @override
     def source(self) -> str:
         return f"input:{self.reference}" if self.reference else ""
 
     def refuse(self, columns: Columns) -> None:
-        """RecipeError where the values of `group_by` have no text to group by."""
+        """RecipeError where the values of `group_by` have no text to group by, or `repeat` is no count."""
+        refuse_weights(columns)
         refuse_formless(columns, [self.group_by] if self.group_by else [])
 
     @override
@@ -123,14 +122,6 @@ def total_counts(counts: pa.Table) -> pa.Table:
     if GROUP not in counts.column_names:
         return counts
     return _summed(counts.drop_columns([GROUP]))
-
-
-def weights_of(rows: pa.Table) -> NDArray[np.int64]:
-    """How often each row counts."""
-    if REPEAT not in rows.column_names:
-        return np.ones(rows.num_rows, np.int64)
-    weights: NDArray[np.int64] = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0).to_numpy()
-    return weights
 
 
 def _count(rows: pa.Table, how: Cutting, boundaries: str) -> pa.Table:

@@ -10,13 +10,12 @@ from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.document_weights import REPEAT, refuse_weights, weights_of
 from operators.hashing import row_hashes
 from operators.merge_lists import from_merges_table
-from operators.pretoken_counts import REPEAT
 from operators.pretokenizers import Digits, cutting
 from operators.text_buffers import one_text_array
 from operators.training_corpus import TrainingCorpus, corpus_of
@@ -51,6 +50,7 @@ class SuperwordRuns(Fold):
     max_words: int
     forbidden: tuple[str, ...]
 
+    revision: ClassVar[int] = 2  # a row whose `repeat` is null counts once
     key: ClassVar[str] = "digest"
     partitioned: ClassVar[bool] = True
 
@@ -60,7 +60,11 @@ class SuperwordRuns(Fold):
 
     @override
     def takes(self) -> Columns:
-        return {REPEAT: pa.int32()}
+        return {REPEAT: pa.null()}
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where `repeat` is no count."""
+        refuse_weights(columns)
 
     @override
     def uses(self) -> tuple[str, ...]:
@@ -86,10 +90,7 @@ class SuperwordRuns(Fold):
         def apply(rows: pa.Table) -> pa.Table:
             rows = drawn(rows, limit)
             texts = one_text_array(rows["text"])
-            weights = np.ones(len(texts), np.int64)
-            if REPEAT in rows.column_names:
-                weights = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0).to_numpy()
-            runs = count_runs(texts, weights, how, first, may_join)
+            runs = count_runs(texts, weights_of(rows), how, first, may_join)
             buffers = [None, pa.py_buffer(4 * runs.offsets), pa.py_buffer(runs.ids.astype("<i4"))]
             keys = pa.Array.from_buffers(pa.large_binary(), len(runs.counts), buffers)
             return pa.table({"digest": runs.digests, "run": keys, "count": runs.counts})

@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from operators.base import WARNINGS, BatchFn, Columns, Context, Outputs, RecipeError, TableFold
 from operators.chosen_tokenizer import Chosen
+from operators.document_weights import REPEAT, refuse_weights, weights_of
 from operators.groups import joined, order_of
-from operators.pretoken_counts import REPEAT, weights_of
 from operators.text_buffers import one_text_array
 from operators.text_tokens import TextEncoder, text_encoder
 
@@ -95,12 +95,17 @@ class Sequences(Decomposing):
     `offset`, and how many of these are in no sequence.
     """
 
+    revision: ClassVar[int] = 2  # a row whose `repeat` is null counts once
     key: ClassVar[str] = "id"
     partitioned: ClassVar[bool] = True
 
     @override
     def takes(self) -> Columns:
-        return {REPEAT: pa.int32()}
+        return {REPEAT: pa.null()}
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where `repeat` is no count."""
+        refuse_weights(columns)
 
     @override
     def models(self) -> dict[str, str]:

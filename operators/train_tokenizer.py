@@ -7,7 +7,7 @@ vocabulary sizes come from one training: a smaller one is a prefix of the larges
 `kernels/pretokenize.py` and `kernels/bpe.py`.
 
 Text is cut by a published pattern or by one of your own, and further at `boundaries`. The `tokenizer.json` carries the
-pattern that was counted by, so it encodes as counted. A column `repeat` (int32) says how often a document counts.
+pattern that was counted by, so it encodes as counted. A column `repeat` says how often a document counts.
 
 It does not look for special tokens in the text: what is written there is counted as text.
 """

@@ -1,15 +1,15 @@
 """What a tokenizer is trained on, in two numbers for each source and language: documents, and bytes of text."""
 
 import json
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.document_weights import REPEAT, refuse_weights, weights_of
 from operators.hashing import as_labels, has_text
-from operators.pretoken_counts import REPEAT
 
 FILE: Final = "_corpus.json"
 
@@ -23,13 +23,19 @@ class TrainingCorpus(Fold):
     group_by: str = ""
     """A further column to tell apart by."""
 
+    revision: ClassVar[int] = 2  # a row whose `repeat` is null counts once
+
     @override
     def needs(self) -> Columns:
         return TEXT
 
     @override
     def takes(self) -> Columns:
-        return {**dict.fromkeys(self._keys, pa.null()), REPEAT: pa.int32()}
+        return dict.fromkeys((*self._keys, REPEAT), pa.null())
+
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where `repeat` is no count."""
+        refuse_weights(columns)
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -67,9 +73,7 @@ def described(state: pa.Table) -> dict[str, Any]:
 
 
 def _state(rows: pa.Table, keys: tuple[str, ...]) -> pa.Table:
-    repeat = pa.array([1] * rows.num_rows, pa.int64())
-    if REPEAT in rows.column_names:
-        repeat = pc.fill_null(rows[REPEAT].cast(pa.int64()), 0)
+    repeat = pa.array(weights_of(rows))
     sizes = pc.binary_length(rows["text"]).cast(pa.int64())
     labels = {name: _labels(rows, name) for name in keys}
     return pa.table({**labels, "documents": repeat, "bytes": pc.multiply(sizes, repeat)})

@@ -6,6 +6,7 @@ its folds. Folds over a reference input or over another fold's table are stages 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from operators.base import Composite, Fold, Judge, Map, Operator, RecipeError, Repeat, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pipeline.recipe import Recipe
 
@@ -280,9 +281,16 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
 
 def _check_types(step: Operator, columns: Mapping[str, pa.DataType], earlier: Mapping[str, Operator]) -> None:
     """Ask a step that has a say on earlier steps, or on types, which `uses` and `needs` cannot express."""
-    try:
+    with _of_step(step):
         step.check_against(earlier)
         step.refuse(dict(columns))
+
+
+@contextmanager
+def _of_step(step: Operator) -> Iterator[None]:
+    """A RecipeError says which step it is about."""
+    try:
+        yield
     except RecipeError as error:
         raise RecipeError(f"step {step.label!r}: {error}") from error
 
@@ -295,6 +303,9 @@ def _check_columns(
         if isinstance(part, Repeat) or (isinstance(part, Fold) and part.source()):
             continue
         _check_reads(step, part, columns, open_schema=open_schema)
+        if part is not step:
+            with _of_step(step):
+                part.refuse(dict(columns))
         added = {public_name(step.label, part, name): kind for name, kind in part.adds().items()}
         if isinstance(part, Judge) and part.audit:
             added[f"{step.label}_verdict"] = pa.string()

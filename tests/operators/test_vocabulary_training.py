@@ -40,8 +40,8 @@ def test_a_document_counts_as_often_as_the_column_repeat_says() -> None:
         TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(260,)),
         [corpus(["ab", "cd", "ef"], repeat=pa.array([2, 0, None], pa.int32()))],
     )
-    assert counts(engine) == {b"ab": 2}
-    assert summary(engine)["corpus"]["documents"] == 2
+    assert counts(engine) == {b"ab": 2, b"ef": 1}
+    assert summary(engine)["corpus"]["documents"] == 3
 
 
 def test_groups_are_counted_apart_and_trained_on_together() -> None:
