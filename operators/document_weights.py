@@ -71,7 +71,7 @@ def refuse_counted(columns: Columns) -> None:
     """RecipeError where rows already say how often they count, for a step that chooses rows and would not heed it."""
     if pa.types.is_integer(columns.get(REPEAT, pa.null())):
         msg = (
-            f"the rows already have a column {REPEAT!r}, whose counts this step would not heed: mix once, last; "
+            f"the rows already have a column {REPEAT!r}, whose counts this step would not heed: mix last, and once; "
             f"{_remedy(REPEAT)}"
         )
         raise RecipeError(msg)

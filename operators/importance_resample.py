@@ -27,6 +27,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
 from operators.conditions import Condition
+from operators.document_weights import refuse_counted
 from operators.importance_draw import DrawImportance, KeptWeights, numbered
 from operators.importance_ends import Ends, Ranking
 from operators.importance_summary import Summary
@@ -146,6 +147,11 @@ class ImportanceResample(Composite):
     @override
     def needs(self) -> Columns:
         return {**TEXT, **columns_of(self._own)}
+
+    @override
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where rows already say how often they count."""
+        refuse_counted(columns)
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

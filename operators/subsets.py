@@ -8,6 +8,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators.base import TEXT, Columns, Composite, Fold, Map, Repeat
+from operators.document_weights import refuse_counted
 from operators.importance_resample import Selection
 from operators.subset_stages import Choice, Cuts, Keep, Summary
 from operators.vectors import DocumentCounts, GivenVectors, HashedNgrams, TextVectors, refuse_column
@@ -48,6 +49,7 @@ class SubsetStep(Composite):
 
     @override
     def refuse(self, columns: Columns) -> None:
+        refuse_counted(columns)
         if isinstance(self.vectors, str):
             refuse_column(columns, self.vectors)
 

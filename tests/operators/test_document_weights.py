@@ -13,8 +13,9 @@ from operators.document_weights import MOST, refuse_weights, weights_of
 from operators.pretoken_counts import PretokenCounts
 from operators.token_sequences import Sequences
 from operators.training_corpus import TrainingCorpus
+from pipeline.plan import make_plan
 from tests.operators.harness import corpus, run
-from tests.pipeline.engine import Mill
+from tests.pipeline.engine import Json, Mill
 
 INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
 SEQUENCES = Sequences(step="tok", min_length=1, max_length=2, next_token=False, end_token="")
@@ -81,3 +82,21 @@ def test_a_column_that_means_something_else_is_refused_with_the_remedy(tmp_path:
         mill.run([TRAINING], out="other")
     inputs = [{**mill.inputs[0], "columns": {"rename": {"repeat": "other_repeat"}}}]
     assert mill.run([TRAINING], out="renamed", inputs=inputs).manifest["steps"]
+
+
+CHOOSING = (
+    {"kind": "importance_resample", "target": {"column": "lang", "in": ["de"]}, "select": {"docs": 1}},
+    {"kind": "facility_location", "select": {"docs": 1}},
+    {"kind": "k_center", "select": {"docs": 1}},
+    {"kind": "mix", "by": "lang", "temperature": 2},
+)
+
+
+@pytest.mark.parametrize("step", CHOOSING, ids=lambda step: step["kind"])
+def test_a_step_that_would_not_heed_the_counts_of_a_mixture_is_refused(step: Json, tmp_path: Path) -> None:
+    mix: Json = {"kind": "mix", "name": "mixed", "by": "lang", "temperature": 1, "max_epochs": 2}
+    columns = {"lang": pa.string()}
+    with pytest.raises(RecipeError, match=f"step {step['kind']!r}: .*column 'repeat'.*: mix last, and once"):
+        make_plan(Mill(tmp_path).recipe([mix, step]), columns)
+    make_plan(Mill(tmp_path).recipe([step, mix]), columns)
+    make_plan(Mill(tmp_path).recipe([mix, {"kind": "sample", "docs": 1}]), columns)
