@@ -47,7 +47,7 @@ class Solve(TableFold):
     max_difference: float = 0.0
     """In percentage points; larger ones are warned of."""
 
-    revision: ClassVar[int] = 2  # the file says what tolerance was asked for
+    revision: ClassVar[int] = 3  # intervals are of the level that was finished
 
     @override
     def source(self) -> str:
@@ -80,7 +80,7 @@ class Solve(TableFold):
         found["tolerance_asked_ppm"] = self.tolerance_ppm
         lines = warnings(found, self.tolerance_ppm)
         try:
-            intervals = intervals_of(program, solutions[-1], num_bytes, self.within, self.resamples)
+            intervals = intervals_of(program, solutions, num_bytes, self.within, self.resamples)
         except RuntimeError as error:
             lines.append(f"there are no intervals: one of them was {error}")
         else:
@@ -111,13 +111,22 @@ def byte_shares(pair_shares: Floats, num_bytes: NDArray[np.int64], num_pairs: Fl
 
 
 def intervals_of(
-    program: MixtureIntervals, best: Solution, num_bytes: NDArray[np.int64], within: float | None, resamples: int
+    program: MixtureIntervals,
+    solutions: list[Solution],
+    num_bytes: NDArray[np.int64],
+    within: float | None,
+    resamples: int,
 ) -> list[dict[str, list[float]]]:
     """For each category the intervals that are asked for, by name, of its share of bytes.
 
-    RuntimeError where one is not found within the limits.
+    A program that was given up at a further level has rows that its last solution violates, so one is made anew that
+    ends at that solution's level. RuntimeError where an interval is not found within the limits.
     """
     intervals: list[dict[str, list[float]]] = [{} for _ in num_bytes]
+    best = solutions[-1]
+    if (within is not None or resamples) and program.rounds > best.rounds:
+        program = MixtureIntervals(program.changes, len(num_bytes), program.limits)
+        *_, best = program.solve([solution.tolerance for solution in solutions])
     if within is not None:
         ends = program.ranges(best, within, num_bytes / program.num_pairs)
         for entry, pair in zip(intervals, ends.tolist(), strict=True):

@@ -11,6 +11,7 @@ import pytest
 from operators.base import RecipeError, RunError
 from operators.infer_mixture import InferMixture
 from operators.mixture_intervals import MixtureIntervals
+from operators.mixture_program import Limits
 from operators.pretokenizers import PATTERNS
 from operators.rank_files import rank_lines
 from operators.tokenizer_files import from_tokenizer_json, to_tokenizer_json
@@ -90,6 +91,21 @@ def test_intervals_hold_the_share_and_are_narrow_where_merges_are_many(tokenizer
     assert width(few) > 5 * width(found)
     without = inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [rows]))
     assert not {"range", "bootstrap"} & without["categories"]["birds"].keys()
+
+
+def test_intervals_are_those_of_the_level_that_was_finished(tokenizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A level that was given up leaves rows behind that the solution before it violates."""
+    rows = table(repeated=False)
+    without = rows.filter(pa.array([kind != "birds" for kind in rows["kind"].to_pylist()]))
+    whole = inferred(run(InferMixture(tokenizer=tokenizer, by="kind", tolerance_ppm=200, range=0), [without]))
+    enough = whole["program"]["iterations"] + 1
+    monkeypatch.setattr("operators.mixture_solving.Limits", lambda: Limits(iterations=enough))
+    engine = run(InferMixture(tokenizer=tokenizer, by="kind", tolerance_ppm=1, range=0), [without])
+    found = inferred(engine)
+    assert found["tolerance_ppm"] == 200
+    assert found["categories"] == whole["categories"]
+    assert found["categories"]["tools"]["range"]
+    assert any("solved to 200 ppm" in line for line in json.loads(engine.artifacts["solve"].read("_warnings.json")))
 
 
 def test_intervals_that_take_too_long_are_left_out_and_that_is_said(
