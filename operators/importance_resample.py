@@ -25,7 +25,8 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
+from operators.base import TEXT, Columns, Fold, Map, Operator, RecipeError, Repeat
+from operators.budgets import BudgetedStep, Draw, How, scaled_amount
 from operators.conditions import Condition
 from operators.document_weights import refuse_counted
 from operators.importance_draw import DrawImportance, KeptWeights, numbered
@@ -70,6 +71,15 @@ class Selection(BaseModel):
             raise ValueError(msg)
         return self
 
+    def draw(self, how: How) -> Draw:
+        """What a step draws whose others are `not_selected`."""
+        return Draw("not_selected", how, self.docs, self.bytes, self.fraction)
+
+    def scaled(self, factor: float) -> Self:
+        """For a part of the corpus."""
+        amounts = {name: scaled_amount(getattr(self, name), factor) for name in ("docs", "bytes")}
+        return self.model_copy(update=amounts)
+
 
 class Source(NamedTuple):
     """Where a target's n-grams are from: the stage that leaves them, and what people call it."""
@@ -78,7 +88,7 @@ class Source(NamedTuple):
     label: str
 
 
-class ImportanceResample(Composite):
+class ImportanceResample(BudgetedStep):
     """Choose documents that are like a target, by DSIR's importance weights of hashed n-grams; drop `not_selected`.
 
     A target is an input with role: reference, rows by a condition, an earlier importance_resample step, or the path of
@@ -143,6 +153,14 @@ class ImportanceResample(Composite):
     def _own(self) -> tuple[Condition, ...]:
         """The conditions whose rows belong to a target."""
         return tuple(target for target in self._targets if isinstance(target, Condition))
+
+    @override
+    def draws(self) -> Draw:
+        return self.select.draw("beside" if self._own else "choice")
+
+    @override
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"select": self.select.scaled(factor)})
 
     @override
     def needs(self) -> Columns:

@@ -17,7 +17,8 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import override
 
 from operators import drawing
-from operators.base import Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
+from operators.base import Columns, Fold, Map, Operator, RecipeError, Repeat
+from operators.budgets import BudgetedStep, Draw, scaled_amount
 from operators.document_weights import REPEAT, refuse_counted
 from operators.drawing import Unit
 from operators.hashing import refuse_formless
@@ -25,7 +26,7 @@ from operators.mixture_draw import Answer, Asking, DrawMixture, Others
 from operators.mixtures import FILE, read_shares
 
 
-class Mix(Composite):
+class Mix(BudgetedStep):
     """Draw from each group of documents its share of a budget, in whole epochs where it is small; drop `not_drawn`.
 
     Give exactly one of `weights`, `temperature`, `unimax` and `from`. Shares and budget are in `unit`. Without a budget
@@ -110,10 +111,25 @@ class Mix(Composite):
         refuse_formless(columns, [self.by])
         refuse_counted(columns)
 
+    @property
+    def _unit(self) -> Unit:
+        return self.unit or ("chars" if self.unimax else "bytes")
+
+    @override
+    def draws(self) -> Draw:
+        if self.budget is None:
+            return Draw("not_drawn", "mixture")
+        if self._unit == "docs":
+            return Draw("not_drawn", "mixture", docs=self.budget)
+        return Draw("not_drawn", "mixture", bytes=self.budget * (4 if self._unit == "chars" else 1))
+
+    @override
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"budget": scaled_amount(self.budget, factor)})
+
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        unit = self.unit or ("chars" if self.unimax else "bytes")
-        common: dict[str, Any] = {"by": self.by, "unit": unit, "lot": f"mix-{self.stream}"}
+        common: dict[str, Any] = {"by": self.by, "unit": self._unit, "lot": f"mix-{self.stream}"}
         asked = self.model_dump(include={"temperature", "unimax", "budget", "max_epochs", "others", "rest"})
         step = self.mixture if _is_step(self.mixture) else ""
         judged = {"audit": self.audit, "max_drop_ratio": self.max_drop_ratio, "several": self.max_epochs > 1}

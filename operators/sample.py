@@ -21,12 +21,13 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators import drawing
-from operators.base import RULE, BatchFn, Columns, Composite, Context, Fold, Judge, Map, Outputs, Repeat
+from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Map, Outputs, Repeat
+from operators.budgets import BudgetedStep, Draw, scaled_amount
 from operators.drawing import Totals, Unit
 from operators.hashing import refuse_formless
 
 
-class Sample(Composite):
+class Sample(BudgetedStep):
     """Keep exactly `docs` documents, or as many as fit into `bytes`, or about `fraction` of all; drop `not_sampled`.
 
     With `by`, `docs` and `bytes` hold for each value of that column (null is a value too); a group that has less is
@@ -64,6 +65,15 @@ class Sample(Composite):
     def refuse(self, columns: Columns) -> None:
         """RecipeError where the values of `by` have no text to group by."""
         refuse_formless(columns, [self.by] if self.by and self.fraction is None else [])
+
+    @override
+    def draws(self) -> Draw:
+        return Draw("not_sampled", "chance", self.docs, self.bytes, self.fraction, self.by)
+
+    @override
+    def scaled(self, factor: float) -> Self:
+        amounts = {name: scaled_amount(getattr(self, name), factor) for name in ("docs", "bytes")}
+        return self.model_copy(update=amounts)
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

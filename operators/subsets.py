@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import TEXT, Columns, Composite, Fold, Map, Repeat
+from operators.base import TEXT, Columns, Fold, Map, Repeat
+from operators.budgets import BudgetedStep, Draw
 from operators.document_weights import refuse_counted
 from operators.importance_resample import Selection
 from operators.subset_stages import Choice, Cuts, Keep, Summary
@@ -17,7 +18,7 @@ SIZE: int = 5000
 """Documents in a partition, if the recipe says nothing else; INGENIOUS has 1,500 to 5,000."""
 
 
-class SubsetStep(Composite):
+class SubsetStep(BudgetedStep):
     """A step that chooses in partitions, by the cosines of vectors."""
 
     select: Selection = Field(description="how much is chosen: {docs: N}, {bytes: N} or {fraction: F} of the documents")
@@ -40,6 +41,14 @@ class SubsetStep(Composite):
     def summary(self) -> Summary:
         """The stage `summary`."""
         return Summary(name="summary")
+
+    @override
+    def draws(self) -> Draw:
+        return self.select.draw("choice")
+
+    @override
+    def scaled(self, factor: float) -> Self:
+        return self.model_copy(update={"select": self.select.scaled(factor)})
 
     @override
     def needs(self) -> Columns:

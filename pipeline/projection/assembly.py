@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from operators.base import Map
+from operators.budgets import BudgetedStep
 from operators.exact_dedup import ExactDedup
 from operators.minhash_dedup import MinhashDedup
-from operators.sample import Sample as SampleStep
 from pipeline.plan import INGEST
-from pipeline.projection.flow import Draw, StepFlow, StepRule, Stratum, with_intervals
+from pipeline.projection.flow import Kind, StepFlow, StepRule, Stratum, with_intervals
 from pipeline.projection.footprint import Measured, add_ends, disk, memory
 from pipeline.projection.reading import describe
 from pipeline.projection.result import ORDER, Certainty, InputLine, Projection, StepLine, Totals
@@ -92,9 +92,10 @@ def _step_rule(step: Operator, key: KeyRule) -> StepRule:
             return StepRule(step.label, "copies", together=same)
         case MinhashDedup():
             return StepRule(step.label, "copies", together=key.kind == "shingle")
-        case SampleStep():
-            draw = Draw(step.docs, step.bytes, step.fraction, step.by)
-            return StepRule(step.label, "draw", draw=draw, keeps=step.audit)
+        case BudgetedStep():
+            draw = step.draws()
+            kind: Kind = "draw" if draw.how == "chance" else "rows"
+            return StepRule(step.label, kind, draw=draw, keeps=bool(getattr(step, "audit", False)))
         case _:
             return StepRule(step.label)
 

@@ -8,8 +8,10 @@ weight. For the steps that look across the corpus:
   document counts for the inverse. Where only a part F of the input was read, copies within a slice of it count as they
   are, and copies across slices are taken to be spread evenly: a document that has on the average c further copies in
   the part has c / F in the whole, and of documents with c further copies each (Poisson) (1 - exp(-c)) / c stay.
-- Draws (`sample`). What they keep follows from their parameters and the rows that reach them; later steps are
-  projected from all of the sample's documents at reduced weight, and copies thin out with the rows.
+- Draws by chance (`sample`). What they keep follows from their parameters and the rows that reach them; later steps
+  are projected from all of the sample's documents at reduced weight, and copies thin out with the rows.
+- Other draws (`operators/budgets.py`) run on the sample with a budget as much smaller as the sample is. What they keep
+  is then cut to the budget, and where it is sure to be met raised to it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from operators.budgets import Draw
     from pipeline.projection.sampled_run import Fates
 
     Floats = NDArray[np.float64]
@@ -33,21 +36,11 @@ Kind = Literal["rows", "copies", "draw"]
 
 
 @dataclass(frozen=True)
-class Draw:
-    """A `sample` step's budget: one of the three, per value of `by` where it is named."""
-
-    docs: int | None
-    bytes: int | None
-    fraction: float | None
-    by: str
-
-
-@dataclass(frozen=True)
 class StepRule:
     """How a step is projected.
 
-    `together`: whether the sample kept the copies that it looks for together; `keeps`: a draw that only records;
-    `rewritten`: bytes of text after the step per byte before it.
+    `together`: whether the sample kept the copies that it looks for together; `draw`: what it draws; `keeps`: a draw
+    that only records; `rewritten`: bytes of text after the step per byte before it.
     """
 
     name: str
@@ -95,7 +88,7 @@ def flow(
         if rule.kind == "draw" and rule.draw is not None:
             before = float(rows.sum())
             kept = np.ones(len(rows)) if rule.keeps else _drawn(fates, rule.draw, rows, sizes)
-            step.dropped = {"not_sampled": before - float((rows * kept).sum())} if not rule.keeps else {}
+            step.dropped = {rule.draw.rule: before - float((rows * kept).sum())} if not rule.keeps else {}
             rows, sizes = rows * kept, sizes * kept
             thinned *= float(rows.sum()) / before if before else 1.0
         else:
@@ -108,6 +101,11 @@ def flow(
                 step.dropped[str(name)] = float((rows * more)[mine].sum())
             rows, sizes = _without(fates, strata, lost, more, rows), _without(fates, strata, lost, more, sizes)
             _cap(step, float(rows.sum()))
+            if rule.draw is not None and not rule.keeps:
+                share = _within(rule.draw, step, float(rows.sum()), float(sizes.sum()), strata)
+                _drop(step, rule.draw.rule, float(rows.sum()) * (1 - share))
+                rows, sizes = rows * share, sizes * share
+                thinned *= min(share, 1.0)
         sizes = sizes * rule.rewritten
         step.rows_out, step.bytes_out = float(rows.sum()), float(sizes.sum())
         found.append(step)
@@ -139,6 +137,20 @@ def _drawn(fates: Fates, draw: Draw, rows: Floats, sizes: Floats) -> Floats:
     totals = np.bincount(group, held)
     shares = np.minimum(1.0, (budget or 0) / np.maximum(totals, 1e-12))
     return np.asarray(shares[group], np.float64)
+
+
+def _within(draw: Draw, step: StepFlow, rows: float, size: float, strata: tuple[Stratum, ...]) -> float:
+    """By what to multiply the rows that a draw kept of the sample, so that they are those of its whole budget."""
+    left, there = (rows, step.rows_in) if draw.docs is not None else (size, step.bytes_in)
+    if not draw.amount or draw.how == "beside" or not left:
+        return 1.0
+    is_met = draw.how == "choice" and draw.rule in step.dropped and any(s.fraction * s.share < 1 for s in strata)
+    return min(draw.amount, float(there.sum()) if is_met else left) / left
+
+
+def _drop(step: StepFlow, rule: str, rows: float) -> None:
+    if rows:
+        step.dropped[rule] = max(step.dropped.get(rule, 0.0) + rows, 0.0)
 
 
 def _more_copies(

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import DataError
-from operators.sample import Sample as SampleStep
+from operators.budgets import BudgetedStep
 from pipeline.corpus import HIDDEN, Frame
 from pipeline.executors.local import LocalExecutor
 from pipeline.ingest import _ShardWriter
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from pipeline.work import StoredTask
 
 HALVES: Final = 2
+FEWEST: Final = 100
+"""Documents that a budget lets through in the sampled run, if it is not itself smaller: later steps need some."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class SampledRunner(Runner):
 
     def __init__(self, recipe: Recipe, store: Vault, sample: Sample, *, quiet: bool, limit: int | None = None) -> None:
         self.traced = TracedWork(store, recipe.name, quiet=quiet)
-        super().__init__(observed(recipe), store, self.traced.executor, self.traced.progress)
+        super().__init__(observed(recipe, sample), store, self.traced.executor, self.traced.progress)
         self.work = self.traced
         self.sample = sample
         self.limit = limit
@@ -157,13 +159,29 @@ class SampledRunner(Runner):
         """Let everything through: the projection looks at the gates."""
 
 
-def observed(recipe: Recipe) -> Recipe:
-    """The recipe with `sample` steps that only record: what they keep is known, and later steps need the rows."""
-    steps = tuple(
-        step.model_copy(update={"audit": True}) if isinstance(step, SampleStep) and not step.audit else step
-        for step in recipe.steps
-    )
+def observed(recipe: Recipe, sample: Sample) -> Recipe:
+    """The recipe for the sample.
+
+    Draws by chance only record: what they keep is known, and later steps need the rows. Other budgets are as much
+    smaller as the sample is.
+    """
+    steps = tuple(_observed(step, sample) if isinstance(step, BudgetedStep) else step for step in recipe.steps)
     return recipe.model_copy(update={"steps": steps})
+
+
+def _observed(step: BudgetedStep, sample: Sample) -> BudgetedStep:
+    draw = step.draws()
+    if draw.how == "chance":
+        return step.model_copy(update={"audit": True})
+    if not draw.amount or sample.is_everything:
+        return step
+    docs, rows = (sum(of) for of in zip(*((s.num_documents, s.rows) for s in sample.corpora), strict=True))
+    size, whole = (sum(of) for of in zip(*((s.num_bytes, s.bytes) for s in sample.corpora), strict=True))
+    factor = docs / max(rows, 1.0) if draw.docs is not None else size / max(whole, 1.0)
+    least = FEWEST if draw.docs is not None else FEWEST * size / max(docs, 1)
+    if draw.how != "beside":  # There more than the budget's share could not be told from the rows that stay.
+        factor = max(factor, least / draw.amount)
+    return step.scaled(min(factor, 1.0))
 
 
 def _half(sampled: Sampled, half: int, limit: int | None) -> tuple[list[Block], list[NDArray[np.int64]]]:

@@ -105,6 +105,11 @@ class Sample:
     is_cut: bool
 
     @property
+    def is_everything(self) -> bool:
+        """Whether every document of the corpus was run."""
+        return all(sampled.fraction == 1 and sampled.reading.is_whole for sampled in self.corpora)
+
+    @property
     def words(self) -> str:
         """How the sample was drawn, for people."""
         long = f"; documents are long, so fewer than asked: {DOCUMENT_BYTES / 1000:.0f} kB each at most on the average"

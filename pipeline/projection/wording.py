@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from operators import OPERATORS
 from operators.base import Composite, Fold, Judge, Operator
 from operators.boilerplate import Boilerplate
+from operators.decontaminate import Decontaminate
 from pipeline.projection.result import ORDER, Certainty
 
 if TYPE_CHECKING:
+    from operators.budgets import Draw
     from pipeline.projection.flow import StepFlow, StepRule
     from pipeline.projection.machine import Machine
     from pipeline.projection.result import StepLine, Totals
@@ -29,26 +31,48 @@ def judge_certainty(
     sample: Sample, rule: StepRule, step: StepFlow, operator: Operator | None, times: Times
 ) -> tuple[Certainty, str]:
     """How sure the rows after a step are, and why."""
-    if all(sampled.fraction == 1 and sampled.reading.is_whole for sampled in sample.corpora):
+    if sample.is_everything:
         return "sure", "every document was run"
     width = (step.high - step.low) / 2 / max(step.rows_out, 1.0)
     level: Certainty = "sure" if width <= SURE else "rough" if width <= ROUGH else "guess"
     spread = f"+/- {width:.1%}"
-    if rule.kind == "draw":
-        return level, f"follows from its parameters, {spread}"
+    if rule.draw is not None and not (rule.keeps and rule.kind == "rows"):
+        return _certainty_of_draw(rule.draw, step, level, spread)
     if rule.kind == "copies":
         return _certainty_of_copies(sample, rule, level, spread)
     if isinstance(operator, Boilerplate):
         return "guess", "fewer documents share a line in a sample than in the whole: more will go than this"
+    if isinstance(operator, Decontaminate) and operator.ignore_frequent is not None:
+        return "guess", "fewer n-grams are frequent in a sample than in the whole: fewer documents will go than this"
     if operator is None or isinstance(operator, Judge):
         return level, f"row by row, {spread}"
     if type(operator) not in OPERATORS and isinstance(operator, Composite | Fold):
         return "guess", f"not one of our operators, looks across rows: scaled in proportion, {spread}"
+    if step.dropped:
+        return level, f"drops as in the sample, {spread}"
     powers = [power for name, power in times.powers.items() if name.partition("/")[0] == rule.name]
     slower = [power for power in powers if power < NEARLY_ALL]
     if slower:
         return level, f"keeps every row; its counts grow with the corpus^{max(slower):.2f}"
     return level, "keeps every row"
+
+
+def _certainty_of_draw(draw: Draw, step: StepFlow, level: Certainty, spread: str) -> tuple[Certainty, str]:
+    """Rows are sure where the budget counts them; of one in bytes, or of groups, they depend on what is drawn."""
+    rough = max(level, "rough", key=ORDER.index)
+    if draw.how == "chance":
+        return level, f"follows from its parameters, {spread}"
+    if not draw.amount:
+        said = "chooses a share of what reaches it" if draw.fraction is not None else "draws what its groups allow"
+        return (level if draw.fraction is not None else rough), f"{said}, {spread}"
+    budget = f"{draw.docs:,} documents" if draw.docs is not None else f"{draw.bytes:,} bytes"
+    if draw.how == "mixture":
+        return rough, f"at most {budget} by its budget, less where groups are small"
+    if draw.how == "beside":
+        return rough, f"{budget} by its budget, beside rows that stay in any case, {spread}"
+    if draw.rule not in step.dropped:
+        return level, f"its budget of {budget} takes all that it may choose"
+    return (level if draw.docs is not None else rough), f"{budget} by its budget, {spread}"
 
 
 def _certainty_of_copies(sample: Sample, rule: StepRule, level: Certainty, spread: str) -> tuple[Certainty, str]:

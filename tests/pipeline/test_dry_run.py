@@ -432,3 +432,42 @@ def test_only_a_dry_run_that_finds_no_documents_for_a_class_advises_more_of_them
         RunError, match=r"no document to train on.*name other documents \(of a sample.*--docs draws more\)"
     ):
         dry(recipe)
+
+
+SEVERAL = {"kind": "facility_location", "vectors": {"ngrams": 1, "dim": 32}, "partition_size": 500}
+LIKE = {"kind": "importance_resample", "name": "like", "target": "known", "min_tokens": 10, "buckets": 500}
+BUDGETS: dict[str, Json] = {
+    "mix, bytes": {"kind": "mix", "by": "group", "temperature": 2, "budget": 100_000},
+    "mix, docs": {"kind": "mix", "by": "group", "weights": {"a": 1, "b": 3}, "unit": "docs", "budget": 150},
+    "importance, docs": {**LIKE, "select": {"docs": 200}},
+    "importance, bytes": {**LIKE, "select": {"bytes": 100_000}},
+    "importance, fraction": {**LIKE, "select": {"fraction": 0.2}},
+    "importance, beside": {**LIKE, "target": {"column": "group", "in": ["a"]}, "select": {"docs": 200}},
+    "subset, docs": {**SEVERAL, "select": {"docs": 40}},
+    "subset, bytes": {**SEVERAL, "select": {"bytes": 100_000}},
+}
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_budget_is_projected_as_the_run_keeps_it(corpus: Mill, name: str) -> None:
+    corpus.jsonl("wanted", rows_with(texts_of(30, seed=2)), folder="reference")
+    known = {"name": "known", "path": "{home}/reference/*.jsonl", "role": "reference"}
+    inputs = [*corpus.inputs, known] if BUDGETS[name].get("target") == "known" else corpus.inputs
+    projection = dry(corpus.recipe([BUDGETS[name]], inputs=inputs, shard_mb=1))
+    (step,) = projection.steps
+    ((_, shown),) = corpus.run([BUDGETS[name]], inputs=inputs, shard_mb=1).steps.items()
+    assert within(step.rows_out, shown["rows_out"], 1.2)
+    assert within(step.bytes_out, shown["bytes_out"], 1.2)
+    assert step.rows_in - step.rows_out == pytest.approx(sum(step.dropped.values()), abs=3)
+    assert "keeps every row" not in step.reason
+    assert (step.certainty == "sure") <= ("docs" in name and "mix" not in name)
+
+
+def test_a_budget_that_is_more_than_there_is_takes_all_and_one_that_all_documents_were_run_for_is_exact(
+    corpus: Mill,
+) -> None:
+    (step,) = dry(corpus.recipe([{**SEVERAL, "select": {"docs": 5000}}])).steps
+    assert step.rows_out == step.rows_in == 1000
+    assert "takes all" in step.reason
+    (step,) = dry(corpus.recipe([BUDGETS["mix, bytes"]]), docs=5000).steps
+    assert step.rows_out == corpus.run([BUDGETS["mix, bytes"]], shard_mb=1).steps["mix"]["rows_out"]

@@ -1,0 +1,55 @@
+"""Steps that draw documents up to a budget, and how each says what it draws: a dry run projects them all by that."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Self
+
+from operators.base import Composite
+
+How = Literal["chance", "choice", "mixture", "beside"]
+
+
+class Draw(NamedTuple):
+    """A budget: documents, bytes of text, or a fraction; none of them where the rows alone decide.
+
+    `how`: by *chance*, each document alike and for each value of `by`; by *choice*, as much of the budget as there is;
+    as a *mixture*, not more than the budget, and less where groups are small; *beside* rows that stay in any case.
+    """
+
+    rule: str
+    """What becomes of the others."""
+    how: How
+    docs: int | None = None
+    bytes: int | None = None
+    fraction: float | None = None
+    by: str = ""
+
+    @property
+    def amount(self) -> int:
+        """Documents or bytes; 0 where the budget is neither.
+
+        >>> Draw("not_sampled", "chance", bytes=10).amount, Draw("not_sampled", "chance", fraction=0.5).amount
+        (10, 0)
+        """
+        return self.docs or self.bytes or 0
+
+
+class BudgetedStep(Composite):
+    """A step that draws documents."""
+
+    def draws(self) -> Draw:
+        """What it draws."""
+        raise NotImplementedError
+
+    def scaled(self, factor: float) -> Self:
+        """The same step for a part of the corpus: a budget in documents or bytes is as much smaller, and 1 at least."""
+        raise NotImplementedError
+
+
+def scaled_amount(amount: int | None, factor: float) -> int | None:
+    """A budget for a part of the corpus.
+
+    >>> scaled_amount(500, 0.1), scaled_amount(3, 0.1), scaled_amount(None, 0.1)
+    (50, 1, None)
+    """
+    return None if amount is None else max(1, round(amount * factor))
