@@ -98,11 +98,25 @@ def _unlabelled(positive: int, docs: NDArray[np.int64]) -> list[str]:
 
 def _disordered(means: list[float]) -> list[str]:
     return [
-        f"rung {number} needs {bits:.4f} bits per byte on average, and rung {number - 1}, which should be weaker, "
-        f"{before:.4f}: order the ladder from the weakest to the strongest"
+        f"{_too_many(number, bits, before)}: order the ladder from the weakest to the strongest"
         for number, (before, bits) in enumerate(pairwise(means), 2)
         if bits >= before
     ]
+
+
+def _too_many(rung: int, bits: float, before: float) -> str:
+    """The means of two rungs, with as many digits, four or more after the point, as tell them apart.
+
+    >>> _too_many(2, 2.0000001, 2.0)
+    'rung 2 needs 2.0000001 bits per byte on average, and rung 1, which should be weaker, 2.0000000'
+    >>> _too_many(2, 2.0, 2.0)
+    'rung 2 needs 2.0000 bits per byte on average, just as many as rung 1, which should be weaker'
+    """
+    digits = next((digits for digits in range(4, 18) if f"{bits:.{digits}f}" != f"{before:.{digits}f}"), 4)
+    needs, other = f"rung {rung} needs {bits:.{digits}f} bits per byte on average", f"rung {rung - 1}"
+    if bits == before:
+        return f"{needs}, just as many as {other}, which should be weaker"
+    return f"{needs}, and {other}, which should be weaker, {before:.{digits}f}"
 
 
 class OfTheLastScore(drawing.Drawing):

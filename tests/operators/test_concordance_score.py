@@ -139,7 +139,7 @@ def test_a_run_warns_of_missing_labels_and_of_a_ladder_out_of_order() -> None:
     assert warnings_of([""]) == []
     assert warnings_of(["4 3 3 1", ""]) == [
         "of 1 documents none has all pairs of rungs in the ladder's order: nothing is labelled",
-        "rung 3 needs 3.0000 bits per byte on average, and rung 2, which should be weaker, 3.0000: "
+        "rung 3 needs 3.0000 bits per byte on average, just as many as rung 2, which should be weaker: "
         "order the ladder from the weakest to the strongest",
     ]
     assert warnings_of(["4 3 2 1"]) == [
