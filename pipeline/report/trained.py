@@ -8,6 +8,7 @@ from typing import Any, Final
 from pipeline.report.buckets import bucketed, bucketing
 from pipeline.report.classifiers import classifier, metrics
 from pipeline.report.concordance import concordance, concordant
+from pipeline.report.evaluation import found_in_text, searching
 from pipeline.report.importance import resampled, resampling
 from pipeline.report.inferences import inference, inferred
 from pipeline.report.markup import Column, code, facts, fold, section, table
@@ -46,7 +47,8 @@ def trained(run: Facts) -> str:
     draws += "".join(represented(step, about) for step in steps if (about := subset(run, step)))
     buckets = "".join(bucketed(step, about) for step in steps if (about := bucketing(run, step)))
     ladders = "".join(concordant(step, about) for step in steps if (about := concordance(run, step)))
-    body = tokenizers + classifiers + mixtures + draws + buckets + ladders
+    items = "".join(found_in_text(step, about) for step in steps if (about := searching(run, step)))
+    body = tokenizers + classifiers + items + mixtures + draws + buckets + ladders
     title = "What was trained" if tokenizers or classifiers else "What was made"
     return section("trained", title, lede, body + (fold("All artifacts by step", rest) if body else rest))
 
