@@ -45,6 +45,7 @@ class Bounds(Judge):
     max_hits: int | None = None
 
     verdict_only: ClassVar[frozenset[str]] = frozenset({"max_contained", "max_overlap", "max_hits"})
+    hidden_as: ClassVar[str] = "_"
 
     @override
     def rules(self) -> tuple[Rule, ...]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Outputs
+from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Outputs, Rule
 from operators.groups import joined
 from operators.hashing import Words, row_hashes
 
@@ -133,7 +133,13 @@ class KeptWeights(Fold):
 
 
 class DrawImportance(Judge):
-    """Keep what is chosen, and the targets' own rows."""
+    """Keep what is chosen, and the targets' own rows.
+
+    The report counts the tokens that `too_few_tokens` reads, and the log weight that decides: of one target that of
+    every candidate, of several that of the target which a document is chosen for.
+    """
+
+    revision: ClassVar[int] = 2  # hidden copies of the scores that its rules read
 
     min_tokens: int
     temperature: float
@@ -141,6 +147,7 @@ class DrawImportance(Judge):
     """The names of several targets."""
 
     seeded: ClassVar[bool] = True
+    hidden_as: ClassVar[str] = "_shown_"
 
     @property
     def _count(self) -> int:
@@ -158,7 +165,15 @@ class DrawImportance(Judge):
     @override
     def adds(self) -> Columns:
         several = {"target": pa.string(), "log_weight": pa.float64()} if self.labels else {}
-        return {**several, "_chosen": pa.bool_()}
+        hidden = {"_shown_tokens": pa.int64(), **({} if self.labels else {"_shown_log_weight": pa.float64()})}
+        return {**several, **hidden, "_chosen": pa.bool_()}
+
+    @override
+    def rules(self) -> tuple[Rule, ...]:
+        """The bound of `too_few_tokens`, and what `not_selected` reads, which is drawn and has no bound."""
+        few = Rule("too_few_tokens", "_shown_tokens", low=self.min_tokens)
+        drawn = Rule("not_selected", "log_weight" if self.labels else "_shown_log_weight")
+        return (*((few,) if self.min_tokens else ()), drawn)
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -166,7 +181,8 @@ class DrawImportance(Judge):
 
         def apply(rows: pa.Table) -> pa.Table:
             target = drawn(rows, lasts, context.seed, self.temperature)
-            found = {"_chosen": pa.array(target >= 0)}
+            found = {"_chosen": pa.array(target >= 0), "_shown_log_weight": rows["_weight"]}
+            found["_shown_tokens"] = pc.if_else(rows["_target"], pa.nulls(1, pa.int64())[0], rows["_tokens"])
             if self.labels:
                 found["target"] = pa.array(self.labels).take(pa.array(target, mask=target < 0))
                 weights = np.full(rows.num_rows, np.nan)

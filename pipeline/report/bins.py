@@ -1,12 +1,14 @@
 """From the ledger's fine buckets to the columns of a histogram, and the axis that they stand on.
 
 The ledger counts scores in buckets of 1/32 relative width, named by their lower edge. A column takes from each bucket
-the part that it covers, so that columns and buckets that do not meet give no false comb; its count may thus be broken.
+the part that it covers, so that columns and buckets that do not meet give no false comb; its height may thus be broken.
+What is read as numbers has no part of a document: `merge` joins whole buckets, and says where they begin and end.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -94,7 +96,9 @@ def read_buckets(counts: Mapping[str, int]) -> list[Bin]:
     found = []
     for edge, rows in counts.items():
         low = min(max(float(edge), -FAR), FAR)
-        width = math.ldexp(1.0, math.frexp(low)[1] - 6) if low else 0.0
+        mantissa, exponent = math.frexp(low)
+        # What is just above a negative power of two has the next smaller exponent.
+        width = math.ldexp(1.0, exponent - 6 - (mantissa == -0.5)) if low else 0.0
         found.append(Bin(low, low + width, rows))
     return sorted(found)
 
@@ -161,6 +165,28 @@ def rebin(buckets: Sequence[Bin], axis: Axis, most: int = MOST) -> list[Bin]:
     if axis.zero:
         bins.insert(0, Bin(0.0, axis.low * (1 - 1e-9), sum(bucket.rows for bucket in buckets if bucket.low == 0)))
     return bins
+
+
+def merge(buckets: Sequence[Bin], axis: Axis, most: int = MOST) -> list[Bin]:
+    """Whole buckets together where their middles lie in one column of `rebin`; none is empty, all rows are there.
+
+    Scores that seem to be counts end before the next whole number, shares at 1.
+
+    >>> merge(read_buckets({"0.0": 1, "0.96875": 2, "1.0": 3}), Axis(0.0, 1.0), 10)
+    [Bin(low=0.0, high=0.0, rows=1), Bin(low=0.96875, high=1.0, rows=5)]
+    """
+    edges = _edges(axis, [_clipped(bucket, axis) for bucket in buckets if not (axis.log and bucket.low == 0)], most)
+    is_whole = _is_whole(buckets)
+    found: dict[int, Bin] = {}
+    for low, high, rows in buckets:
+        if is_whole:
+            high = max(math.ceil(high), low + 1)
+        elif low == axis.high:
+            high = low
+        place = -1 if axis.zero and low == 0 else bisect_right(edges, (low + high) / 2, 1, len(edges) - 1)
+        have = found.get(place, Bin(low, high, 0))
+        found[place] = Bin(have.low, max(have.high, high), have.rows + rows)
+    return list(found.values())
 
 
 def _clipped(bucket: Bin, axis: Axis) -> Bin:

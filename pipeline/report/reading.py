@@ -12,8 +12,10 @@ from pipeline.thresholds import Bound as Tried
 Read = Callable[[str], bytes]
 Pair = tuple[int, int]
 
-BOUND_NAMES: Final = ("min_score", "threshold")
-"""Parameters that give the bound of a step whose rules are not numeric ones, and that has one score."""
+ALIKE: Final = "minhash_dedup"
+"""The kind of step that drops by the similarity of two documents: no rule over the scores of one can say so."""
+SIMILARITY: Final = "similarity"
+"""Its score: to the document that stays."""
 LINKED: Final = "linked with a better one; similarity is an estimate"
 """What drops where `verify` is `none`."""
 
@@ -149,34 +151,21 @@ def _step(entry: Mapping[str, Any], parameters: Mapping[str, Any]) -> Step:
         **plain,
         **tables,
     )
-    return replace(step, bounds=stated or _implied(step))
+    return replace(step, bounds=stated or _alike(step))
 
 
-def _implied(step: Step) -> tuple[Bound, ...]:
-    """The bound of a step that states none and has one score: from its examples, else from its parameters.
+def _alike(step: Step) -> tuple[Bound, ...]:
+    """The bound of a step that keeps one of several documents alike: what reaches it drops, or all that is linked.
 
-    A parameter `min_...` drops what lies below it; a `threshold` is one of similarity, and drops what reaches it,
-    unless the step drops all that is linked.
+    Of any other step without stated rules it is not known which score decided.
     """
-    if len(step.scores) != 1:
+    if step.kind != ALIKE or SIMILARITY not in step.scores:
         return ()
-    (score,) = step.scores
     rules = sorted({**step.dropped, **step.audited})
     only = rules[0] if len(rules) == 1 else ""
     if step.is_estimated:
-        return (Bound(only, score, note=LINKED),)
-    for rule, examples in sorted(step.examples.items()):
-        for example in examples:
-            value, threshold = example.get("value"), example.get("threshold")
-            if value is not None and threshold is not None and value != threshold:
-                below = value < threshold
-                return (Bound(rule, score, threshold if below else None, None if below else threshold),)
-    for name in BOUND_NAMES:
-        value = step.parameters.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            is_least = name.startswith("min_")
-            return (Bound(only, score, value) if is_least else Bound(only, score, None, value, is_inclusive=True),)
-    return ()
+        return (Bound(only, SIMILARITY, note=LINKED),)
+    return (Bound(only, SIMILARITY, None, step.parameters.get("threshold"), is_inclusive=True),)
 
 
 def top(values: Mapping[str, Pair], most: int) -> tuple[list[tuple[str, Pair]], list[tuple[str, Pair]]]:

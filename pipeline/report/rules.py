@@ -36,9 +36,13 @@ def limit(bound: Bound) -> str:
 
     >>> limit(Bound("few", "words", low=50)), limit(Bound("odd", "length", 3, 10))
     ('<code>words</code> below 50', '<code>length</code> below 3 or above 10')
+    >>> limit(Bound("not_drawn", "weight"))
+    'by <code>weight</code>'
     """
     if bound.note:
         return bound.note
+    if bound.low is None and bound.high is None:
+        return f"by {code(bound.score)}"
     sides = [f"below {number(bound.low)}"] if bound.low is not None else []
     if bound.high is not None:
         sides.append(f"{number(bound.high)} or more" if bound.is_inclusive else f"above {number(bound.high)}")

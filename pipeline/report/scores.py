@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.report.bins import Axis, Bin, choose_axis, read_buckets, rebin
+from pipeline.report.bins import Axis, Bin, choose_axis, merge, read_buckets, rebin
 from pipeline.report.explorer import Explored, ladders, neighbours, spreads
 from pipeline.report.figures import Cut, histogram
 from pipeline.report.markup import Column, code, fold, section, table
@@ -29,7 +29,7 @@ def scores(run: Facts) -> str:
     is_light = amount <= OPEN
     groups = [_group(step, is_open=is_light or step.num_dropped > 0, is_light=is_light) for step in steps]
     lede = (
-        f"{plural(amount, 'score')} of {plural(len(steps), 'step')}, each over the documents that reached the step. "
+        f"{plural(amount, 'score')} of {plural(len(steps), 'step')}, each over the documents that have it. "
         "A line is a threshold; its shaded side is dropped. A document counts for the first rule that it breaks; what "
         "other thresholds keep is told for each rule alone. In a strip, 90 % of the documents lie on the thin line "
         "and half on the thick one, about the median, on the scale of the histogram."
@@ -69,17 +69,17 @@ def _figure(step: Step, score: str, *, is_wide: bool, with_groups: bool) -> str:
     cuts += [Cut(bound.high, False) for bound in bounds if bound.high is not None]
     buckets = read_buckets(step.scores[score])
     axis = choose_axis(buckets, [cut.value for cut in cuts])
-    bins = rebin(buckets, axis)
-    rows = sum(bucket.rows for bucket in buckets)
+    rows = round(sum(bucket.rows for bucket in buckets))
     span = f"from {number(buckets[0].low)} to {number(buckets[-1].low)}"
-    label = f"Histogram of {score} over {plural(round(rows), 'document')}, {span}"
-    picture = histogram(bins, axis, cuts, label, kind="would" if step.is_audited else "lost")
+    label = f"Histogram of {score} over {plural(rows, 'document')}, {span}"
+    picture = histogram(rebin(buckets, axis), axis, cuts, label, kind="would" if step.is_audited else "lost")
     caption = "".join(f"<li>{_rule(step, bound, axis)}</li>" for bound in bounds)
-    scale = ' <span class="quiet">log scale</span>' if axis.log else ""
-    sizes = rebin(read_buckets(step.score_bytes[score]), axis) if step.score_bytes.get(score) else []
+    had = f"{count(rows)} of {plural(step.rows_in, 'document')}" if rows < step.rows_in else plural(rows, "document")
+    about_it = f' <span class="quiet">{had}{", log scale" if axis.log else ""}</span>'
+    sizes = merge(read_buckets(step.score_bytes[score]), axis) if step.score_bytes.get(score) else []
     drawn = (
-        f'<figure><figcaption><p>{code(score)}{scale}</p><ul class="why">{caption}</ul></figcaption>'
-        f"{picture}{fold('as a table', _table(score, bins, sizes), kind='data')}</figure>"
+        f'<figure><figcaption><p>{code(score)}{about_it}</p><ul class="why">{caption}</ul></figcaption>'
+        f"{picture}{fold('as a table', _table(score, merge(buckets, axis), sizes), kind='data')}</figure>"
     )
     tried = [tried for tried in step.tried if tried.score == score]
     about = Explored(
@@ -114,10 +114,14 @@ def _rule(step: Step, bound: Bound, axis: Axis) -> str:
 
 
 def _table(score: str, bins: list[Bin], sizes: list[Bin]) -> str:
+    """Documents by value, in whole buckets; what is of one value, as shares of just 1 are, ends with it."""
     columns = [Column("from", True), Column("below", True), Column("documents", True)]
-    rows = [[number(bin_.low), number(bin_.high), count(bin_.rows)] for bin_ in bins if bin_.rows]
+    rows = [[number(bin_.low), number(bin_.high), count(bin_.rows)] for bin_ in bins]
+    if bins and bins[-1].high in (bins[-1].low, 1.0):
+        rows[-1][1] = f"up to {number(bins[-1].high)}"
+    if bins and bins[0].low == bins[0].high == 0:
+        rows[0][1] = "only 0"
     if len(sizes) == len(bins):
         columns.append(Column("text", True))
-        texts = [size(bin_.rows) for bin_, docs in zip(sizes, bins, strict=True) if docs.rows]
-        rows = [[*row, cell] for row, cell in zip(rows, texts, strict=True)]
+        rows = [[*row, size(bin_.rows)] for row, bin_ in zip(rows, sizes, strict=True)]
     return table(f"{score} by value", columns, rows)

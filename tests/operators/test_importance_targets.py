@@ -303,6 +303,33 @@ def test_in_a_recipe_a_name_is_an_input_before_it_is_a_step(tmp_path: Path) -> N
     assert {row["third_target"] for row in rows} >= {"wanted", f"features.npz {digest_of(str(path))[:12]}"}
 
 
+@pytest.mark.parametrize("targets", [["wanted"], ["wanted", "others"]])
+def test_the_manifest_says_which_score_each_rule_reads_and_counts_it(targets: list[str], tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    rng = np.random.default_rng(3)
+    mill.jsonl("a", [{"text": prose(rng, (SEA, LAW)[n % 2], 5 + n), "part": "ab"[n < 2]} for n in range(40)])
+    given = [("wanted", SEA), ("others", LAW)]
+    inputs = [*mill.inputs, *({"name": n, "path": f"{{home}}/{n}/*.jsonl", "role": "reference"} for n, _ in given)]
+    for name, words in given:
+        mill.jsonl("t", [{"text": prose(rng, words, 400)}], name)
+    aims = [*targets, {"column": "part", "in": ["b"]}] if len(targets) > 1 else targets[0]
+    how: Json = {"kind": "importance_resample", "name": "draw", "target": aims, "select": {"docs": 9}, **SMALL}
+    step = mill.run([how], inputs=inputs).manifest["steps"][0]
+    few = step["dropped"]["too_few_tokens"]
+    assert [(rule["name"], rule["score"], rule["low"]) for rule in step["rules"]] == [
+        ("too_few_tokens", "tokens", SMALL["min_tokens"]),
+        ("not_selected", "log_weight", None),
+    ]
+    own = 2 if len(targets) > 1 else 0
+    weighed = 40 - few if len(targets) == 1 else 9
+    assert {name: sum(found.values()) for name, found in step["scores"].items()} == {
+        "tokens": 40 - own,
+        "log_weight": weighed,
+    }
+    (tried,) = step["thresholds"]
+    assert tried["dropped"][tried["thresholds"].index(tried["bound"])] == few > 0
+
+
 def test_a_budget_is_shared_out_and_the_last_gets_what_remains() -> None:
     assert amounts(10, [1, 1, 1]) == [3, 3, 4]
     assert amounts(7, [5]) == [7]

@@ -3,10 +3,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.report.bins import MOST, Axis, Bin, choose_axis, read_buckets, rebin
+from pipeline.report.bins import MOST, Axis, Bin, choose_axis, merge, read_buckets, rebin
 from tests.pipeline.report.manifests import buckets
 
 SCORES = st.lists(
@@ -31,6 +31,21 @@ def test_no_row_is_lost_or_made_up_between_buckets_and_columns(values: list[floa
     bins = rebin(found, choose_axis(found, bounds))
     assert sum(bin_.rows for bin_ in bins) == pytest.approx(len(values))
     assert len(bins) <= MOST + 2
+
+
+@settings(deadline=None)
+@given(SCORES, BOUNDS)
+def test_merged_buckets_hold_just_the_scores_that_lie_in_them(values: list[float], bounds: list[float]) -> None:
+    values = [value for value in values if abs(value) < 1e100]
+    assume(values)
+    found = read_buckets(buckets(values))
+    merged = merge(found, choose_axis(found, bounds))
+    assert len(merged) <= MOST + 2
+    assert sum(bin_.rows for bin_ in merged) == len(values)
+    assert all(left.high <= right.low for left, right in pairwise(merged))
+    for low, high, rows in merged:
+        last = high in (low, 1.0) and (low, high, rows) == merged[-1]
+        assert rows == sum(low <= value < high or (value == high and (last or high == 0)) for value in values) > 0
 
 
 @settings(deadline=None)

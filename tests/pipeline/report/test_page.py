@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from tests.pipeline.engine import Mill
 from tests.pipeline.report.manifests import (
     HOSTILE,
     Manifest,
+    buckets,
     busy,
+    example,
     manifest,
     nothing,
     reader,
@@ -157,6 +160,34 @@ def test_a_step_that_drops_all_that_is_linked_has_no_bar(verify: str, is_barred:
     # The bar stands in the histograms of the score and of the duplicates.
     lines = '<path class="cut"'
     assert before.count(lines) - str(render(content, read)).count(lines) == (0 if is_barred else 2)
+
+
+def test_no_bound_is_made_up_for_a_score_that_no_rule_is_known_to_read() -> None:
+    few = example(value=15.0, threshold=20.0)
+    entry = step("draw", 9, {"few": 2}, scores={"weight": buckets([-2.5, 0.5])}, examples={"few": [few]})
+    content = manifest([entry], 9)
+    content["recipe"]["steps"] = [{"kind": "draw", "name": "draw", "min_score": 20, "threshold": 20}]
+    words = page_of(content).text
+    assert "15 < 20" in words
+    assert "below 20" not in words
+    assert "20 or more" not in words
+    assert "weight 2 of 9 documents" in words
+    entry["rules"] = [{"name": "few", "score": "weight", "low": None, "high": None}]
+    assert "few by weight" in " ".join(page_of(content).text.replace("fewby", "few by").split())
+
+
+def test_the_table_of_a_score_has_whole_documents_in_bounds_that_hold() -> None:
+    values = [0.0, 0.0, 0.91, 0.9438, 0.96, 1.0]
+    entry = step("judge", 6, scores={"share": buckets(values)}, score_bytes={"share": buckets(values)})
+    shown = render(manifest([entry], 6), nothing)
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", shown[shown.index("<caption>share by value") :])
+    assert cells[:16] == [
+        *("from", "below", "documents", "text"),
+        *("0", "only 0", "2", "2 B"),
+        *("0.9062", "0.9219", "1", "1 B"),
+        *("0.9375", "0.9688", "2", "2 B"),
+    ]
+    assert [cell for cell in cells if cell.startswith("up to")] == ["up to 1"]
 
 
 def test_an_audited_step_would_drop_and_drops_nothing() -> None:
