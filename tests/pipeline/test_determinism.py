@@ -41,7 +41,6 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "c4_quality", "min_sentences": 1},
     {"kind": "fineweb_quality", "audit": True},
     {"kind": "decontaminate", "references": ["items"]},
-    {"kind": "mix", "by": "lang", "temperature": 2.0, "max_epochs": 2},
     {
         "kind": "importance_resample",
         "target": {"column": "lang", "in": ["en"]},
@@ -61,6 +60,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "vote_k", "select": {"fraction": 0.9}, "neighbours": 5},
     {"kind": "ideal", "select": {"fraction": 0.9}, "audit": True},
     {"kind": "k_center", "select": {"fraction": 0.9}, "partition_size": 9},
+    {"kind": "mix", "by": "lang", "temperature": 2.0, "max_epochs": 2},
     {"kind": "length_buckets", "step": "train_tokenizer", "min_length": 8, "max_length": 32},
     {"kind": "infer_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
     {"kind": "audit_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
