@@ -186,15 +186,14 @@ class ImportanceResample(BudgetedStep):
         if self.temperature is None:
             draw = {"temperature": TEMPERATURES[self.normalise]}
         budget = {**dict(self.select), "targets": len(sources), "shares": self.shares}
+        by_bytes = self.select.bytes is not None
         weigh = {"own": self._own, "targets": len(sources), "several": bool(several), "min_tokens": self.min_tokens}
         ends = [
             stage
             for number in range(len(sources))
             for stage in (
                 Ends(name=numbered("ends", number), target=number, **budget, **draw),
-                Ranking(
-                    name=numbered("ranking", number), target=number, by_bytes=self.select.bytes is not None, **draw
-                ),
+                Ranking(name=numbered("ranking", number), target=number, by_bytes=by_bytes, **draw),
             )
         ]
         judged = {"audit": self.audit, "max_drop_ratio": self.max_drop_ratio, "min_tokens": self.min_tokens}
@@ -204,7 +203,16 @@ class ImportanceResample(BudgetedStep):
             Weigh(name="weigh", **weigh, **grams, **weighing),
             KeptWeights(name="weights", **several),
             *ends,
-            Summary(name="summary", tokens=self.tokens, **draw, **several, **grams, **weighing),
+            Summary(
+                name="summary",
+                tokens=self.tokens,
+                by_bytes=by_bytes,
+                has_own=bool(self._own),
+                **draw,
+                **several,
+                **grams,
+                **weighing,
+            ),
             DrawImportance(name="draw", **draw, **several, **judged),
         )
 

@@ -1,10 +1,9 @@
-"""What `importance_resample` found: `features.npz`, `summary.json`, and a warning where the weights are degenerate."""
+"""What `importance_resample` found: `features.npz`, `summary.json`, and what to warn of."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 from typing_extensions import override
@@ -13,13 +12,11 @@ from operators.base import TEXT, WARNINGS, BatchFn, Columns, Context, Outputs
 from operators.importance_draw import drawn, numbered
 from operators.importance_ends import LADDER
 from operators.importance_targets import COUNTS, FEATURES, NgramStage, dense, features_file
+from operators.importance_warnings import Wording
 from operators.importance_weights import Normalise, divergence, log_ratio
 
 if TYPE_CHECKING:
     from operators.importance_weights import Longs
-
-DEGENERATE: Final = 0.1
-"""The run warns where the effective sample size is below this share of the documents chosen."""
 
 
 class Summary(NgramStage):
@@ -31,6 +28,9 @@ class Summary(NgramStage):
     temperature: float
     labels: tuple[str, ...] = ()
     """The names of several targets."""
+    by_bytes: bool = False
+    has_own: bool = False
+    """Whether rows of the corpus belong to a target."""
 
     seeded: ClassVar[bool] = True
 
@@ -79,12 +79,15 @@ class Summary(NgramStage):
             {"target": targets, "log_ratio": ratios} if self.labels else {"target": targets[0], "log_ratio": ratios[0]}
         )
         content = {"normalise": self.normalise, "temperature": self.temperature, **self._whole(entries)}
-        warnings = [said for number, entry in enumerate(entries) if (said := self._degenerate(number, entry))]
+        warnings = self._wording().warnings(entries)
         return {
             FEATURES: features_file({**arrays, "raw": counts["raw"], **several}, settings),
             "summary.json": json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n",
             **({WARNINGS: json.dumps(warnings).encode()} if warnings else {}),
         }
+
+    def _wording(self) -> Wording:
+        return Wording(self.by_bytes, self.has_own, self.normalise, self.temperature, self.labels)
 
     def _whole(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
         """The entry of the one target, or sums and the entries of several."""
@@ -92,28 +95,8 @@ class Summary(NgramStage):
             return entries[0]
         chosen = {unit: sum(entry["chosen"][unit] for entry in entries) for unit in ("docs", "bytes")}
         named = [{"target": label, **entry} for label, entry in zip(self.labels, entries, strict=True)]
-        return {"candidates": entries[0]["candidates"], "chosen": chosen, "targets": named}
-
-    def _degenerate(self, number: int, entry: dict[str, Any]) -> str:
-        """What to say where chance decides next to nothing, though it was asked to."""
-        effective, chosen = entry["effective_sample_size"], entry["chosen"]["docs"]
-        if not self.temperature or effective >= DEGENERATE * chosen:
-            return ""
-        of = f" of target {self.labels[number]!r}" if self.labels else ""
-        return (
-            f"the weights{of} are degenerate: {entry['candidates']['docs']:,} candidates count as {effective:.1f}, so "
-            f"chance decides next to nothing and the highest weights are taken (normalise: {self.normalise}, "
-            f"temperature: {self.temperature:g}; {self._advice(entry, chosen)})"
-        )
-
-    def _advice(self, entry: dict[str, Any], chosen: int) -> str:
-        if self.normalise == "document":
-            return "set normalise: chunk"
-        sizes: Sequence[tuple[float, float]] = [*zip(LADDER, entry["effective_sample_sizes"].values(), strict=True)]
-        enough = [(at, size) for at, size in sizes if size >= DEGENERATE * chosen and at > self.temperature]
-        if not enough:
-            return "the target may be too small"
-        return f"temperature: {enough[0][0]:g} makes it {enough[0][1]:,.1f}"
+        asked = sum(entry["asked"] for entry in entries)
+        return {"candidates": entries[0]["candidates"], "asked": asked, "chosen": chosen, "targets": named}
 
 
 def _entry(last: dict[str, Any], target: Longs, raw: Longs, chosen: Longs) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from operators.importance_summary import DEGENERATE
+from operators.importance_warnings import is_degenerate
 from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import Column, code, facts, fold, table
 from pipeline.report.reading import Facts, Step
@@ -36,7 +36,7 @@ def resampled(step: Step, found: Found) -> str:
     entries = _entries(found)
     body = facts(_numbers(found, entries))
     body += "".join(f"<p>{_said(entry)}</p>" for entry in entries)
-    degenerate = [entry for entry in entries if _is_degenerate(found, entry)]
+    degenerate = [entry for entry in entries if is_degenerate(entry, found.get("temperature", 1))]
     if degenerate:
         of = "" if len(entries) == 1 else f" for {', '.join(code(entry['target']) for entry in degenerate)}"
         body += (
@@ -65,7 +65,7 @@ def _numbers(found: Found, entries: Sequence[Found]) -> list[tuple[str, str]]:
         pairs.append(("Mean document", _ARROW.join(means)))
     if len(entries) == 1:
         (entry,) = entries
-        distances = [number(entry[name]) for name in ("kl_target_from_raw", "kl_target_from_chosen")]
+        distances = [number(entry[name]) for name in _measured(entry)]
         pairs.append(("KL to the target", f"{_ARROW.join(distances)} <small>nats</small>"))
         pairs.append(("Effective sample", number(round(entry["effective_sample_size"], 1))))
     if "normalise" in found and "temperature" in found:
@@ -88,18 +88,19 @@ def _said(entry: Found) -> str:
     return f"What was chosen is {change} the {target} than the corpus is (KL divergence of n-grams). {drawn}"
 
 
-def _is_degenerate(found: Found, entry: Found) -> bool:
-    return bool(found.get("temperature", 1)) and (entry["effective_sample_size"] < DEGENERATE * entry["chosen"]["docs"])
+def _measured(entry: Found) -> dict[str, str]:
+    """The divergences that mean something: nothing that was chosen is far from nothing."""
+    chosen = {"kl_target_from_chosen": "what was chosen"} if entry["chosen"]["docs"] else {}
+    return {"kl_target_from_raw": "the corpus", **chosen}
 
 
 def _distances(entries: Sequence[Found]) -> str:
     """Bars of both divergences, for each target."""
-    names = {"kl_target_from_raw": "the corpus", "kl_target_from_chosen": "what was chosen"}
-    most = max((entry[name] for entry in entries for name in names), default=0.0)
+    most = max((entry[name] for entry in entries for name in _measured(entry)), default=0.0)
     columns = [Column("from"), Column('<span class="unseen">bar</span>'), Column("nats", True)]
     rows = []
     for entry in entries:
-        for name, label in names.items():
+        for name, label in _measured(entry).items():
             of = f"{code(entry['target'])} from {label}" if "target" in entry else label
             kind = "size" if name == "kl_target_from_raw" else "docs"
             rows.append([of, bar([Segment(entry[name], kind)], most, ""), number(entry[name])])

@@ -41,6 +41,13 @@ def select(table: pa.Table, wanted: pa.Table, shards: int = 1, **given: Any) -> 
     return run(operator, deal(table, shards, how.get("shuffle", 0)), references={"wanted": [wanted]}, **how)
 
 
+def warned(engine: Engine) -> list[str]:
+    """What the run tells people."""
+    summary = engine.artifacts["summary"]
+    found: list[str] = json.loads(summary.read(WARNINGS)) if WARNINGS in summary.files else []  # type: ignore[attr-defined]
+    return found
+
+
 def slow_weights(table: pa.Table, target: pa.Table, operator: ImportanceResample) -> dict[str, float]:
     """The oracle: dense vectors, as the paper has them; of what has enough tokens."""
 
@@ -215,8 +222,7 @@ def test_the_temperature_chooses_the_effective_sample_size(temperature: float) -
     assert found["effective_sample_size"] == pytest.approx(effective(temperature), rel=1e-6)
     ladder = found["effective_sample_sizes"]
     assert ladder == pytest.approx({at: effective(float(at)) for at in ladder}, rel=1e-6)
-    is_told = WARNINGS in engine.artifacts["summary"].files  # type: ignore[attr-defined]
-    assert is_told == (temperature in (0.3, 1.0))
+    assert any("degenerate" in line for line in warned(engine)) == (temperature in (0.3, 1.0))
 
 
 def test_a_warning_names_the_temperature_that_would_do() -> None:
@@ -226,6 +232,38 @@ def test_a_warning_names_the_temperature_that_would_do() -> None:
     found = json.loads(summary.read("summary.json"))["effective_sample_sizes"]
     at = next(at for at, size in found.items() if size >= 10)
     assert f"temperature: {at} makes it {found[at]:,.1f})" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"target": {"column": "topic", "in": ["sea", "law"]}, "select": {"docs": 5}}, "the step did nothing"),
+        ({"select": {"docs": 5}, "min_tokens": 1000}, "the tokens that a candidate needs"),
+        ({"select": {"docs": 1000}}, "asked for 1,000 docs, chose 57: there are no more"),
+        ({"select": {"bytes": 10**6}}, "that is all that the 57 candidates have"),
+        ({"select": {"bytes": 1}}, "asked for 1 bytes, chose nothing: the next document does not fit"),
+        ({"select": {"fraction": 0.001}}, "chose nothing: its share is less than a document"),
+    ],
+)
+def test_a_choice_that_is_none_or_not_what_was_asked_is_warned_of_and_nothing_else(
+    given: dict[str, Any], said: str
+) -> None:
+    table, target = pool()
+    assert [said in line for line in warned(select(table, target, **given, normalise="document"))] == [True]
+
+
+def test_where_everything_is_asked_for_and_chosen_there_is_nothing_to_warn_of() -> None:
+    table, target = pool()
+    for size in ({"docs": 57}, {"fraction": 1}):
+        assert warned(select(table, target, select=size, normalise="document")) == []
+
+
+def test_a_choice_that_is_farther_from_the_target_than_the_corpus_is_warned_of() -> None:
+    table, target = pool()
+    law = corpus({f"t{n}": " ".join([*LAW, *SEA] * 9) for n in range(9)})
+    (line,) = warned(select(table, law, select={"docs": 1}, temperature=0))
+    assert "what was chosen is farther from the target than the corpus is (KL " in line
+    assert warned(select(table, target, select={"docs": 20}, temperature=0)) == []
 
 
 @pytest.mark.parametrize(("normalise", "temperature"), [("document", 1), ("chunk", 20), ("token", 0.15)])

@@ -67,6 +67,13 @@ def test_what_went_wrong_is_said(found: dict[str, Any], shown: str) -> None:
     assert shown in said(**found)
 
 
+def test_what_was_not_chosen_is_at_no_distance_and_a_choice_of_all_is_not_degenerate() -> None:
+    page = said(chosen={"docs": 0, "bytes": 0})
+    assert "KL to the target 1.25 nats" in page
+    assert "the corpus 1.25 what was chosen" not in page
+    assert "degenerate" not in said(chosen={"docs": 3000, "bytes": 12_000_000})
+
+
 def test_where_the_highest_weights_were_asked_for_nothing_is_degenerate() -> None:
     assert "degenerate" not in said(effective_sample_size=1.0, temperature=0)
 
