@@ -24,7 +24,8 @@ def bucketing(run: Facts, step: Step) -> Found:
 
 def bucketed(step: Step, found: Found) -> str:
     """One step: numbers, and the sequences and tokens of each length."""
-    documents, tokens = found["documents"], found["tokens"]["tokens"]
+    documents, tokens, tokenizer = found["documents"], found["tokens"]["tokens"], found["tokenizer"]
+    named = code(step.parameters.get("step") or str(tokenizer["sha256"])[:12])
     pairs = [
         ("Documents encoded", count(documents["encoded"])),
         ("Tokens", short(tokens["encoded"])),
@@ -34,10 +35,7 @@ def bucketed(step: Step, found: Found) -> str:
         ),
         ("Documents without any", count(documents["without_sequences"])),
         ("Type of an id", code(found["type"])),
-        (
-            "Tokenizer",
-            f"{code(str(found['tokenizer']['sha256'])[:12])} <small>{number(found['tokenizer']['ids'])} ids</small>",
-        ),
+        ("Tokenizer", f"{named} <small>{number(tokenizer['ids'])} ids</small>"),
     ]
     repeated = found["tokens"]["repeated_tokens"]["encoded"]
     if repeated != tokens["encoded"]:

@@ -116,7 +116,10 @@ def _ladder(found: Found, entry: Found) -> str:
     docs = max(entry["chosen"]["docs"], 1)
     own = [(float(found["temperature"]), entry["effective_sample_size"])] if "temperature" in found else []
     steps = sorted({float(at): value for at, value in [*sizes.items(), *own]}.items())
-    rows = [[number(at), count(round(value)), number(value / docs)] for at, value in steps]
+    rows = []
+    for at, value in steps:
+        row = [number(at), count(round(value)), number(value / docs)]
+        rows.append([f"<b>{cell}</b>" for cell in row] if own and at == own[0][0] else row)
     of = f" of {entry['target']}" if "target" in entry else ""
     caption = f"Effective sample size by temperature{of}"
     return fold(text(caption), table(caption, columns, rows), kind="data")

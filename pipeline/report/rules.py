@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +10,7 @@ from pipeline.report.figures import Segment, bar
 from pipeline.report.headline import reasons
 from pipeline.report.markup import code, fold, section
 from pipeline.report.reading import Bound, Facts, Step
-from pipeline.report.wording import count, number, plural, share, text
+from pipeline.report.wording import clipped, count, number, plural, share, text
 
 SHOWN: Final = 25
 DETAIL_CHARS: Final = 400
@@ -130,9 +131,30 @@ def _verdict(example: Mapping[str, Any]) -> str:
     if example.get("similarity") is not None:
         parts.append(f"similarity <b>{number(example['similarity'])}</b>")
     if example.get("detail"):
-        parts.append(code(str(example["detail"])[:DETAIL_CHARS]))
+        parts += _details(str(example["detail"]))
     joined = " \u00b7 ".join(parts)
     return f'<p class="verdict">{joined}</p>' if parts else ""
+
+
+def _details(detail: str) -> list[str]:
+    """What else the rule noted: names with their values, where it is an object of JSON.
+
+    >>> _details('{"lang": "de", "share": 0.25, "first": null}'), _details("[1")
+    (['lang <code>de</code>', 'share <b>0.25</b>'], ['<code>[1</code>'])
+    """
+    try:
+        found = json.loads(detail)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return [code(detail[:DETAIL_CHARS])]
+    shown = []
+    for name, value in found.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            shown.append(f"{clipped(name)} <b>{number(value)}</b>")
+        elif value is not None:
+            shown.append(f"{clipped(name)} {code(str(value)[:DETAIL_CHARS])}")
+    return shown
 
 
 def _idle(run: Facts) -> str:

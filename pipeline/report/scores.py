@@ -75,7 +75,7 @@ def _figure(step: Step, score: str, *, is_wide: bool, with_groups: bool) -> str:
     picture = histogram(rebin(buckets, axis), axis, cuts, label, kind="would" if step.is_audited else "lost")
     caption = "".join(f"<li>{_rule(step, bound, axis)}</li>" for bound in bounds)
     had = f"{count(rows)} of {plural(step.rows_in, 'document')}" if rows < step.rows_in else plural(rows, "document")
-    about_it = f' <span class="quiet">{had}{", log scale" if axis.log else ""}</span>'
+    about_it = f" <small>{had}{', log scale' if axis.log else ''}</small>"
     sizes = merge(read_buckets(step.score_bytes[score]), axis) if step.score_bytes.get(score) else []
     drawn = (
         f'<figure><figcaption><p>{code(score)}{about_it}</p><ul class="why">{caption}</ul></figcaption>'
@@ -105,6 +105,8 @@ def _rule(step: Step, bound: Bound, axis: Axis) -> str:
     edges = [edge for edge in (bound.low, bound.high) if edge is not None]
     away = "" if all(axis.holds(edge) for edge in edges) else " (off the scale)"
     condition = limit(bound).removeprefix(code(bound.score)).strip() + away
+    if not edges and not bound.note:
+        condition = f"{code(bound.rule)}, without a threshold"
     dropped, audited = step.dropped.get(bound.rule, 0), step.audited.get(bound.rule, 0)
     if audited:
         return f'{condition}: <span class="would">would drop <b>{count(audited)}</b></span>'

@@ -68,7 +68,9 @@ def _mixtures(run: Facts, step: Step) -> str:
     about = inference(run, step)
     if about:
         return inferred(step, about)
-    return "".join(mixture(run, name) for name in step.artifacts if name.endswith(MIXTURE))
+    body = "".join(mixture(run, name) for name in step.artifacts if name.endswith(MIXTURE))
+    name = f'{code(step.name)} <span class="quiet">{text(step.kind)}</span>'
+    return f'<div class="tokenizer"><h3>{name}</h3>{body}</div>' if body else ""
 
 
 def _is_tokenizer(step: Step) -> bool:

@@ -173,7 +173,16 @@ def test_no_bound_is_made_up_for_a_score_that_no_rule_is_known_to_read() -> None
     assert "20 or more" not in words
     assert "weight 2 of 9 documents" in words
     entry["rules"] = [{"name": "few", "score": "weight", "low": None, "high": None}]
-    assert "few by weight" in " ".join(page_of(content).text.replace("fewby", "few by").split())
+    words = page_of(content).text.replace("fewby", "few by")
+    assert "few by weight" in words
+    assert "few, without a threshold: dropped 2" in words
+
+
+def test_what_a_rule_noted_is_shown_in_full_and_by_name() -> None:
+    item = "c" * 32
+    note = {"reference": "exam", "item": item, "overlap": 0.9438202247191011, "nothing": None}
+    entry = step("judge", 9, {"few": 2}, examples={"few": [example(detail=json.dumps(note))]})
+    assert f"reference exam \u00b7 item {item} \u00b7 overlap 0.9438" in page_of(manifest([entry], 9)).text
 
 
 def test_the_table_of_a_score_has_whole_documents_in_bounds_that_hold() -> None:

@@ -186,6 +186,7 @@ def test_a_mixture_says_what_was_asked_there_and_drawn_and_what_could_not_be_met
     mixing = Mix(by="lang", weights={"de": 1, "fr": 1, "<b>": 2}, unit="docs", budget=24, max_epochs=3)
     content = run(mixing, [rows]).artifacts["ranking"].read("mixture.json")
     said = page_of("mix", {"kind": "mix", "name": "tok"}, {"mixture.json": content})
+    assert "tok mix Groups by" in said
     for part in (
         "Groups by lang Budget 24 docs Drawn 18 docs 75.0 %",
         "Most epochs of a group 3 of 3 allowed",
