@@ -106,7 +106,7 @@ def _rule(step: Step, bound: Bound, axis: Axis) -> str:
     away = "" if all(axis.holds(edge) for edge in edges) else " (off the scale)"
     condition = limit(bound).removeprefix(code(bound.score)).strip() + away
     if not edges and not bound.note:
-        condition = f"{code(bound.rule)}, without a threshold"
+        return f"{code(bound.rule)} goes by it, without a threshold"
     dropped, audited = step.dropped.get(bound.rule, 0), step.audited.get(bound.rule, 0)
     if audited:
         return f'{condition}: <span class="would">would drop <b>{count(audited)}</b></span>'
