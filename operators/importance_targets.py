@@ -167,16 +167,9 @@ def read_target(content: bytes, settings: Mapping[str, int | str], where: str) -
     >>> read_target(made, {"ngrams": 2, "buckets": 2}, "f.npz").tolist()
     [3, 0]
     """
-    import zipfile
-
     import numpy as np
 
-    try:
-        with np.load(io.BytesIO(content)) as file:
-            found = {name: file[name] for name in ("target", *settings)}
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
-        msg = f"target: {where!r} is no {FEATURES} of an importance_resample step, or one of an older version ({error})"
-        raise RecipeError(msg) from error
+    found = _arrays(content, ("target", *settings), where)
     counted = {name: found[name].item() for name in settings if found[name].ndim == 0}
     if counted != settings:
         differing = [name for name in settings if counted.get(name) != settings[name]]
@@ -191,6 +184,32 @@ def read_target(content: bytes, settings: Mapping[str, int | str], where: str) -
         msg = f"target: {where!r} has no counts by bucket: expected {settings['buckets']} whole numbers, some above 0"
         raise RecipeError(msg)
     return target
+
+
+def _arrays(content: bytes, names: Sequence[str], where: str) -> dict[str, Any]:
+    """Arrays of an npz file. Raises RecipeError where one is not there, or cannot be read."""
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    unreadable = (ValueError, OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, TypeError)
+    why = "it is no npz file"
+    try:
+        with np.load(io.BytesIO(content)) as file:
+            lacking = [name for name in names if name not in file.files]
+            why = f"it has no array {lacking[0]!r}" if lacking else "its arrays cannot be read"
+            if not lacking:
+                return {name: file[name] for name in names}
+    except unreadable as error:
+        raise _no_features(where, why) from error
+    raise _no_features(where, why)
+
+
+def _no_features(where: str, why: str) -> RecipeError:
+    return RecipeError(
+        f"target: {where!r} is no {FEATURES} of an importance_resample step, or one of an older version: {why}"
+    )
 
 
 def dense(counts: pa.Table, buckets: int) -> Longs:

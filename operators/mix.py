@@ -23,7 +23,7 @@ from operators.document_weights import REPEAT, refuse_counted
 from operators.drawing import Unit
 from operators.hashing import refuse_formless
 from operators.mixture_draw import Answer, Asking, DrawMixture, Others
-from operators.mixtures import FILE, read_shares
+from operators.mixtures import FILE, Mixture, read_mixture
 
 
 class Mix(BudgetedStep):
@@ -97,7 +97,8 @@ class Mix(BudgetedStep):
 
     def check(self) -> None:
         """RecipeError where `from` names a file that is no mixture."""
-        self._weights()
+        if self.mixture and not _is_step(self.mixture):
+            self._read()
 
     def check_against(self, earlier: Mapping[str, Operator]) -> None:
         """RecipeError where `from` names an earlier step that leaves no mixture."""
@@ -131,18 +132,21 @@ class Mix(BudgetedStep):
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         common: dict[str, Any] = {"by": self.by, "unit": self._unit, "lot": f"mix-{self.stream}"}
         asked = self.model_dump(include={"temperature", "unimax", "budget", "max_epochs", "others", "rest"})
-        step = self.mixture if _is_step(self.mixture) else ""
+        given: dict[str, Any] = {"weights": self.weights}
+        if _is_step(self.mixture):
+            given["mixture"] = self.mixture
+        elif self.mixture:
+            of, shares = self._read()
+            given = {"weights": shares, "mixture_by": of}
         judged = {"audit": self.audit, "max_drop_ratio": self.max_drop_ratio, "several": self.max_epochs > 1}
         return (
-            Asking(name="histogram", weights=self._weights(), mixture=step, **common, **asked),
+            Asking(name="histogram", **given, **common, **asked),
             Answer(name="ranking", max_epochs=self.max_epochs, **common),
             DrawMixture(name="draw", by=self.by, lot=common["lot"], **judged),
         )
 
-    def _weights(self) -> dict[str, float]:
-        """As given, or those of a file."""
-        if not self.mixture or _is_step(self.mixture):
-            return self.weights
+    def _read(self) -> Mixture:
+        """The mixture of a file."""
         import fsspec
 
         try:
@@ -151,7 +155,7 @@ class Mix(BudgetedStep):
         except (OSError, ValueError, ImportError) as error:
             msg = f"from: {self.mixture!r} cannot be read ({getattr(error, 'strerror', None) or error})"
             raise RecipeError(f"{msg}: expected a step of the recipe, or a {FILE}") from error
-        return read_shares(content, self.mixture)
+        return read_mixture(content, self.mixture)
 
 
 def _is_step(name: str) -> bool:

@@ -18,7 +18,18 @@ from operators import drawing
 from operators.base import RULE, WARNINGS, BatchFn, Columns, Context, Judge, Outputs, RunError
 from operators.document_weights import REPEAT
 from operators.drawing import Totals
-from operators.mixtures import FILE, NULL, Asked, asked_of, read_shares, tempered, unimax
+from operators.mixtures import (
+    FILE,
+    NULL,
+    Asked,
+    Mixture,
+    asked_of,
+    in_common,
+    read_mixture,
+    refuse_strangers,
+    tempered,
+    unimax,
+)
 
 TOLERANCE = 0.01
 """By how much of what was asked a group may be missed before the run warns."""
@@ -45,12 +56,16 @@ class Asking(Mixing, drawing.Histogram):
     weights: dict[str, float]
     temperature: float | None
     unimax: bool
-    mixture: str
+    mixture: str = ""
     """The step whose mixture is read."""
+    mixture_by: str | None = None
+    """Where the weights are those of a file: the column that it is of, "" if it does not say."""
     budget: int | None
     max_epochs: int
     others: Others
     rest: float | None = None
+
+    revision: ClassVar[int] = 3  # weights by temperature are relative to the largest group
 
     @override
     def uses(self) -> tuple[str, ...]:
@@ -75,7 +90,22 @@ class Asking(Mixing, drawing.Histogram):
             "shares": {name: float(share) for name, share in asked.shares.items()},
             "amounts": asked.amounts,
         }
-        return {**found, "_asked.json": json.dumps(content).encode()}
+        return {**found, "_asked.json": json.dumps(content).encode(), **self._doubts(sizes, context)}
+
+    def read(self, context: Context) -> Mixture | None:
+        """The mixture that a step or a file left, if the weights are from one."""
+        if self.mixture:
+            return read_mixture(context.artifacts[self.mixture].read(FILE), self.mixture)
+        return None if self.mixture_by is None else Mixture(self.mixture_by, self.weights)
+
+    def _doubts(self, sizes: Mapping[str, int], context: Context) -> dict[str, bytes]:
+        """A warning where the mixture is of another column."""
+        mixture = self.read(context)
+        if mixture is None or mixture.by in ("", self.by) or not sizes:
+            return {}
+        same = len(in_common(sizes, self.by, mixture))
+        said = f"the mixture is of {mixture.by!r}, and {same} of {len(sizes)} groups of {self.by!r} are called as there"
+        return {WARNINGS: json.dumps([said]).encode()}
 
     def asked(self, sizes: Mapping[str, int], context: Context) -> Asked:
         """Of each group that is there or has a weight. Raises RunError for groups without a weight, unless dropped."""
@@ -90,8 +120,9 @@ class Asking(Mixing, drawing.Histogram):
             weights = tempered(sizes, self.temperature)
             if not any(weights.values()):
                 return Asked({}, {}, self.budget or 0)
-        elif self.mixture:
-            weights = read_shares(context.artifacts[self.mixture].read(FILE), self.mixture)
+        elif (mixture := self.read(context)) is not None:
+            refuse_strangers(sizes, self.by, mixture)
+            weights = mixture.shares
         unnamed = sorted(set(sizes) - set(weights))
         if unnamed and self.rest is None and self.others == "refuse":
             some = ", ".join(map(repr, unnamed[:20])) + (f" and {len(unnamed) - 20} more" if len(unnamed) > 20 else "")

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
-from operators.base import RecipeError
+from operators.base import RecipeError, RunError
 
 FILE = "mixture.json"
 NULL = "null"
 """The name of the group of rows without a value."""
+
+_SHOWN = 5
+
+
+class Mixture(NamedTuple):
+    """What a `mixture.json` says: the column that its groups are values of ("": unknown), and their shares of bytes."""
+
+    by: str
+    shares: dict[str, float]
 
 
 class Asked(NamedTuple):
@@ -27,13 +37,17 @@ class Asked(NamedTuple):
 
 
 def tempered(sizes: Mapping[str, int], temperature: float) -> dict[str, float]:
-    """Weights p^(1/t) for groups with shares p: 1 keeps the proportions, larger is flatter.
+    """Weights (p / the largest p)^(1/t) for groups with shares p: 1 keeps the proportions, larger is flatter.
+
+    The largest has the weight 1 at any temperature, so a small one cannot take all of them below what a float holds.
 
     >>> tempered({"de": 900, "fr": 100}, 2.0)
-    {'de': 0.9486832980505138, 'fr': 0.31622776601683794}
+    {'de': 1.0, 'fr': 0.3333333333333333}
+    >>> tempered({"de": 900, "fr": 100}, 0.0005)
+    {'de': 1.0, 'fr': 0.0}
     """
-    whole = sum(sizes.values())
-    return {name: (sizes[name] / whole) ** (1 / temperature) if sizes[name] else 0.0 for name in sorted(sizes)}
+    largest = max(sizes.values(), default=0)
+    return {name: (sizes[name] / largest) ** (1 / temperature) if sizes[name] else 0.0 for name in sorted(sizes)}
 
 
 def unimax(sizes: Mapping[str, int], budget: int, max_epochs: int) -> dict[str, int]:
@@ -82,19 +96,61 @@ def asked_of(
     return Asked(shares, {name: math.floor(share * budget) for name, share in shares.items()}, budget)
 
 
-def read_shares(content: bytes, where: str) -> dict[str, float]:
-    """The shares of bytes in a `mixture.json`. Raises RecipeError where it is none.
+def read_mixture(content: bytes, where: str) -> Mixture:
+    """A `mixture.json`. Raises RecipeError where it is none.
 
-    >>> read_shares(b'{"by": "lang", "categories": {"de": {"bytes": 1.0}}}', "m.json")
-    {'de': 1.0}
+    >>> read_mixture(b'{"by": "lang", "categories": {"de": {"bytes": 1.0}}}', "m.json")
+    Mixture(by='lang', shares={'de': 1.0})
     """
     try:
-        categories = json.loads(content)["categories"]
-        shares = {str(name): float(entry["bytes"]) for name, entry in categories.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = f"from: {where!r} is no mixture ({error!r})"
-        raise RecipeError(f"{msg}: expected {{by: column, categories: {{name: {{bytes: share}}}}}}") from error
-    if not all(math.isfinite(share) and share >= 0 for share in shares.values()) or not any(shares.values()):
-        msg = f"from: {where!r} has shares {shares}: expected numbers that are not negative, some above 0"
-        raise RecipeError(msg)
-    return shares
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        line = f", from line {error.lineno} on" if isinstance(error, json.JSONDecodeError) else ""
+        raise _no_mixture(where, f"it is no JSON{line}") from error
+    categories = found.get("categories") if isinstance(found, dict) else None
+    if not isinstance(categories, dict):
+        raise _no_mixture(where, "it has no mapping `categories`")
+    shares = {}
+    for name, entry in categories.items():
+        share = entry.get("bytes") if isinstance(entry, dict) else None
+        if isinstance(share, bool) or not isinstance(share, int | float):
+            raise _no_mixture(where, f"its category {name!r} has no number `bytes`")
+        if not 0 <= share <= sys.float_info.max:
+            msg = f"from: {where!r} gives {name!r} the share {share:g}: expected a number that is not negative"
+            raise RecipeError(msg)
+        shares[name] = float(share)
+    if not any(shares.values()):
+        raise RecipeError(f"from: {where!r} has no share above 0")
+    by = found.get("by")
+    return Mixture(by if isinstance(by, str) else "", shares)
+
+
+def refuse_strangers(sizes: Mapping[str, int], by: str, mixture: Mixture) -> None:
+    """RunError where a mixture has none of the groups that are there: it is of something else.
+
+    >>> refuse_strangers({"de": 1}, "lang", Mixture("kind", {"news": 0.5, "web": 0.5}))
+    Traceback (most recent call last):
+        ...
+    operators.base.RunError: mix: the mixture is of 'kind' ('news', 'web'), and has none of the groups of 'lang' \
+('de'): mix by the column that it is of, or name another mixture
+    """
+    if not sizes or in_common(sizes, by, mixture):
+        return
+    of = f"of {mixture.by!r} " if mixture.by else "of "
+    msg = f"mix: the mixture is {of}({_some(mixture.shares)}), and has none of the groups of {by!r} ({_some(sizes)})"
+    raise RunError(f"{msg}: mix by the column that it is of, or name another mixture")
+
+
+def in_common(sizes: Mapping[str, int], by: str, mixture: Mixture) -> list[str]:
+    """The groups that a mixture has too; of another column's mixture not those of rows without a value."""
+    return sorted(set(sizes) & set(mixture.shares) - ({NULL} if mixture.by not in ("", by) else set()))
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(map(repr, sorted(names)[:_SHOWN]))
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
+
+
+def _no_mixture(where: str, why: str) -> RecipeError:
+    expected = "expected {by: column, categories: {name: {bytes: share}}}"
+    return RecipeError(f"from: {where!r} is no {FILE}: {why}; {expected}")

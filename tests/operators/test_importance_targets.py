@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import pickle
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -241,12 +242,22 @@ def test_other_settings_are_refused(other: Json, said: str, tmp_path: Path) -> N
         step.stages_in({"wanted"}, {"first": first})
 
 
+def npy_file() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ones(3))
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no features.npz"),
-        (b"something else", "no features.npz"),
-        (features_file({"target": np.ones(300, np.int64)}, {"ngrams": 2}), "an older version"),
+        (b"", "no features.npz .* or one of an older version: it is no npz file"),
+        (b"something else", "it is no npz file"),
+        (pickle.dumps([1]), "it is no npz file"),
+        (npy_file(), "it is no npz file"),
+        (features_file({"other": np.ones(3)}, SETTINGS), "it has no array 'target'"),
+        (features_file({"target": np.array([{}])}, SETTINGS), "its arrays cannot be read"),
+        (features_file({"target": np.ones(300, np.int64)}, {"ngrams": 2}), "older version: it has no array 'buckets'"),
         (features_file({"target": np.ones((2, 300), np.int64)}, SETTINGS), "holds 2 targets"),
         (features_file({"target": np.ones(300)}, SETTINGS), "no counts by bucket"),
         (features_file({"target": np.zeros(300, np.int64)}, SETTINGS), "no counts by bucket"),
@@ -255,8 +266,9 @@ def test_other_settings_are_refused(other: Json, said: str, tmp_path: Path) -> N
     ],
 )
 def test_what_is_no_features_file_is_refused(content: bytes, said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(RecipeError, match=said) as caught:
         read_target(content, SETTINGS, "f.npz")
+    assert "pickle" not in str(caught.value)
 
 
 def test_names_that_mean_nothing_are_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from operators.corpus_stats import CorpusStats
 from operators.mix import Mix
 from operators.mixtures import unimax
 from operators.pretoken_counts import PretokenCounts
-from tests.operators.harness import Engine, corpus, deal, run
+from tests.operators.harness import Engine, Stored, corpus, deal, run
 
 DOCUMENTS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["de", "fr", "sw", "null", None])), max_size=50)
 WEIGHTS = st.dictionaries(st.sampled_from(["de", "fr", "sw", "null", "absent"]), st.integers(0, 5), min_size=1).filter(
@@ -185,6 +185,13 @@ def test_temperature_flattens() -> None:
     assert {name: entry["docs"]["drawn"] for name, entry in told["categories"].items()} == {"de": 9, "fr": 3}
 
 
+@pytest.mark.parametrize("temperature", [0.0005, 1e-9, 5e-324])
+def test_the_lowest_temperatures_draw_the_largest_group(temperature: float) -> None:
+    rows = documents([(1, "de")] * 50 + [(1, "fr")] * 40 + [(1, "sw")] * 10)
+    kept = run(Mix(by="lang", temperature=temperature), [rows]).kept
+    assert kept["lang"].to_pylist() == ["de"] * 50
+
+
 def test_a_mixture_is_read_from_an_earlier_step_and_from_a_file(tmp_path: Path) -> None:
     rows = documents([(1, "de")] * 40 + [(1, "fr")] * 40)
     first = run(Mix(by="lang", weights={"de": 3, "fr": 1}), [rows])
@@ -195,9 +202,63 @@ def test_a_mixture_is_read_from_an_earlier_step_and_from_a_file(tmp_path: Path) 
     from_step = run(step, [rows], artifacts={"first": first.artifacts["ranking"]})
     assert len(first.kept_ids) == 53
     assert from_file.kept_ids == from_step.kept_ids == first.kept_ids
-    path.write_text("[]")
-    with pytest.raises(RecipeError, match="is no mixture"):
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", r"is no mixture.json: it is no JSON, from line 1 on; expected \{by: column"),
+        (b"\xff", "is no mixture.json: it is no JSON;"),
+        (b"[]", "is no mixture.json: it has no mapping `categories`"),
+        (b'{"by": "lang"}', "is no mixture.json: it has no mapping `categories`"),
+        (b'{"categories": {"de": 0.5}}', "is no mixture.json: its category 'de' has no number `bytes`"),
+        (b'{"categories": {"de": {"bytes": "0.5"}}}', "its category 'de' has no number `bytes`"),
+        (b'{"categories": {"de": {"bytes": -1}}}', "gives 'de' the share -1: expected a number that is not negative"),
+        (b'{"categories": {"de": {"bytes": NaN}}}', "gives 'de' the share nan"),
+        (b'{"categories": {"de": {"bytes": 0}}}', "has no share above 0"),
+        (b'{"categories": {}}', "has no share above 0"),
+    ],
+)
+def test_a_file_that_is_no_mixture_is_refused_in_plain_words(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mixture.json"
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=said) as caught:
         Mix.model_validate({"by": "lang", "from": str(path)}).check()
+    assert "Error" not in str(caught.value)
+
+
+def mixture_of(by: str, *groups: str) -> bytes:
+    return json.dumps({"by": by, "categories": {name: {"bytes": 1 / len(groups)} for name in groups}}).encode()
+
+
+@pytest.mark.parametrize("more", [{}, {"others": "drop"}, {"rest": 1}], ids=str)
+def test_a_mixture_of_something_else_fails_the_run(more: dict[str, Any], tmp_path: Path) -> None:
+    rows = documents([(1, "de")] * 4 + [(1, "fr")] * 4 + [(1, None)])
+    path = tmp_path / "mixture.json"
+    path.write_bytes(mixture_of("grp", "web", "news", "null"))
+    said = r"of 'grp' \('news', 'null', 'web'\), and has none of the groups of 'lang' \('de', 'fr', 'null'\)"
+    from_file = Mix.model_validate({"by": "lang", "from": str(path), **more})
+    with pytest.raises(RunError, match=said):
+        run(from_file, [rows])
+    left = Stored({"mixture.json": path.read_bytes()})
+    with pytest.raises(RunError, match=said):
+        run(Mix.model_validate({"by": "lang", "from": "other", **more}), [rows], artifacts={"other": left})
+
+
+def test_a_mixture_of_another_column_with_the_same_groups_is_a_warning(tmp_path: Path) -> None:
+    rows = documents([(1, "de")] * 4 + [(1, "fr")] * 4)
+    path = tmp_path / "mixture.json"
+    for by, said in (
+        ("language", ["the mixture is of 'language', and 1 of 2 groups of 'lang' are called as there"]),
+        ("lang", None),
+    ):
+        path.write_bytes(mixture_of(by, "de", "en"))
+        engine = run(Mix.model_validate({"by": "lang", "from": str(path), "others": "drop"}), [rows])
+        assert engine.kept["lang"].to_pylist() == ["de"] * 4
+        left = engine.artifacts["histogram"]
+        assert isinstance(left, Stored)
+        found = left.files.get("_warnings.json")
+        assert (json.loads(found) if found else None) == said
 
 
 def test_a_group_without_a_weight_fails_the_run_unless_it_is_to_be_dropped() -> None:
