@@ -115,7 +115,7 @@ def whole(files: list[Path], content: bytes) -> None:
             manifest = json.loads((folder / "out/manifest.json").read_bytes())
             about = json.loads((folder / "out/artifacts/length_buckets/buckets.json").read_bytes())
             size = manifest["steps"][-1]["bytes_in"] / 1e6
-            tokens = about["tokens"]["tokens"]
+            tokens = about["tokens"]
             sequences = sum(bucket["sequences"] for bucket in about["buckets"])
             print(
                 f"| {len(some)} | {size:.0f} | {spent:.1f} | {size / spent:.1f} | {memory:.0f} | {sequences:,} "

@@ -28,7 +28,9 @@ class OfTokenizer(Composite):
     """A step that reads a tokenizer: which one, how it cuts, and what is refused of it."""
 
     tokenizer: str = Field(default="", description="its file: a tokenizer.json, or ranks with a pretokenizer")
-    step: str = Field(default="", description="instead of a file: an earlier train_tokenizer step (algorithm bpe)")
+    step: str = Field(
+        default="", description="instead of a file: an earlier train_tokenizer or trim_tokenizer step (byte-level BPE)"
+    )
     size: int = Field(default=0, ge=0, description="with step: which of its vocab_sizes; 0: the largest")
     pretokenizer: Choice | Literal["own"] = Field(
         default="own", description="what text is cut by: the tokenizer's own patterns; a rank file has none"
@@ -83,8 +85,8 @@ class OfTokenizer(Composite):
                 msg = f"size: step {self.step!r} writes no tokenizer of size {self.size}, but {there}"
                 raise RecipeError(msg)
         elif step is not None and ":" not in step.what:  # what a class of another package leaves, it knows
-            msg = f"step: {self.step!r} is of kind {step.what}, which leaves no tokenizer: name a train_tokenizer step"
-            raise RecipeError(msg)
+            msg = f"step: {self.step!r} is of kind {step.what}, which leaves no tokenizer"
+            raise RecipeError(f"{msg}: name a train_tokenizer or trim_tokenizer step")
 
     @override
     def models(self) -> Mapping[str, str]:

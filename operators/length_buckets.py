@@ -36,6 +36,9 @@ class LengthBuckets(OfTokenizer):
     """
 
     kind: Literal["length_buckets"] = "length_buckets"
+    step: str = Field(
+        default="", description="instead of a file: an earlier train_tokenizer (any algorithm) or trim_tokenizer step"
+    )
     min_length: int = Field(default=256, ge=1, le=1 << 20, description="shortest sequence in tokens; a power of two")
     max_length: int = Field(default=8192, ge=1, le=1 << 20, description="longest sequence in tokens; a power of two")
     next_token: bool = Field(

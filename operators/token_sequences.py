@@ -179,6 +179,8 @@ class Sequences(Decomposing):
 class BucketSummary(Decomposing, TableFold):
     """What lies in the buckets: `buckets.json`."""
 
+    revision: ClassVar[int] = 2  # `repeated_tokens` beside `tokens`
+
     @override
     def source(self) -> str:
         return f"stage:sequences/{COUNTS}"
@@ -208,13 +210,13 @@ class BucketSummary(Decomposing, TableFold):
                 "repeated": left["repeated_sequences"],
                 "without_sequences": left["empty_documents"],
             },
-            "tokens": {name: _tokens(name, left, buckets) for name in ("tokens", "repeated_tokens")},
+            **{name: _tokens(name, left, buckets) for name in ("tokens", "repeated_tokens")},
             "buckets": [
                 {"table": table_name(bucket["length"]), **{name: bucket[name] for name in _COUNTS.names[:-1]}}
                 for bucket in buckets
             ],
         }
-        said = _warnings(content["tokens"]["tokens"], self.min_length)
+        said = _warnings(content["tokens"], self.min_length)
         return {FILE: json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n", **said}
 
 

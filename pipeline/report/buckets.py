@@ -19,12 +19,16 @@ def bucketing(run: Facts, step: Step) -> Found:
     """The step's `buckets.json`; empty where it left none."""
     name = next((name for name in step.artifacts if name.endswith(FILE)), "")
     found = run.json(name) if name else None
-    return found if isinstance(found, dict) and {"buckets", "tokens", "documents"} <= found.keys() else {}
+    return (
+        found
+        if isinstance(found, dict) and {"buckets", "tokens", "repeated_tokens", "documents"} <= found.keys()
+        else {}
+    )
 
 
 def bucketed(step: Step, found: Found) -> str:
     """One step: numbers, and the sequences and tokens of each length."""
-    documents, tokens, tokenizer = found["documents"], found["tokens"]["tokens"], found["tokenizer"]
+    documents, tokens, tokenizer = found["documents"], found["tokens"], found["tokenizer"]
     named = code(step.parameters.get("step") or str(tokenizer["sha256"])[:12])
     pairs = [
         ("Documents encoded", count(documents["encoded"])),
@@ -37,7 +41,7 @@ def bucketed(step: Step, found: Found) -> str:
         ("Type of an id", code(found["type"])),
         ("Tokenizer", f"{named} <small>{number(tokenizer['ids'])} ids</small>"),
     ]
-    repeated = found["tokens"]["repeated_tokens"]["encoded"]
+    repeated = found["repeated_tokens"]["encoded"]
     if repeated != tokens["encoded"]:
         pairs.insert(2, ("Tokens with repeats", short(repeated)))
     buckets = found["buckets"]

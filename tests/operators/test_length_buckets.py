@@ -18,6 +18,7 @@ from operators.mix import Mix
 from operators.token_sequences import cut, table_name
 from operators.tokenizer_files import to_tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
+from operators.trim_tokenizer import TrimTokenizer
 from operators.vocabulary import AddedToken, from_merges
 from tests.operators.harness import Engine, corpus, deal, run
 from tests.operators.kernels.test_bpe import library_sources
@@ -113,7 +114,7 @@ def test_every_token_is_in_one_sequence_or_counted_as_left_out(
         assert sorted(written(engine, length)) == sorted(sequences)
     said = about(engine)
     for place, name in enumerate(("tokens", "repeated_tokens")):
-        assert said["tokens"][name] == {
+        assert said[name] == {
             "encoded": whole[place], "in_sequences": whole[place] - left[place], "left_out": left[place],
         }  # fmt: skip
     assert said["documents"]["without_sequences"] == empty
@@ -159,7 +160,7 @@ def test_the_tokenizer_of_an_earlier_step(algorithm: str) -> None:
         said = about(run(step, [corpus(texts)], artifacts={"tok": trained}))
         sizes[size] = said["tokenizer"]["ids"]
         assert said["tokenizer"]["encoded_by"] == ("vocabmill" if algorithm == "bpe" else "tokenizers")
-        assert said["tokens"]["tokens"]["left_out"] == 0
+        assert said["tokens"]["left_out"] == 0
     assert sizes == {0: 500, 400: 400}
 
 
@@ -240,3 +241,12 @@ def test_the_published_sequences_are_the_documents(tmp_path: Path) -> None:
             pieces[row["id"]][row["offset"]] = row["tokens"]
     written = [[token for _, part in sorted(parts.items()) for token in part] for parts in pieces.values()]
     assert sorted(map(tokenizer.decode, written)) == sorted(texts)
+
+
+def test_a_trimmed_tokenizer_will_do_as_the_parameter_says() -> None:
+    said = LengthBuckets.model_fields["step"].description or ""
+    for kind in (TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,)), TrimTokenizer(step="first")):
+        assert kind.kind in said
+        LengthBuckets(step="tok").check_against({"tok": kind})
+    with pytest.raises(RecipeError, match="leaves no tokenizer: name a train_tokenizer or trim_tokenizer step"):
+        LengthBuckets(step="tok").check_against({"tok": Mix(by="lang", temperature=1)})

@@ -66,7 +66,7 @@ def test_select_takes_evaluation_text_out_and_mixes_what_is_like_the_target(quic
     assert (quickstart / "out/select/artifacts/tokenizer/tokenizer-300.json").is_file()
     written = json.loads((quickstart / "out/select/artifacts/length_buckets/buckets.json").read_text())
     assert written["documents"]["encoded"] == steps["mix"]["rows_out"]
-    assert written["tokens"]["tokens"]["in_sequences"] > 0
+    assert written["tokens"]["in_sequences"] > 0
 
 
 def test_concordance_labels_what_a_classifier_learns_and_keeps_the_best(quickstart: Path) -> None:
