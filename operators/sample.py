@@ -11,8 +11,9 @@ folds of `operators/drawing.py`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,18 +22,20 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators import drawing
-from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Map, Outputs, Repeat
+from operators.base import RULE, WARNINGS, BatchFn, Columns, Context, Fold, Judge, Map, Outputs, Repeat
 from operators.budgets import BudgetedStep, Draw, scaled_amount
 from operators.drawing import Totals, Unit
 from operators.hashing import refuse_formless
+from operators.mixture_draw import SHOWN, TOLERANCE
 
 
 class Sample(BudgetedStep):
     """Keep exactly `docs` documents, or as many as fit into `bytes`, or about `fraction` of all; drop `not_sampled`.
 
     With `by`, `docs` and `bytes` hold for each value of that column (null is a value too); a group that has less is
-    kept whole. `bytes` counts UTF-8 text and keeps the longest run of documents, in the order of their places, that
-    fits: it stops at the first document that does not fit, so the result is below the budget by less than one document.
+    kept whole, and the run says so. `bytes` counts UTF-8 text and keeps the longest run of documents, in the order of
+    their places, that fits: it stops at the first document that does not fit, so the result is below the budget by less
+    than one document.
     """
 
     kind: Literal["sample"] = "sample"
@@ -84,7 +87,7 @@ class Sample(BudgetedStep):
         budget = self.docs or self.bytes or 0
         return (
             Histogram(name="histogram", unit=unit, budget=budget, by=self.by, lot=_lot(self.stream)),
-            Ranking(name="ranking", unit=unit, by=self.by, lot=_lot(self.stream)),
+            Ranking(name="ranking", unit=unit, budget=budget, by=self.by, lot=_lot(self.stream)),
             DrawBudget(name="draw", by=self.by, stream=self.stream, **judged),
         )
 
@@ -134,9 +137,24 @@ class Histogram(drawing.Histogram):
 class Ranking(drawing.Ranking):
     """Leaves `draw`: per group the last place and id that are kept."""
 
+    budget: int
+
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        return {"draw": self.drawn(state, context)}
+        draw = self.drawn(state, context)
+        unmet = [said for row in draw.to_pylist() if (said := self._unmet(row))]
+        if len(unmet) > SHOWN + 1:
+            unmet[SHOWN:] = [f"{len(unmet) - SHOWN} more groups have less than was asked of them"]
+        return {"draw": draw, **({WARNINGS: json.dumps(unmet).encode()} if unmet else {})}
+
+    def _unmet(self, row: Mapping[str, Any]) -> str:
+        """Why a group has less than was asked of it by more than 1 %."""
+        drawn = row[self.unit]
+        if drawn >= self.budget * (1 - TOLERANCE):
+            return ""
+        of = f"{self.by} {row['group']!r}: " if self.by else ""
+        why = "there are no more" if drawn == row[f"{self.unit}_available"] else "the next document does not fit"
+        return f"{of}asked for {self.budget:,} {self.unit}, drew {drawn:,}: {why}"
 
 
 class DrawBudget(_Draw):

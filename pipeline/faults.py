@@ -158,7 +158,7 @@ def _message(
     expected = " or ".join(dict.fromkeys(_expected(each) for each in faults if each["type"] in _EXPECTED))
     if kind in ("model_type", "model_attributes_type") and own is not None:
         expected += f" with the keys {', '.join(_keys(own))}"
-    return f"expected {expected}, not {_shown(given)}{_advice(kind, given, fault, own)}"
+    return f"expected {expected}, not {_shown(given, kind)}{_advice(kind, given, fault, own)}"
 
 
 def _expected(fault: ErrorDetails) -> str:
@@ -180,11 +180,13 @@ def _advice(kind: str, given: object, fault: ErrorDetails, own: type[BaseModel] 
     return ""
 
 
-def _shown(given: object) -> str:
+def _shown(given: object, kind: str = "") -> str:
     if given is None:
         return "nothing (null)"
     if isinstance(given, dict):
         return "a mapping" if given else "an empty mapping"
+    if isinstance(given, list | tuple) and given and kind in ("too_short", "too_long"):
+        return str(len(given))
     if isinstance(given, list | tuple):
         return "a list" if given else "an empty list"
     text = repr(given)

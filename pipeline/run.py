@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 import pyarrow as pa
 
 from operators.base import ROWS, DataError, Fold, Judge, RunError
+from operators.budgets import BudgetedStep
 from pipeline.corpus import HIDDEN
 from pipeline.exchange import State, state_schema
 from pipeline.folding import gather_rows, reduce_fold
@@ -226,11 +227,17 @@ class Runner:
                 f"step {node.step!r} drops {dropped} of {count_of(counts.rows_in, 'document')} "
                 f"({share_text(dropped, counts.rows_in)}), more than its max_drop_ratio "
                 f"{operator.max_drop_ratio:g} allows: {rules}. "
-                f"Run it with --set steps.{node.step}.audit=true and look at the report's thresholds; then move them, "
-                f"or raise steps.{node.step}.max_drop_ratio"
+                f"{self._advice(node.step, operator)}raise steps.{node.step}.max_drop_ratio"
             )
         if dropped:
             _refuse_wipe_out(node.step, counts, operator.source_limit())
+
+    def _advice(self, step: str, judge: Judge) -> str:
+        """What a person may do instead of letting more go."""
+        audit = f"Run it with --set steps.{step}.audit=true and look at the report's"
+        if any(isinstance(each, BudgetedStep) and each.label == step for each in self.recipe.steps):
+            return "It draws up to a budget: ask for more, or "
+        return f"{audit} thresholds; then move them, or " if judge.rules() else f"{audit} figures, or "
 
     def _refuse_repeated_ids(self, counts: NodeCounts) -> None:
         strict = [i.name for i in self.recipe.inputs if i.on_bad_row == "fail" and i.columns.id and i.role == "corpus"]

@@ -1,3 +1,4 @@
+import json
 from collections import defaultdict
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from operators import drawing
+from operators.base import WARNINGS
 from operators.hashing import Words, row_hash
 from operators.sample import Sample
 from tests.operators.harness import Engine, corpus, deal, run
@@ -130,3 +132,24 @@ def test_no_column_is_left_behind_and_the_rule_is_named() -> None:
 def test_not_exactly_one_size_is_refused_with_what_was_given(sizes: dict[str, float], said: str) -> None:
     with pytest.raises(ValidationError, match=f"exactly one of docs, bytes, fraction; got {said}"):
         Sample.model_validate(sizes)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"docs": 100}, ["asked for 100 docs, drew 4: there are no more"]),
+        ({"docs": 4}, []),
+        ({"bytes": 30}, ["asked for 30 bytes, drew 20: the next document does not fit"]),
+        ({"docs": 2, "by": "lang"}, ["lang None: asked for 2 docs, drew 1: there are no more"]),
+    ],
+)
+def test_a_budget_that_is_not_met_is_warned_of(given: dict[str, object], said: list[str]) -> None:
+    engine = run(Sample.model_validate(given), deal(documents([(20, "de"), (20, "de"), (20, "de"), (20, None)]), 1))
+    ranking = engine.artifacts["ranking"]
+    assert json.loads(ranking.read(WARNINGS) if WARNINGS in ranking.files else "[]") == said  # type: ignore[attr-defined]
+
+
+def test_many_groups_that_have_too_little_are_counted() -> None:
+    table = documents([(5, f"l{n:02}") for n in range(20)])
+    said = json.loads(run(Sample(docs=2, by="lang"), deal(table, 1)).artifacts["ranking"].read(WARNINGS))
+    assert [len(said), said[-1]] == [9, "12 more groups have less than was asked of them"]

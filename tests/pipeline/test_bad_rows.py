@@ -339,6 +339,12 @@ def test_a_step_that_drops_too_much_fails_the_run(flawed: Mill, toys: None) -> N
     assert not (flawed.home / "out" / "corpus").exists()
 
 
+def test_a_draw_that_drops_too_much_is_advised_to_draw_more(flawed: Mill) -> None:
+    step = {"kind": "mix", "by": "source", "temperature": 1, "budget": 100, "max_drop_ratio": 0.1}
+    with pytest.raises(RunError, match=r"draws up to a budget: ask for more, or raise steps\.mix\.max_drop_ratio"):
+        flawed.run([step])
+
+
 def _in(mill: Mill) -> Path:
     folder = mill.home / "in"
     folder.mkdir(exist_ok=True)

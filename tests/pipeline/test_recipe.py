@@ -190,3 +190,8 @@ def test_a_scalar_of_another_kind_is_not_taken_for_the_one_that_is_meant(
     )
     with pytest.raises(RecipeError, match=re.escape(expected)):
         load_recipe(str(path))
+
+
+def test_a_list_that_is_too_short_is_told_by_its_length(tmp_path: Path) -> None:
+    text = RECIPE.replace("kind: exact_dedup", "kind: concordance_score\n    ladder: [o1]")
+    assert any("ladder: expected at least 2 item(s), not 1" in line for line in faults(tmp_path, text))
