@@ -20,7 +20,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators.hashing import MASK, Words, mix64
-from operators.subset_stages import Choice, Longs, Summary
+from operators.subset_stages import Choice, Gains, Longs, Summary
 from operators.subsets import SubsetStep
 from operators.vectors import Singles
 
@@ -68,7 +68,7 @@ class Spread(Choice):
         return influence(near.items, live, self.samples, sizes, budget)
 
     @override
-    def shown(self, gains: Longs) -> npt.NDArray[np.float64]:
+    def shown(self, gains: Gains) -> npt.NDArray[np.float64]:
         return gains / self.samples
 
 

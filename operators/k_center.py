@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from typing_extensions import override
 
-from operators.subset_stages import UNIT, Choice, Longs
+from operators.subset_stages import UNIT, Choice, Gains, Longs
 from operators.subsets import SubsetStep
 from operators.vectors import Singles
 
@@ -51,11 +51,9 @@ class Cover(Choice):
         near = np.full(sizes.size, NOWHERE, np.float32)
         order: list[int] = []
         gains: list[int] = []
-        while len(order) < sizes.size:
-            item = int(np.argmin(near))
+        while np.isfinite(fits := np.where(sizes <= budget, near, np.inf)).any():
+            item = int(np.argmin(fits))
             budget -= int(sizes[item])
-            if budget < 0:
-                break
             order.append(item)
             gains.append(int(near[item]))
             np.maximum(near, products[item], out=near)
@@ -63,6 +61,6 @@ class Cover(Choice):
         return Chosen(np.array(order, np.int64), np.array(gains, np.int64))
 
     @override
-    def shown(self, gains: Longs) -> npt.NDArray[np.float64]:
+    def shown(self, gains: Gains) -> npt.NDArray[np.float64]:
         distances: npt.NDArray[np.float64] = np.sqrt(np.maximum(2 - 2 * gains / UNIT, 0))
         return distances

@@ -51,6 +51,7 @@ _PARTITION: Final = pa.schema(
 _CHOICE: Final = pa.schema([("rank", pa.int32()), ("gain", pa.float64()), ("similarity", pa.float64())])
 
 Longs = npt.NDArray[np.int64]
+Gains = Longs | npt.NDArray[np.float64]
 
 
 class Cuts(Fold):
@@ -118,6 +119,7 @@ class Choice(Fold):
     key: ClassVar[str] = "partition"
     partitioned: ClassVar[bool] = True
     seeded: ClassVar[bool] = True
+    revision: ClassVar[int] = 2  # what does not fit is passed over, gains per byte, votes however small
     resources: ClassVar[Resources] = Resources(memory_mb=1536)
 
     def choose(self, vectors: Singles, rows: pa.Table, sizes: Longs, budget: int, seed: int) -> Chosen:
@@ -127,7 +129,7 @@ class Choice(Fold):
         """
         raise NotImplementedError
 
-    def shown(self, gains: Longs) -> npt.NDArray[np.float64]:
+    def shown(self, gains: Gains) -> npt.NDArray[np.float64]:
         """The gains as people see them."""
         raise NotImplementedError
 
@@ -171,7 +173,7 @@ class Choice(Fold):
         vectors, in_bytes = unpacked(part[VECTOR]), part["_bytes"].to_numpy()
         sizes = in_bytes if self.by_bytes else np.ones(part.num_rows, np.int64)
         chosen = self.choose(vectors, part.select(["place", "id"]), sizes, budget, seed)
-        by_chance = np.arange(int(np.searchsorted(np.cumsum(sizes), budget, side="right")))  # places are hashes
+        by_chance = fitting(sizes, budget)  # places are hashes
         near, near_by_chance = nearest(vectors, chosen.order), nearest(vectors, by_chance)
         rank, gain = np.zeros(part.num_rows, np.int32), np.zeros(part.num_rows)
         rank[chosen.order] = np.arange(1, chosen.order.size + 1)
@@ -279,6 +281,20 @@ def shares(budget: int, sizes: list[int]) -> list[int]:
     for part in order[: budget - sum(found)]:
         found[part] += 1
     return found
+
+
+def fitting(sizes: Longs, budget: int) -> Longs:
+    """The places of the sizes that fit into what is left of a budget, one after another.
+
+    >>> fitting(np.array([3, 9, 2, 2]), 6).tolist()
+    [0, 2]
+    """
+    found = []
+    for place, size in enumerate(sizes.tolist()):
+        if size <= budget:
+            found.append(place)
+            budget -= size
+    return np.array(found, np.int64)
 
 
 def nearest(vectors: Singles, chosen: Longs) -> Longs:

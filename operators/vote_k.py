@@ -2,8 +2,8 @@
 
 After Su et al. 2022 (arXiv:2209.01975), there for the choice of examples to annotate: each document votes for its
 nearest `neighbours`, and its vote counts 1 / `discount`^c where c of them are chosen already; the document of the most
-votes is chosen next, and votes no more. Deviations: in partitions by chance; votes are counted in units of 2^-40, so
-that their sums are exact; the second part of vote-k, which asks a language model how sure it is, is not here.
+votes is chosen next, and votes no more. Deviations: in partitions by chance; they are counted however many of a
+voter's are chosen, down to 1e-308; the second part of vote-k, which asks a language model how sure it is, is not here.
 docs/subsets.md has the rest.
 """
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 from typing_extensions import override
 
-from operators.subset_stages import Choice, Longs
+from operators.subset_stages import Choice, Gains, Longs
 from operators.subsets import SubsetStep
 from operators.vectors import Singles
 
@@ -54,7 +54,5 @@ class Vote(Choice):
         return vote_k(neighbours(vectors, self.neighbours).items, sizes, budget, self.discount)
 
     @override
-    def shown(self, gains: Longs) -> npt.NDArray[np.float64]:
-        from operators.kernels.subsets import VOTE
-
-        return gains / VOTE
+    def shown(self, gains: Gains) -> npt.NDArray[np.float64]:
+        return gains.astype(np.float64)

@@ -16,7 +16,7 @@ from operators.facility_location import FacilityLocation
 from operators.hashing import mix64, row_hash
 from operators.ideal import Ideal, drawn_edges
 from operators.k_center import KCenter
-from operators.kernels import subsets, subsets_reference
+from operators.kernels import subsets_reference
 from operators.neighbours import Neighbours, neighbours
 from operators.subset_stages import PURPOSE, UNIT, chord, nearest, shares
 from operators.subsets import SubsetStep
@@ -121,6 +121,35 @@ def test_budgets_are_met_in_partitions(kind: str, docs: int, amount: int, size: 
         longest = max((len(text) for text in table["text"].to_pylist()), default=0)
         assert sum(lengths) == found["candidates"]["bytes"] or sum(lengths) > amount - longest * parts.num_rows
     assert set(engine.dropped["rule"].to_pylist()) <= {"not_selected"}
+
+
+@each_kind
+def test_a_document_that_does_not_fit_is_passed_over(kind: str) -> None:
+    """The first that each would choose: in the middle of all others, and the first by its hash."""
+    vectors = np.random.default_rng(3).normal(size=(80, 8)) + 1.5
+    table = by_place(corpus(["x"] * 80, vector=column(vectors)))
+    middle = table.to_pylist()
+    middle[0] |= {"vector": vectors.mean(axis=0).tolist(), "text": "x" * 5000}
+    rows = pa.Table.from_pylist([{**row, "text": row["text"] * 9} for row in middle], table.schema)
+    few: dict[str, Any] = {"neighbours": 9} if kind == "vote_k" else {}
+    engine = select(rows, kind, select={"bytes": 400}, **few)
+    assert engine.kept.num_rows == 44
+    found = json.loads(engine.artifacts["summary"].read("summary.json"))
+    assert found["mean_similarity"]["random"] > 0.5  # chance passes over it too
+
+
+def test_by_bytes_a_document_is_chosen_for_what_it_adds_per_byte() -> None:
+    """Each of ten directions has a long document and two short ones that stand for it nearly as well."""
+    rng = np.random.default_rng(4)
+    vectors = np.repeat(np.eye(10), 3, axis=0) + 0.05 * rng.normal(size=(30, 10))
+    vectors[::3] = np.eye(10)
+    texts = ["x" * (900 if number % 3 == 0 else 90) for number in range(30)]
+    for kind in ("facility_location", "ideal"):
+        few: dict[str, Any] = {"neighbours": 2} if kind == "ideal" else {}
+        engine = select(corpus(texts, vector=column(vectors)), kind, select={"bytes": 900}, **few)
+        assert [len(text) for text in engine.kept["text"].to_pylist()] == [90] * 10
+        found = json.loads(engine.artifacts["summary"].read("summary.json"))
+        assert found["mean_similarity"]["chosen"] > 0.95
 
 
 def test_the_choice_is_far_better_than_chance_and_the_summary_says_so() -> None:
@@ -278,14 +307,14 @@ def test_votes_and_influence_are_over_neighbours_by_sorting_all() -> None:
     weights = np.array([[-product for product, _ in some[:6]] for some in others])
     places = [row_hash(name, 7, PURPOSE) for name in table["id"].to_pylist()]
     live = drawn_edges(Neighbours(np.array(near, np.int32), weights), np.array(places, np.uint64), 10)
-    expected = {
+    expected: dict[str, Any] = {
         "vote_k": subsets_reference.vote_k(near, [1] * 50, 12, 10),
         "ideal": subsets_reference.influence(near, live.tolist(), 10, [1] * 50, 12),
     }
     for kind, picks in expected.items():
         kept = select(table, kind, select={"docs": 12}, neighbours=6).kept.sort_by("rank")
         assert kept["id"].to_pylist() == [table["id"][item].as_py() for item, _ in picks]
-        unit = {"vote_k": subsets.VOTE, "ideal": 10}[kind]
+        unit = {"vote_k": 1, "ideal": 10}[kind]
         assert kept["gain"].to_pylist() == [gain / unit for _, gain in picks]
 
 

@@ -8,7 +8,7 @@ from operators.kernels import subsets, subsets_reference
 SEEDS = st.integers(0, 10_000)
 
 
-def picks(chosen: subsets.Chosen) -> list[tuple[int, int]]:
+def picks(chosen: subsets.Chosen) -> list[tuple[int, float]]:
     return list(zip(chosen.order.tolist(), chosen.gains.tolist(), strict=True))
 
 
@@ -25,18 +25,20 @@ def neighbours(rng: np.random.Generator, items: int, width: int) -> NDArray[np.i
     return near
 
 
-@given(SEEDS, st.integers(0, 12), st.integers(0, 20), st.sampled_from([1, 3, 32_000]), st.booleans())
+@given(SEEDS, st.integers(0, 12), st.integers(0, 20), st.sampled_from([1, 3, 32_000]), st.sampled_from([0, 1, 1 << 28]))
 def test_facility_location_is_that_of_the_definition(
-    seed: int, items: int, budget: int, largest: int, equal: bool
+    seed: int, items: int, budget: int, largest: int, unit: int
 ) -> None:
+    """By sizes of 1, or up to four units each."""
     rng = np.random.default_rng(seed)
     half = rng.integers(0, largest, (items, items), endpoint=True)
-    similar, sizes = np.maximum(half, half.T).astype(np.int16), sizes_of(rng, items, equal=equal)
+    similar, sizes = np.maximum(half, half.T).astype(np.int16), sizes_of(rng, items, equal=not unit) * max(unit, 1)
+    budget *= max(unit, 1)
     expected = subsets_reference.facility_location(similar.tolist(), sizes.tolist(), budget)
     assert picks(subsets.facility_location(similar, sizes, budget)) == expected
 
 
-@given(SEEDS, st.integers(0, 12), st.integers(0, 20), st.integers(1, 5), st.sampled_from([2, 10]), st.booleans())
+@given(SEEDS, st.integers(0, 12), st.integers(0, 20), st.integers(1, 5), st.sampled_from([2, 10, 1000]), st.booleans())
 def test_votes_are_those_of_the_definition(
     seed: int, items: int, budget: int, width: int, discount: int, equal: bool
 ) -> None:
@@ -44,6 +46,13 @@ def test_votes_are_those_of_the_definition(
     near, sizes = neighbours(rng, items, width), sizes_of(rng, items, equal=equal)
     expected = subsets_reference.vote_k(near.tolist(), sizes.tolist(), budget, discount)
     assert picks(subsets.vote_k(near, sizes, budget, discount)) == expected
+
+
+def test_votes_count_however_many_neighbours_are_chosen() -> None:
+    """Of items that all vote for all others."""
+    near = np.array([[other for other in range(30) if other != item] for item in range(30)], np.int32)
+    chosen = subsets.vote_k(near, np.ones(30, np.int64), 25, 10)
+    assert np.allclose(chosen.gains, [(29 - count) / 10.0**count for count in range(25)], rtol=1e-12, atol=0)
 
 
 @given(SEEDS, st.integers(0, 12), st.integers(0, 20), st.integers(1, 4), st.sampled_from([1, 3, 64]), st.booleans())
