@@ -13,7 +13,7 @@ class Draw(NamedTuple):
     """A budget: documents, bytes of text, or a fraction; none of them where the rows alone decide.
 
     `how`: by *chance*, each document alike and for each value of `by`; by *choice*, as much of the budget as there is;
-    as a *mixture*, not more than the budget, and less where groups are small; *beside* rows that stay in any case.
+    as a *mixture*, by chance in each group's own share, which `mixture.json` has; *beside* rows that stay in any case.
     """
 
     rule: str

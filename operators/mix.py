@@ -119,10 +119,10 @@ class Mix(BudgetedStep):
     @override
     def draws(self) -> Draw:
         if self.budget is None:
-            return Draw("not_drawn", "mixture")
+            return Draw("not_drawn", "mixture", by=self.by)
         if self._unit == "docs":
-            return Draw("not_drawn", "mixture", docs=self.budget)
-        return Draw("not_drawn", "mixture", bytes=self.budget * (4 if self._unit == "chars" else 1))
+            return Draw("not_drawn", "mixture", docs=self.budget, by=self.by)
+        return Draw("not_drawn", "mixture", bytes=self.budget * (4 if self._unit == "chars" else 1), by=self.by)
 
     @override
     def scaled(self, factor: float) -> Self:

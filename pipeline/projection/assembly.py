@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ from operators.base import Map
 from operators.budgets import BudgetedStep
 from operators.exact_dedup import ExactDedup
 from operators.minhash_dedup import MinhashDedup
+from operators.mixtures import FILE
 from pipeline.plan import INGEST
 from pipeline.projection.flow import Kind, StepFlow, StepRule, Stratum, with_intervals
 from pipeline.projection.footprint import Measured, add_ends, disk, memory
@@ -34,8 +36,8 @@ def assemble(
 ) -> Projection:
     """The projection for so many workers on this machine; `few` are the traces of the run on a few documents."""
     names = step_names(recipe)
-    rules = step_rules(recipe, sample.rule, rewritten(runner))
-    columns = [rule.draw.by for rule in rules if rule.draw is not None and rule.draw.by]
+    rules = step_rules(recipe, sample.rule, rewritten(runner), mixed(runner, sample))
+    columns = [rule.draw.by for rule in rules if rule.kind == "draw" and rule.draw is not None and rule.draw.by]
     strata = tuple(Stratum(s.name, s.rows, s.bytes, s.fraction, s.reading.row_share) for s in sample.corpora)
     flows = with_intervals(fates(runner, sample, names, columns), strata, rules, recipe.seed)
     whole = Whole(
@@ -68,11 +70,32 @@ def step_names(recipe: Recipe) -> tuple[str, ...]:
     return (INGEST, *([EXCLUDED] if recipe.exclude_ids else []), *(step.label for step in recipe.steps))
 
 
-def step_rules(recipe: Recipe, key: KeyRule, changed: Mapping[str, float]) -> tuple[StepRule, ...]:
-    """How each of `step_names` is projected; `changed` says of steps by how much they lengthen the text."""
+def step_rules(
+    recipe: Recipe, key: KeyRule, changed: Mapping[str, float], shares: Mapping[str, Mapping[str, float]]
+) -> tuple[StepRule, ...]:
+    """How each of `step_names` is projected.
+
+    `changed` says of steps by how much they lengthen the text, `shares` of mixtures how much of each group they draw.
+    """
     steps = {step.label: step for step in recipe.steps}
     rules = [_step_rule(steps[name], key) if name in steps else StepRule(name) for name in step_names(recipe)]
-    return tuple(replace(rule, rewritten=changed.get(rule.name, 1.0)) for rule in rules)
+    drawn = [replace(r, kind="draw", shares=tuple(shares[r.name].items())) if r.name in shares else r for r in rules]
+    return tuple(replace(rule, rewritten=changed.get(rule.name, 1.0)) for rule in drawn)
+
+
+def mixed(runner: SampledRunner, sample: Sample) -> dict[str, dict[str, float]]:
+    """For each mixture that only recorded, the part of each group that it draws, before any document is too large."""
+    found = {}
+    for step in runner.recipe.steps:
+        outputs = runner.outputs.get(f"{step.label}/ranking")
+        is_mixture = isinstance(step, BudgetedStep) and step.draws().how == "mixture"
+        if sample.is_everything or not is_mixture or outputs is None:
+            continue
+        groups = json.loads(runner.store.read(outputs.files[FILE]))["categories"]
+        found[step.label] = {
+            name: min(1.0, entry["asked"] / entry["available"]) for name, entry in groups.items() if entry["available"]
+        }
+    return found
 
 
 def rewritten(runner: SampledRunner) -> dict[str, float]:

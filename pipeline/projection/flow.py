@@ -10,6 +10,8 @@ weight. For the steps that look across the corpus:
   the part has c / F in the whole, and of documents with c further copies each (Poisson) (1 - exp(-c)) / c stay.
 - Draws by chance (`sample`). What they keep follows from their parameters and the rows that reach them; later steps
   are projected from all of the sample's documents at reduced weight, and copies thin out with the rows.
+- A `mix` draws from each group by chance, in the proportion of what is asked of it to what there is of it; both are
+  as in the sample, for a budget as much smaller as the sample is.
 - Other draws (`operators/budgets.py`) run on the sample with a budget as much smaller as the sample is. What they keep
   is then cut to the budget, and where it is sure to be met raised to it.
 """
@@ -21,6 +23,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+import pyarrow as pa
+
+from operators.hashing import as_labels
+from operators.mixtures import NULL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,14 +45,16 @@ Kind = Literal["rows", "copies", "draw"]
 class StepRule:
     """How a step is projected.
 
-    `together`: whether the sample kept the copies that it looks for together; `draw`: what it draws; `keeps`: a draw
-    that only records; `rewritten`: bytes of text after the step per byte before it.
+    `together`: whether the sample kept the copies that it looks for together; `draw`: what it draws;
+    `shares`: of a mixture the part of each group that is drawn; `keeps`: a draw that only records;
+    `rewritten`: bytes of text after the step per byte before it.
     """
 
     name: str
     kind: Kind = "rows"
     together: bool = True
     draw: Draw | None = None
+    shares: tuple[tuple[str, float], ...] = ()
     keeps: bool = False
     rewritten: float = 1.0
 
@@ -87,7 +95,7 @@ def flow(
         step = StepFlow(_per_stratum(fates, strata, rows), _per_stratum(fates, strata, sizes))
         if rule.kind == "draw" and rule.draw is not None:
             before = float(rows.sum())
-            kept = np.ones(len(rows)) if rule.keeps else _drawn(fates, rule.draw, rows, sizes)
+            kept = np.ones(len(rows)) if rule.keeps else _drawn(fates, rule, rule.draw, rows, sizes)
             step.dropped = {rule.draw.rule: before - float((rows * kept).sum())} if not rule.keeps else {}
             rows, sizes = rows * kept, sizes * kept
             thinned *= float(rows.sum()) / before if before else 1.0
@@ -127,8 +135,10 @@ def _per_stratum(fates: Fates, strata: tuple[Stratum, ...], values: Floats) -> F
     return np.bincount(fates.stratum, values, len(strata)).astype(np.float64)
 
 
-def _drawn(fates: Fates, draw: Draw, rows: Floats, sizes: Floats) -> Floats:
+def _drawn(fates: Fates, rule: StepRule, draw: Draw, rows: Floats, sizes: Floats) -> Floats:
     """The probability with which each document is drawn."""
+    if draw.how == "mixture":
+        return _mixed(fates, rule, draw, rows, sizes)
     if draw.fraction is not None:
         return np.full(len(rows), draw.fraction)
     budget, held = (draw.docs, rows) if draw.docs is not None else (draw.bytes, sizes)
@@ -151,6 +161,15 @@ def _within(draw: Draw, step: StepFlow, rows: float, size: float, strata: tuple[
 def _drop(step: StepFlow, rule: str, rows: float) -> None:
     if rows:
         step.dropped[rule] = max(step.dropped.get(rule, 0.0) + rows, 0.0)
+
+
+def _mixed(fates: Fates, rule: StepRule, draw: Draw, rows: Floats, sizes: Floats) -> Floats:
+    """Of a mixture: each group's share, all of them as much smaller as the budget demands."""
+    shares = dict(rule.shares)
+    labels = as_labels(pa.chunked_array([fates.groups[draw.by].tolist()])).fill_null(NULL).to_pylist()
+    kept = np.array([shares.get(label, 0.0) for label in labels], np.float64)
+    total = float(((rows if draw.docs is not None else sizes) * kept).sum())
+    return kept * min(1.0, draw.amount / total) if draw.amount and total else kept
 
 
 def _more_copies(

@@ -173,7 +173,11 @@ def _observed(step: BudgetedStep, sample: Sample) -> BudgetedStep:
     draw = step.draws()
     if draw.how == "chance":
         return step.model_copy(update={"audit": True})
-    if not draw.amount or sample.is_everything:
+    if sample.is_everything:
+        return step
+    if draw.how == "mixture":
+        step = step.model_copy(update={"audit": True})
+    if not draw.amount:
         return step
     docs, rows = (sum(of) for of in zip(*((s.num_documents, s.rows) for s in sample.corpora), strict=True))
     size, whole = (sum(of) for of in zip(*((s.num_bytes, s.bytes) for s in sample.corpora), strict=True))

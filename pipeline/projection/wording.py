@@ -36,7 +36,7 @@ def judge_certainty(
     width = (step.high - step.low) / 2 / max(step.rows_out, 1.0)
     level: Certainty = "sure" if width <= SURE else "rough" if width <= ROUGH else "guess"
     spread = f"+/- {width:.1%}"
-    if rule.draw is not None and not (rule.keeps and rule.kind == "rows"):
+    if rule.draw is not None and not (rule.keeps and rule.draw.how != "chance"):
         return _certainty_of_draw(rule.draw, step, level, spread)
     if rule.kind == "copies":
         return _certainty_of_copies(sample, rule, level, spread)

@@ -439,6 +439,8 @@ LIKE = {"kind": "importance_resample", "name": "like", "target": "known", "min_t
 BUDGETS: dict[str, Json] = {
     "mix, bytes": {"kind": "mix", "by": "group", "temperature": 2, "budget": 100_000},
     "mix, docs": {"kind": "mix", "by": "group", "weights": {"a": 1, "b": 3}, "unit": "docs", "budget": 150},
+    "mix, a small group": {"kind": "mix", "by": "group", "weights": {"a": 1, "b": 9}, "unit": "docs", "budget": 800},
+    "mix, no budget": {"kind": "mix", "by": "group", "weights": {"a": 1, "b": 3}},
     "importance, docs": {**LIKE, "select": {"docs": 200}},
     "importance, bytes": {**LIKE, "select": {"bytes": 100_000}},
     "importance, fraction": {**LIKE, "select": {"fraction": 0.2}},
