@@ -11,7 +11,7 @@ code takes the largest out-degree, which is the same for all. docs/subsets.md ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +48,8 @@ class Ideal(SubsetStep):
         return Spread(name="choose", by_bytes=by_bytes, neighbours=self.neighbours, samples=self.samples)
 
     @override
-    def summary(self) -> Summary:
-        return Summary(name="summary", total="reached_docs", divisor=self.samples)
+    def summary(self, **asked: Any) -> Summary:
+        return Summary(name="summary", total="reached_docs", divisor=self.samples, **asked)
 
 
 class Spread(Choice):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -19,7 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import ROW, ROWS, RULE, SHARD, BatchFn, Columns, Context, Fold, Judge, Outputs, Resources, TableFold
+from operators.base import (
+    ROW,
+    ROWS,
+    RULE,
+    SHARD,
+    WARNINGS,
+    BatchFn,
+    Columns,
+    Context,
+    Fold,
+    Judge,
+    Outputs,
+    Resources,
+    TableFold,
+)
 from operators.drawing import spans
 from operators.hashing import Words, row_hashes
 from operators.vectors import SCALE, VECTOR, Singles, unpacked
@@ -29,10 +44,12 @@ if TYPE_CHECKING:
 
 PURPOSE: Final = "subset"
 LOW_BITS: Final = np.uint64(44)
+TOLERANCE: Final = 0.01
+"""By how much of what was asked for a choice may be below it before the run warns."""
 NOWHERE: Final = -1
 """The bucket of documents without a vector."""
 UNIT: Final = SCALE * SCALE
-"""The product of two vectors of one direction: a cosine of 1."""
+"""A cosine of 1, as an integer; the product of two vectors of one direction is about that."""
 
 _BLOCK: Final = 512
 """Vectors that are compared with all others at once."""
@@ -119,7 +136,7 @@ class Choice(Fold):
     key: ClassVar[str] = "partition"
     partitioned: ClassVar[bool] = True
     seeded: ClassVar[bool] = True
-    revision: ClassVar[int] = 2  # what does not fit is passed over, gains per byte, votes however small
+    revision: ClassVar[int] = 3  # 2: gains per byte, what does not fit is passed over; 3: similarities are 1 at most
     resources: ClassVar[Resources] = Resources(memory_mb=1536)
 
     def choose(self, vectors: Singles, rows: pa.Table, sizes: Longs, budget: int, seed: int) -> Chosen:
@@ -194,8 +211,14 @@ class Choice(Fold):
 
 
 class Summary(TableFold):
-    """What was chosen, how well it stands for the rest, beside a choice by chance: `summary.json`, `partitions`."""
+    """What was chosen, how well it stands for the rest, beside a choice by chance: `summary.json`, `partitions`.
 
+    What was asked for and not met by more than 1 % is warned of.
+    """
+
+    docs: int | None
+    bytes: int | None
+    fraction: float | None
     total: str = ""
     """What the sum of all gains is called, if it means something, and by what it is divided to be shown."""
     divisor: int = 1
@@ -220,6 +243,7 @@ class Summary(TableFold):
             return {"chosen": chosen, "random": by_chance}
 
         summary: dict[str, Any] = {
+            "asked": self.asked(),
             "candidates": {"docs": sums["docs"], "bytes": sums["bytes"]},
             "without_vector": {name: sum(without[name].to_pylist()) for name in ("docs", "bytes")},
             "chosen": {"docs": sums["chosen_docs"], "bytes": sums["chosen_bytes"]},
@@ -233,7 +257,28 @@ class Summary(TableFold):
         shown = {name: table[name] for name in ("partition", "docs", "bytes", "chosen_docs", "chosen_bytes")}
         for name in _MEASURES[:4]:
             shown[name] = pa.array(table[name].to_numpy() / UNIT)
-        return {"summary.json": json.dumps(summary, indent=1).encode() + b"\n", "partitions": pa.table(shown)}
+        lines = list(self.remarks(table, summary))
+        said = {WARNINGS: json.dumps(lines).encode()} if lines else {}
+        return {"summary.json": json.dumps(summary, indent=1).encode() + b"\n", "partitions": pa.table(shown), **said}
+
+    def asked(self) -> dict[str, float]:
+        """The unit of what was asked for, and how much."""
+        amounts = {"docs": self.docs, "bytes": self.bytes, "fraction": self.fraction}
+        return {unit: amount for unit, amount in amounts.items() if amount is not None}
+
+    def remarks(self, table: pa.Table, summary: Mapping[str, Any]) -> Iterator[str]:
+        """What a person should know of the choice."""
+        there, chosen = summary["candidates"], summary["chosen"]
+        for unit, amount in self.asked().items():
+            if unit == "fraction":
+                if there["docs"] and not chosen["docs"]:
+                    yield f"select: {{fraction: {amount}}} of {there['docs']:,} documents is less than one: chose none"
+            elif chosen[unit] < amount * (1 - TOLERANCE):
+                if there[unit] < amount:
+                    why = f"the documents have {there[unit]:,}"
+                else:
+                    why = f"no other document fits into what is left of the shares of {table.num_rows:,} partitions"
+                yield f"select: asked for {amount:,} {unit}, chose {chosen[unit]:,}: {why}"
 
 
 class Keep(Judge):
@@ -298,11 +343,19 @@ def fitting(sizes: Longs, budget: int) -> Longs:
 
 
 def nearest(vectors: Singles, chosen: Longs) -> Longs:
-    """For each vector the largest product with one of the chosen; 0 where none is chosen."""
+    """For each vector the largest cosine to one of the chosen, in 1 / `UNIT`; 0 where none is chosen.
+
+    The lengths of the rounded vectors are divided by, so it is at most `UNIT`, and that for equal vectors.
+    """
     found = np.zeros(vectors.shape[0], np.int64)
-    for start in range(0, vectors.shape[0] if chosen.size else 0, _BLOCK):
-        block = vectors[start : start + _BLOCK] @ vectors[chosen].T
-        found[start : start + _BLOCK] = block.max(axis=1)
+    if not chosen.size:
+        return found
+    some = vectors[chosen]
+    scale, scale_of_some = (UNIT**0.5 / np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1)) for rows in (vectors, some))
+    for start in range(0, vectors.shape[0], _BLOCK):
+        here = slice(start, start + _BLOCK)
+        largest = ((vectors[here] @ some.T) * scale_of_some).max(axis=1)
+        found[here] = np.rint(largest * scale[here]).astype(np.int64)
     return found
 
 

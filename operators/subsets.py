@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 from typing_extensions import override
@@ -38,9 +38,9 @@ class SubsetStep(BudgetedStep):
         """The stage `choose`."""
         raise NotImplementedError
 
-    def summary(self) -> Summary:
-        """The stage `summary`."""
-        return Summary(name="summary")
+    def summary(self, **asked: Any) -> Summary:  # noqa: ANN401
+        """The stage `summary`; `asked` is how much is chosen."""
+        return Summary(name="summary", **asked)
 
     @override
     def draws(self) -> Draw:
@@ -71,11 +71,11 @@ class SubsetStep(BudgetedStep):
         else:
             counts = DocumentCounts(name="documents", ngrams=self.vectors.ngrams)
             vectors = (counts, TextVectors(name="vectors", ngrams=self.vectors.ngrams, dim=self.vectors.dim))
-        amount = {"docs": size.docs, "bytes": size.bytes, "fraction": size.fraction}
+        amount: dict[str, Any] = {"docs": size.docs, "bytes": size.bytes, "fraction": size.fraction}
         return (
             *vectors,
             Cuts(name="cuts", partition_size=self.partition_size, **amount),
             self.choice(by_bytes=size.bytes is not None),
-            self.summary(),
+            self.summary(**amount),
             Keep(name="keep", audit=self.audit, max_drop_ratio=self.max_drop_ratio),
         )

@@ -13,7 +13,7 @@ common is kept on average; in 512 dimensions a cosine is off by 0.04 (its standa
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +141,7 @@ class GivenVectors(Map):
         lists = one_array(rows[self.column])
         given = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
         values = lists.take(pa.array(given)).flatten()
-        dense = values.fill_null(math.nan).to_numpy().astype(np.float32).reshape(given.size, lists.type.list_size)
+        dense = _singles(values.fill_null(math.nan).to_numpy().reshape(given.size, lists.type.list_size))
         some, status = _rounded(dense)
         for row, said in ((given[place], status[place]) for place in np.flatnonzero(status)):
             what = "a number that is not finite, or none" if said == 1 else "nothing but zeros, which has no direction"
@@ -215,6 +215,16 @@ def unpacked(column: pa.ChunkedArray) -> Singles:
         raise DataError(msg)
     width = lengths[0] // 2 if lengths else 0
     return data.view("<i2").reshape(len(column), width).astype(np.float32)
+
+
+def _singles(vectors: npt.NDArray[np.floating[Any]]) -> Singles:
+    """Vectors in float32; doubles times a power of two that keeps them within its range, as only directions count."""
+    if vectors.dtype != np.float64:
+        return vectors.astype(np.float32)
+    largest = np.abs(vectors).max(axis=1)
+    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1]
+    scaled: Singles = np.ldexp(vectors, -exponent[:, None]).astype(np.float32)
+    return scaled
 
 
 def _parts(rows: pa.Table) -> list[pa.Table]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from operators import facility_location
-from operators.base import DataError, RecipeError
+from operators.base import WARNINGS, DataError, RecipeError
 from operators.facility_location import FacilityLocation
 from operators.hashing import mix64, row_hash
 from operators.ideal import Ideal, drawn_edges
@@ -51,6 +51,8 @@ def cloud(docs: int = 60, dim: int = 8, seed: int = 1) -> pa.Table:
 
 def select(table: pa.Table, kind: str = "facility_location", shards: int = 1, **given: Any) -> Engine:  # noqa: ANN401
     how = {name: given.pop(name) for name in ("shuffle", "seed", "partitions", "batch_rows") if name in given}
+    if kind == "vote_k" and "partition_size" in given:
+        given.setdefault("neighbours", max(given["partition_size"] // 3, 1))
     operator = STEPS[kind].model_validate({"vectors": "vector", **given})
     return run(operator, deal(table, shards, how.get("shuffle", 0)), **how)
 
@@ -84,8 +86,7 @@ def test_facility_location_in_one_partition_is_the_greedy_choice_of_the_definiti
     assert found["id"].to_pylist() == [ids[item] for item, _ in picks]
     assert found["gain"].to_pylist() == [gain * facility_location.STEPS / UNIT for _, gain in picks]
     assert found["rank"].to_pylist() == list(range(1, len(picks) + 1))
-    best = products[:, [item for item, _ in picks]].max(axis=1) if picks else []
-    assert found["similarity"].to_pylist() == [best[item] / UNIT for item, _ in picks]
+    assert found["similarity"].to_pylist() == [1.0] * len(picks)
 
 
 @each_kind
@@ -123,6 +124,59 @@ def test_budgets_are_met_in_partitions(kind: str, docs: int, amount: int, size: 
     assert set(engine.dropped["rule"].to_pylist()) <= {"not_selected"}
 
 
+def warned(engine: Engine) -> list[str]:
+    """What the step warned of."""
+    found = json.loads(engine.artifacts["summary"].read(WARNINGS))
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_budget_that_is_not_met_is_said() -> None:
+    table = cloud(60)
+    engine = select(table, select={"docs": 3000})
+    assert warned(engine) == ["select: asked for 3,000 docs, chose 60: the documents have 60"]
+    assert json.loads(engine.artifacts["summary"].read("summary.json"))["asked"] == {"docs": 3000}
+    engine = select(corpus(["x" * 100] * 60, vector=table["vector"]), select={"bytes": 1990}, partition_size=6)
+    assert warned(engine) == [
+        "select: asked for 1,990 bytes, chose 1,000: no other document fits into what is left of the shares of "
+        "10 partitions"
+    ]
+    assert "less than one" in warned(select(cloud(5), select={"fraction": 0.1}))[0]
+    with pytest.raises(KeyError):
+        warned(select(table, select={"docs": 6}))
+
+
+def test_votes_for_all_others_are_refused_and_fewer_are_given_in_small_partitions() -> None:
+    with pytest.raises(ValidationError, match=r"neighbours is 150 and partition_size 100: .* say 5,"):
+        VoteK.model_validate({"select": {"docs": 1}, "partition_size": 100})
+    engine = select(cloud(120), "vote_k", select={"docs": 12})
+    assert "where each voted for 6;" in warned(engine)[0]
+    fewer = select(cloud(120), "vote_k", select={"docs": 12}, neighbours=6)
+    assert engine.kept_ids == fewer.kept_ids
+
+
+@each_kind
+def test_what_equals_a_chosen_document_has_a_similarity_of_one(kind: str) -> None:
+    values = np.repeat(np.random.default_rng(6).normal(size=(5, 40)), 6, axis=0)
+    more: dict[str, Any] = {"neighbours": 5} if kind in ("vote_k", "ideal") else {}
+    engine = select(corpus(["a"] * 30, vector=column(values)), kind, select={"docs": 5}, audit=True, **more)
+    similarity = engine.kept["similarity"].to_pylist()
+    assert max(similarity) == 1
+    if kind != "ideal":
+        assert set(similarity) == {1}
+        assert json.loads(engine.artifacts["summary"].read("summary.json"))["radius"]["chosen"] == 0
+
+
+def test_doubles_of_any_size_are_vectors() -> None:
+    values = np.random.default_rng(1).normal(size=(50, 6))
+    sized = values * 10.0 ** np.random.default_rng(2).integers(-300, 300, (50, 1))
+    chosen = [
+        select(corpus(["a"] * 50, vector=column(some, kind=pa.float64())), select={"docs": 9}).kept_ids
+        for some in (values, sized)
+    ]
+    assert chosen[0] == chosen[1]
+
+
 @each_kind
 def test_a_document_that_does_not_fit_is_passed_over(kind: str) -> None:
     """The first that each would choose: in the middle of all others, and the first by its hash."""
@@ -157,17 +211,18 @@ def test_the_choice_is_far_better_than_chance_and_the_summary_says_so() -> None:
     engine = select(table, select={"docs": 20}, audit=True)
     found = json.loads(engine.artifacts["summary"].read("summary.json"))
     ordered = by_place(table)
-    products = rounded(ordered) @ rounded(ordered).T
+    units = rounded(ordered) / np.linalg.norm(rounded(ordered), axis=1, keepdims=True)
+    cosines = units @ units.T
     rank = dict(zip(engine.kept["id"].to_pylist(), engine.kept["rank"].to_pylist(), strict=True))
     chosen = [row for row, name in enumerate(ordered["id"].to_pylist()) if rank[name]]
     for name, some in (("chosen", chosen), ("random", list(range(20)))):
-        near = products[:, some].max(axis=1)
+        near = np.rint(cosines[:, some].max(axis=1) * UNIT)
         assert found["objective"][name] == np.maximum(near, 0).sum() / UNIT
         assert found["mean_similarity"][name] == pytest.approx(found["objective"][name] / 300)
         assert found["radius"][name] == pytest.approx(math.sqrt(2 - 2 * near.min() / UNIT))
     assert found["mean_similarity"]["chosen"] > found["mean_similarity"]["random"] + 0.02
     gains = engine.kept["gain"].drop_null()
-    assert sum(gains.to_pylist()) == pytest.approx(found["objective"]["chosen"], rel=1e-4)
+    assert sum(gains.to_pylist()) == pytest.approx(found["objective"]["chosen"], rel=1e-3)
 
 
 def test_a_sample_follows_the_gains() -> None:
@@ -283,8 +338,9 @@ def test_products_are_exact_whatever_multiplies() -> None:
     values[1::2] = values[::2]
     whole = np.rint(values * (SCALE / np.linalg.norm(values, axis=1, keepdims=True))).astype(np.int64)
     assert (whole**2).sum(axis=1).max() <= 1 << 24
-    found = nearest(whole.astype(np.float32), np.arange(0, 40, 2))
-    assert found.tolist() == (whole @ whole[::2].T).max(axis=1).tolist()
+    singles = whole.astype(np.float32)
+    assert (singles @ singles.T).tolist() == (whole @ whole.T).tolist()
+    assert nearest(singles, np.arange(0, 40, 2)).tolist() == [UNIT] * 40
 
 
 @given(st.integers(0, 30), st.integers(1, 12), st.sampled_from([1, 2, 40]), st.integers(0, 1000))
