@@ -58,7 +58,7 @@ def judge_certainty(
 
 
 def _certainty_of_draw(draw: Draw, step: StepFlow, level: Certainty, spread: str) -> tuple[Certainty, str]:
-    """Rows are sure where the budget counts them; of one in bytes, or of groups, they depend on what is drawn."""
+    """Rows are sure where the budget counts them; of one in bytes they depend on what is chosen."""
     rough = max(level, "rough", key=ORDER.index)
     if draw.how == "chance":
         return level, f"follows from its parameters, {spread}"
@@ -72,7 +72,9 @@ def _certainty_of_draw(draw: Draw, step: StepFlow, level: Certainty, spread: str
         return rough, f"{budget} by its budget, beside rows that stay in any case, {spread}"
     if draw.rule not in step.dropped:
         return level, f"its budget of {budget} takes all that it may choose"
-    return (level if draw.docs is not None else rough), f"{budget} by its budget, {spread}"
+    if draw.docs is None:
+        return "guess", f"{budget} by its budget; how many documents that is depends on which it chooses"
+    return level, f"{budget} by its budget, {spread}"
 
 
 def _certainty_of_copies(sample: Sample, rule: StepRule, level: Certainty, spread: str) -> tuple[Certainty, str]:

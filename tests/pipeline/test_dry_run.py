@@ -458,8 +458,9 @@ def test_a_budget_is_projected_as_the_run_keeps_it(corpus: Mill, name: str) -> N
     projection = dry(corpus.recipe([BUDGETS[name]], inputs=inputs, shard_mb=1))
     (step,) = projection.steps
     ((_, shown),) = corpus.run([BUDGETS[name]], inputs=inputs, shard_mb=1).steps.items()
-    assert within(step.rows_out, shown["rows_out"], 1.2)
+    assert within(step.rows_out, shown["rows_out"], 1.2) or step.certainty == "guess"
     assert within(step.bytes_out, shown["bytes_out"], 1.2)
+    assert (step.certainty == "guess") == (name in ("importance, bytes", "subset, bytes"))
     assert step.rows_in - step.rows_out == pytest.approx(sum(step.dropped.values()), abs=3)
     assert "keeps every row" not in step.reason
     assert (step.certainty == "sure") <= ("docs" in name and "mix" not in name)
