@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from operators.base import Composite, Fold, Judge, Map, Operator, RecipeError
+from pipeline.columns import public_name
 from pipeline.fields import facts_of
-from pipeline.plan import public_name
 from pipeline.recipe import KINDS, ColumnMap, Input, Output, Recipe, unknown_kind
 
 if TYPE_CHECKING:

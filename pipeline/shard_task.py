@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 
 from operators.base import ROW, RULE, SHARD, BatchFn, Context, Fold, Judge, Map, RecipeError, RunError, fingerprint
 from pipeline.artifacts import StoredArtifact, StoredOutputs
+from pipeline.columns import fits, read_name
 from pipeline.corpus import PATH, POSITION, Frame, Layer, View, align
 from pipeline.exchange import State, key_buckets, write_state
 from pipeline.ledger import REVISION, NodeCounts, count_by_source
-from pipeline.plan import VERDICT, Node, fits, read_name
+from pipeline.plan import VERDICT, Node
 from pipeline.score_counts import Judged, explore, is_score
 from pipeline.step_errors import named, naming
 from pipeline.storage import Store, arrow_bytes, read_arrow

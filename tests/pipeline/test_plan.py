@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from operators.base import BatchFn, Columns, Context, Fold, Judge, Map, Operator, RecipeError
-from pipeline.plan import Plan, RepeatStage, ShardStage, TableStage, fits, make_plan
+from pipeline.columns import fits
+from pipeline.plan import Plan, RepeatStage, ShardStage, TableStage, make_plan
 from pipeline.recipe import Input, Output, Recipe
 from tests.pipeline.engine import Json, Mill
 
