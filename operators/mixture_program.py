@@ -121,7 +121,7 @@ class MixtureProgram:
 
     def frequencies(self, shares: Floats) -> Floats:
         """float64[merges]: how often each merge's pair stands in a mixture when it is merged, in ppm of its pairs."""
-        from operators.kernels.replay import counts_before
+        from operators.kernels.pair_counts import counts_before
 
         there = np.flatnonzero(self.changes.merged >= 0)
         counts = counts_before(self.changes, there, self.changes.merged[there].astype(np.int64), len(shares))
@@ -132,7 +132,7 @@ class MixtureProgram:
 
     def explains(self, shares: Floats, tolerance: float) -> bool:
         """Whether shares of pairs, without any slack, violate no row by more than a tolerance in ppm."""
-        from operators.kernels.replay import overtaking
+        from operators.kernels.pair_counts import overtaking
 
         changes = self.changes
         none = np.zeros(len(changes.merged)), np.zeros(len(changes.pairs))
@@ -154,7 +154,7 @@ class MixtureProgram:
         )  # fmt: skip
 
     def _violated(self, tolerance: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        from operators.kernels.replay import overtaking
+        from operators.kernels.pair_counts import overtaking
 
         self.rounds += 1
         slack = np.where(self._asked > 0, self._of_column(self._merge_column), np.inf)
@@ -174,7 +174,7 @@ class MixtureProgram:
 
     def _add(self, merges: NDArray[np.int64], pairs: NDArray[np.int64]) -> None:
         """Rows for these merges and pairs, and the columns that are new."""
-        from operators.kernels.replay import counts_before
+        from operators.kernels.pair_counts import counts_before
 
         own = self.changes.merged[merges].astype(np.int64)
         num = len(self.shares)

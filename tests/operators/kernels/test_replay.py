@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operators.kernels.replay import Changes, Words, counts_before, overtaking, replay
+from operators.kernels.pair_counts import counts_before, overtaking
+from operators.kernels.replay import Changes, Words, replay
 from operators.kernels.replay_reference import Merge, Pair, pair_counts
 
 NUM_CATEGORIES = 3
