@@ -20,7 +20,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators.hashing import MASK, Words, mix64
-from operators.subset_stages import Choice, Gains, Longs, Summary
+from operators.subset_stages import Choice, Gains, Longs
+from operators.subset_summary import Summary
 from operators.subsets import SubsetStep
 from operators.vectors import Singles
 

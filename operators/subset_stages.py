@@ -2,17 +2,15 @@
 
 A document's place is a hash of seed and id. `Cuts` counts the documents by the first 20 bits of their places and cuts
 them into runs of about equal numbers, the partitions; each has its share of the budget, to the unit. `Choice` gets
-each partition whole, its documents in the order of their places, and ranks what it chooses. `Subset` says what was
-found, and `Keep` drops what was not chosen. So a worker holds some partitions and never the corpus, and the choice
-depends on neither shards nor order.
+each partition whole, its documents in the order of their places, and ranks what it chooses; `Keep` drops the others.
+`operators/subset_summary.py` says what was found. So a worker holds some partitions and never the corpus, and the
+choice depends on neither shards nor order.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +23,6 @@ from operators.base import (
     ROWS,
     RULE,
     SHARD,
-    WARNINGS,
     BatchFn,
     Columns,
     Context,
@@ -33,7 +30,6 @@ from operators.base import (
     Judge,
     Outputs,
     Resources,
-    TableFold,
 )
 from operators.drawing import spans
 from operators.hashing import Words, row_hashes
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
 
 PURPOSE: Final = "subset"
 LOW_BITS: Final = np.uint64(44)
-TOLERANCE: Final = 0.01
-"""By how much of what was asked for a choice may be below it before the run warns."""
 NOWHERE: Final = -1
 """The bucket of documents without a vector."""
 UNIT: Final = SCALE * SCALE
@@ -55,7 +49,7 @@ _BLOCK: Final = 512
 """Vectors that are compared with all others at once."""
 _COUNTS: Final = pa.schema([(name, pa.int64()) for name in ("bucket", "docs", "bytes")])
 _CUTS: Final = pa.schema([(name, pa.int64()) for name in ("first_bucket", "docs", "bytes", "budget")])
-_MEASURES: Final = (
+MEASURES: Final = (
     "similarity_sum",
     "random_similarity_sum",
     "least_similarity",
@@ -63,7 +57,7 @@ _MEASURES: Final = (
     "gain_sum",
 )
 _PARTITION: Final = pa.schema(
-    [(name, pa.int64()) for name in ("partition", "docs", "bytes", "chosen_docs", "chosen_bytes", *_MEASURES)]
+    [(name, pa.int64()) for name in ("partition", "docs", "bytes", "chosen_docs", "chosen_bytes", *MEASURES)]
 )
 _CHOICE: Final = pa.schema([("rank", pa.int32()), ("gain", pa.float64()), ("similarity", pa.float64())])
 
@@ -210,77 +204,6 @@ class Choice(Fold):
         }
 
 
-class Summary(TableFold):
-    """What was chosen, how well it stands for the rest, beside a choice by chance: `summary.json`, `partitions`.
-
-    What was asked for and not met by more than 1 % is warned of.
-    """
-
-    docs: int | None
-    bytes: int | None
-    fraction: float | None
-    total: str = ""
-    """What the sum of all gains is called, if it means something, and by what it is divided to be shown."""
-    divisor: int = 1
-
-    @override
-    def source(self) -> str:
-        return "stage:choose/_partitions"
-
-    @override
-    def uses(self) -> tuple[str, ...]:
-        return ("cuts",)
-
-    @override
-    def finish(self, state: pa.Table, context: Context) -> Outputs:
-        table = state.sort_by("partition")
-        sums = {name: sum(table[name].to_pylist()) for name in table.column_names}
-        least = {name: min(table[name].to_pylist(), default=0) for name in _MEASURES}
-        without = context.artifacts["cuts"].table("_without")
-        docs = max(sums["docs"], 1)
-
-        def both(chosen: float, by_chance: float) -> dict[str, float]:
-            return {"chosen": chosen, "random": by_chance}
-
-        summary: dict[str, Any] = {
-            "asked": self.asked(),
-            "candidates": {"docs": sums["docs"], "bytes": sums["bytes"]},
-            "without_vector": {name: sum(without[name].to_pylist()) for name in ("docs", "bytes")},
-            "chosen": {"docs": sums["chosen_docs"], "bytes": sums["chosen_bytes"]},
-            "partitions": table.num_rows,
-            "objective": both(sums["similarity_sum"] / UNIT, sums["random_similarity_sum"] / UNIT),
-            "mean_similarity": both(sums["similarity_sum"] / UNIT / docs, sums["random_similarity_sum"] / UNIT / docs),
-            "radius": both(chord(least["least_similarity"]), chord(least["random_least_similarity"])),
-        }
-        if self.total:
-            summary[self.total] = sums["gain_sum"] / self.divisor
-        shown = {name: table[name] for name in ("partition", "docs", "bytes", "chosen_docs", "chosen_bytes")}
-        for name in _MEASURES[:4]:
-            shown[name] = pa.array(table[name].to_numpy() / UNIT)
-        lines = list(self.remarks(table, summary))
-        said = {WARNINGS: json.dumps(lines).encode()} if lines else {}
-        return {"summary.json": json.dumps(summary, indent=1).encode() + b"\n", "partitions": pa.table(shown), **said}
-
-    def asked(self) -> dict[str, float]:
-        """The unit of what was asked for, and how much."""
-        amounts = {"docs": self.docs, "bytes": self.bytes, "fraction": self.fraction}
-        return {unit: amount for unit, amount in amounts.items() if amount is not None}
-
-    def remarks(self, table: pa.Table, summary: Mapping[str, Any]) -> Iterator[str]:
-        """What a person should know of the choice."""
-        there, chosen = summary["candidates"], summary["chosen"]
-        for unit, amount in self.asked().items():
-            if unit == "fraction":
-                if there["docs"] and not chosen["docs"]:
-                    yield f"select: {{fraction: {amount}}} of {there['docs']:,} documents is less than one: chose none"
-            elif chosen[unit] < amount * (1 - TOLERANCE):
-                if there[unit] < amount:
-                    why = f"the documents have {there[unit]:,}"
-                else:
-                    why = f"no other document fits into what is left of the shares of {table.num_rows:,} partitions"
-                yield f"select: asked for {amount:,} {unit}, chose {chosen[unit]:,}: {why}"
-
-
 class Keep(Judge):
     """Keep what has a rank; what has no vector goes by a rule of its own."""
 
@@ -357,15 +280,6 @@ def nearest(vectors: Singles, chosen: Longs) -> Longs:
         largest = ((vectors[here] @ some.T) * scale_of_some).max(axis=1)
         found[here] = np.rint(largest * scale[here]).astype(np.int64)
     return found
-
-
-def chord(product: float) -> float:
-    """The distance of two points of the unit sphere, from the product of their vectors.
-
-    >>> chord(UNIT), chord(0) == 2**0.5, chord(-UNIT)
-    (0.0, True, 2.0)
-    """
-    return math.sqrt(max(2 - 2 * product / UNIT, 0.0))
 
 
 def _rows_schema() -> pa.Schema:

@@ -11,7 +11,8 @@ from operators.base import TEXT, Columns, Fold, Map, Repeat
 from operators.budgets import BudgetedStep, Draw
 from operators.document_weights import refuse_counted
 from operators.importance_resample import Selection
-from operators.subset_stages import Choice, Cuts, Keep, Summary
+from operators.subset_stages import Choice, Cuts, Keep
+from operators.subset_summary import Summary
 from operators.vectors import DocumentCounts, GivenVectors, HashedNgrams, TextVectors, refuse_column
 
 SIZE: int = 5000

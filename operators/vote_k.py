@@ -18,7 +18,8 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.subset_stages import Choice, Gains, Longs, Summary
+from operators.subset_stages import Choice, Gains, Longs
+from operators.subset_summary import Summary
 from operators.subsets import SubsetStep
 from operators.vectors import Singles
 

@@ -18,7 +18,8 @@ from operators.ideal import Ideal, drawn_edges
 from operators.k_center import KCenter
 from operators.kernels import subsets_reference
 from operators.neighbours import Neighbours, neighbours
-from operators.subset_stages import PURPOSE, UNIT, chord, nearest, shares
+from operators.subset_stages import PURPOSE, UNIT, nearest, shares
+from operators.subset_summary import chord
 from operators.subsets import SubsetStep
 from operators.vectors import SCALE, unpacked
 from operators.vote_k import VoteK
