@@ -12,15 +12,15 @@ from typing import Literal
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
-from operators.infer_mixture import InferMixture
+from operators.base import Fold, Map, Operator, RecipeError, Repeat
+from operators.infer_mixture import Inference, InferMixture
 from operators.train_tokenizer import TrainTokenizer
 
 _COUNTED = ("source", "lang")
 """What every training counts its text by."""
 
 
-class AuditMixture(Composite):
+class AuditMixture(Inference):
     """Infer the mixture of a tokenizer just trained and compare it with the bytes of its training; `mixture.json`.
 
     The rows should be those that it was trained on, or some like them. `by` is a column that the training counted by:
@@ -33,22 +33,6 @@ class AuditMixture(Composite):
     kind: Literal["audit_mixture"] = "audit_mixture"
     step: str = Field(min_length=1, description="an earlier train_tokenizer step (algorithm bpe)")
     size: int = Field(default=0, ge=0, description="which of its vocab_sizes; 0: the largest")
-    by: str = Field(min_length=1, description="column of the categories: source, lang, or the training's group_by")
-    merges: int = Field(default=30_000, ge=1, description="how many merges are asked, from the first on")
-    skip: int = Field(
-        default=0,
-        ge=0,
-        description="merges that are applied and not asked: of the tokenizer that training went on from",
-    )
-    tolerance_ppm: float = Field(
-        default=1.0, gt=0, le=1000, description="by how much a pair may be too frequent, in millionths of all pairs"
-    )
-    range: float | None = Field(
-        default=None, ge=0, le=10, description="give each share's range over mixtures whose objective is larger by this"
-    )
-    bootstrap: int = Field(
-        default=0, ge=0, le=1000, description="give each share's interval over so many resamples of the merges; 0: none"
-    )
     max_difference: float = Field(
         default=0.1, ge=0, le=100, description="in percentage points: the run warns where a share differs by more"
     )
@@ -72,10 +56,6 @@ class AuditMixture(Composite):
         if step.extend and not self.skip:
             msg = f"skip: step {self.step!r} goes on from {step.extend!r}, whose merges come first"
             raise RecipeError(f"{msg}: say how many they are")
-
-    def refuse(self, columns: Columns) -> None:
-        """RecipeError where the values of `by` have no text to group by."""
-        self._inference().refuse(columns)
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

@@ -141,6 +141,18 @@ class Chosen(Fold):
         return context.artifacts[self.step].read(f"tokenizer-{self.size}.json" if self.size else "tokenizer.json")
 
 
+class OverCounts(Chosen):
+    """A stage that reads the whole table of counts, of stage `counts`, in one place."""
+
+    @override
+    def source(self) -> str:
+        return "stage:counts/_counts"
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        return lambda counts: counts
+
+
 class TokenizerCounts(Chosen, PretokenCounts):
     """The table of counts, with text normalised and cut as the tokenizer does it; it is not published."""
 

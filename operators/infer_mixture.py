@@ -18,24 +18,16 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators import tokenizer_sources
-from operators.base import Columns, Fold, Map, RecipeError, Repeat
+from operators.base import Columns, Composite, Fold, Map, RecipeError, Repeat
 from operators.chosen_tokenizer import OfTokenizer, TokenizerCounts
 from operators.hashing import refuse_formless
 from operators.mixture_replay import Replay
 from operators.mixture_solving import Solve
 
 
-class InferMixture(OfTokenizer):
-    """Infer in which shares a tokenizer was trained on the categories of the rows; leaves `mixture.json`.
+class Inference(Composite):
+    """What is asked of a tokenizer's merges, and how closely."""
 
-    The categories are the values of the column `by`; rows without one are the category `null`. Texts should be of the
-    kind that the tokenizer saw, as many as there are: more text gives a sharper answer.
-
-    >>> [stage.label for stage in InferMixture(step="tokenizer", by="lang").stages()]
-    ['counts', 'replay', 'solve']
-    """
-
-    kind: Literal["infer_mixture"] = "infer_mixture"
     by: str = Field(min_length=1, description="column whose values are the categories, as lang or source")
     merges: int = Field(default=30_000, ge=1, description="how many merges are asked, from the first on")
     skip: int = Field(
@@ -51,6 +43,23 @@ class InferMixture(OfTokenizer):
         default=0, ge=0, le=1000, description="give each share's interval over so many resamples of the merges; 0: none"
     )
 
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where the values of `by` have no text to group by."""
+        refuse_formless(columns, [self.by])
+
+
+class InferMixture(Inference, OfTokenizer):
+    """Infer in which shares a tokenizer was trained on the categories of the rows; leaves `mixture.json`.
+
+    The categories are the values of the column `by`; rows without one are the category `null`. Texts should be of the
+    kind that the tokenizer saw, as many as there are: more text gives a sharper answer.
+
+    >>> [stage.label for stage in InferMixture(step="tokenizer", by="lang").stages()]
+    ['counts', 'replay', 'solve']
+    """
+
+    kind: Literal["infer_mixture"] = "infer_mixture"
+
     @override
     def check(self) -> None:
         """RecipeError where the file is no byte-level BPE, or holds fewer merges than are skipped."""
@@ -61,10 +70,6 @@ class InferMixture(OfTokenizer):
         if merges <= self.skip:
             msg = f"tokenizer {self.tokenizer!r} has {merges or 'no'} merges, and {self.skip} are skipped"
             raise RecipeError(f"{msg}: a mixture is inferred from the order of merges, so some must be left")
-
-    def refuse(self, columns: Columns) -> None:
-        """RecipeError where the values of `by` have no text to group by."""
-        refuse_formless(columns, [self.by])
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

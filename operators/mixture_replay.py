@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
-from operators.base import BatchFn, Context, Outputs, RunError
-from operators.chosen_tokenizer import Chosen
+from operators.base import Context, Outputs, RunError
+from operators.chosen_tokenizer import OverCounts
 from operators.mixtures import NULL
 from operators.pretoken_counts import GROUP
 from operators.vocabulary import Vocabulary, merge_table, reach
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ABOUT: Final = "_about.json"
 
 
-class Replay(Chosen):
+class Replay(OverCounts):
     """Counts of pairs by category through the merges of a tokenizer, from the table of pre-tokens."""
 
     merges: int
@@ -36,14 +36,6 @@ class Replay(Chosen):
     """Merges before those, which the text is encoded with first."""
 
     revision: ClassVar[int] = 2  # rows without a value and those whose value is that word are one category
-
-    @override
-    def source(self) -> str:
-        return "stage:counts/_counts"
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda counts: counts
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

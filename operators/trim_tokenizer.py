@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import BatchFn, Context, Fold, Map, Outputs, Repeat
-from operators.chosen_tokenizer import Chosen, OfTokenizer, TokenizerCounts
+from operators.base import Context, Fold, Map, Outputs, Repeat
+from operators.chosen_tokenizer import OfTokenizer, OverCounts, TokenizerCounts
 from operators.tokenizer_files import artifact_files
 from operators.vocabulary import BYTES, Vocabulary, encode_pieces, trim
 from operators.vocabulary_training import pretokens_of
@@ -27,20 +27,12 @@ from operators.vocabulary_training import pretokens_of
 Numbers = NDArray[np.int64]
 
 
-class Trimming(Chosen):
+class Trimming(OverCounts):
     """The trimmed tokenizer from the table of counts."""
 
     min_count: int = 1
 
     revision: ClassVar[int] = 2  # fewer rank files: by the pattern
-
-    @override
-    def source(self) -> str:
-        return "stage:counts/_counts"
-
-    @override
-    def bind(self, context: Context) -> BatchFn:
-        return lambda counts: counts
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
