@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Self
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from operators.base import Composite
 
 How = Literal["chance", "choice", "mixture", "beside"]
@@ -53,3 +55,34 @@ def scaled_amount(amount: int | None, factor: float) -> int | None:
     (50, 1, None)
     """
     return None if amount is None else max(1, round(amount * factor))
+
+
+class Selection(BaseModel):
+    """How much is chosen: exactly one of three.
+
+    >>> Selection(docs=5).docs
+    5
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    docs: int | None = Field(default=None, gt=0, description="documents to choose")
+    bytes: int | None = Field(default=None, gt=0, description="bytes of text to choose at most")
+    fraction: float | None = Field(default=None, gt=0, le=1, description="share of the candidates to choose")
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        given = [f"{name}={value!r}" for name, value in self if value is not None]
+        if len(given) != 1:
+            msg = f"give exactly one of docs, bytes, fraction; got {', '.join(given) or 'none of them'}"
+            raise ValueError(msg)
+        return self
+
+    def draw(self, how: How) -> Draw:
+        """What a step draws whose others are `not_selected`."""
+        return Draw("not_selected", how, self.docs, self.bytes, self.fraction)
+
+    def scaled(self, factor: float) -> Self:
+        """For a part of the corpus."""
+        amounts = {name: scaled_amount(getattr(self, name), factor) for name in ("docs", "bytes")}
+        return self.model_copy(update=amounts)

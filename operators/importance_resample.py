@@ -22,11 +22,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators.base import TEXT, Columns, Fold, Map, Operator, RecipeError, Repeat
-from operators.budgets import BudgetedStep, Draw, How, scaled_amount
+from operators.budgets import BudgetedStep, Draw, Selection
 from operators.conditions import Condition
 from operators.document_weights import refuse_counted
 from operators.importance_draw import DrawImportance, KeptWeights, numbered
@@ -48,37 +48,6 @@ from operators.importance_weights import Normalise, Weigh
 TEMPERATURES: Final[Mapping[Normalise, float]] = {"document": 1.0, "chunk": 20.0, "token": 0.15}
 """Where none is given: at 20 for a chunk of 128 tokens the weights are not degenerate (docs/importance.md)."""
 STAGES: Final = ("target", "raw", "weigh", "weights", "ends", "ranking", "summary", "draw")
-
-
-class Selection(BaseModel):
-    """How much is chosen: exactly one of three.
-
-    >>> Selection(docs=5).docs
-    5
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    docs: int | None = Field(default=None, gt=0, description="documents to choose")
-    bytes: int | None = Field(default=None, gt=0, description="bytes of text to choose at most")
-    fraction: float | None = Field(default=None, gt=0, le=1, description="share of the candidates to choose")
-
-    @model_validator(mode="after")
-    def _one_size(self) -> Self:
-        given = [f"{name}={value!r}" for name, value in self if value is not None]
-        if len(given) != 1:
-            msg = f"give exactly one of docs, bytes, fraction; got {', '.join(given) or 'none of them'}"
-            raise ValueError(msg)
-        return self
-
-    def draw(self, how: How) -> Draw:
-        """What a step draws whose others are `not_selected`."""
-        return Draw("not_selected", how, self.docs, self.bytes, self.fraction)
-
-    def scaled(self, factor: float) -> Self:
-        """For a part of the corpus."""
-        amounts = {name: scaled_amount(getattr(self, name), factor) for name in ("docs", "bytes")}
-        return self.model_copy(update=amounts)
 
 
 class Source(NamedTuple):

@@ -8,9 +8,8 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators.base import TEXT, Columns, Fold, Map, Repeat
-from operators.budgets import BudgetedStep, Draw
+from operators.budgets import BudgetedStep, Draw, Selection
 from operators.document_weights import refuse_counted
-from operators.importance_resample import Selection
 from operators.subset_stages import Choice, Cuts, Keep
 from operators.subset_summary import Summary
 from operators.vectors import DocumentCounts, GivenVectors, HashedNgrams, TextVectors, refuse_column
