@@ -72,16 +72,30 @@ def to_tokenizer_json(vocabulary: Vocabulary) -> bytes:
         # `tokenizers` numbers added tokens itself, from the size of the vocabulary, unless they are listed there.
         strings |= {token.content: token.id for token in added}
     merges = [[to_characters(left), to_characters(right)] for left, right in vocabulary.merges]
+    rest: Any = {"whole_first": vocabulary.whole_first, "normalizer": vocabulary.normalizer}
+    return byte_level_json(strings, merges, vocabulary.patterns, added, **rest)
+
+
+def byte_level_json(
+    strings: dict[str, int],
+    merges: list[list[str]],
+    patterns: tuple[str, ...],
+    added: Iterable[AddedToken],
+    *,
+    whole_first: bool = False,
+    normalizer: str = "",
+) -> bytes:
+    """The file's bytes from tokens and merges as it writes them, which need not make a `Vocabulary`: bytes may lack."""
     content = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [_added(token) for token in added],
-        "normalizer": {"type": vocabulary.normalizer} if vocabulary.normalizer else None,
-        "pre_tokenizer": _pre_tokenizer(vocabulary.patterns),
+        "normalizer": {"type": normalizer} if normalizer else None,
+        "pre_tokenizer": _pre_tokenizer(patterns),
         "post_processor": None,
         "decoder": _byte_level(),
-        "model": _model(strings, merges, vocabulary.whole_first),
+        "model": _model(strings, merges, whole_first),
     }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
