@@ -11,6 +11,7 @@ from operators.classify import Classify
 from operators.concordance_score import ConcordanceScore
 from operators.corpus_stats import CorpusStats
 from operators.decontaminate import Decontaminate
+from operators.embed_documents import EmbedDocuments
 from operators.exact_dedup import ExactDedup
 from operators.extract_html import ExtractHtml
 from operators.facility_location import FacilityLocation
@@ -55,6 +56,7 @@ AnyOperator = Annotated[
     | ConcordanceScore
     | CorpusStats
     | Decontaminate
+    | EmbedDocuments
     | ExactDedup
     | ExtractHtml
     | FacilityLocation

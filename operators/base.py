@@ -44,6 +44,9 @@ SHARD: Final = "_shard"
 ROWS: Final = "_rows"
 """The name of a fold's output table that returns to the rows: `_shard`, `_row` and any further columns."""
 
+PART: Final = "part"
+"""The name of a table in parts that is published as `part-00000.parquet` and so on, without a folder of its own."""
+
 WARNINGS: Final = "_warnings.json"
 """A fold's output that the run tells people: a JSON list of sentences. Not for a partitioned fold."""
 
@@ -134,6 +137,10 @@ class Operator(BaseModel):
         """Its kind; without a declared one the class's import path, which no other class shares."""
         declared = getattr(self, "kind", "")
         return str(declared) or f"{type(self).__module__}:{type(self).__qualname__}"
+
+    def wants(self) -> Resources:
+        """What its tasks need of a machine, where parameters decide that."""
+        return type(self).resources
 
     def needs(self) -> Columns:
         """Columns that the operator reads, with their Arrow types (`null` type: any type will do)."""
@@ -263,6 +270,9 @@ class Fold(Operator):
     it into partitions that are merged apart. "" where the whole state is small."""
     partitioned: ClassVar[bool] = False
     """With `key`: `finish` runs once per partition and its tables stay partitioned; else once, over the whole state."""
+    per_shard: ClassVar[bool] = False
+    """Over the rows, without `key`: nothing is merged. `finish` runs once per shard and leaves only tables, which stay
+    in parts, in the order of shards. What returns to the rows is the partial state: `_row`, ascending, and the rest."""
 
     def source(self) -> str:
         """What it folds: "" the rows; "input:NAME" a reference input; "stage:NAME/TABLE" a fold's output table."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from operators.base import RunError
+from operators.base import PART, RunError
 from pipeline.corpus import read_parquet
 from pipeline.exchange import State
 
@@ -56,7 +56,8 @@ class StoredOutputs:
             if name.startswith("_"):
                 continue
             if self.partitioned:
-                found.extend((part.file, f"{name}/part-{i:05d}.parquet", part.rows) for i, part in enumerate(parts))
+                folder = "" if name == PART else f"{name}/"
+                found.extend((part.file, f"{folder}part-{i:05d}.parquet", part.rows) for i, part in enumerate(parts))
             else:
                 found.append((parts[0].file, f"{name}.parquet", parts[0].rows))
         return found

@@ -184,14 +184,20 @@ def _node_lines(node: Node, *, over_rows: bool) -> list[str]:
     if added:
         lines.append(f"adds {', '.join(added)}")
     if isinstance(operator, Fold):
-        apart = "finish in partitions" if operator.partitioned else "finish"
-        lines.append(f"exchange by {operator.key}, {apart}" if operator.key else "merge tree, finish")
-    needs = type(operator).resources
+        lines.append(_reduction(operator))
+    needs = operator.wants()
     if needs != replace(needs, cpus=1, gpus=0, resident=False):
         gpus = f", {needs.gpus:g} GPU" if needs.gpus else ""
         resident = ", workers that keep its model" if needs.resident else ""
         lines.append(f"needs {needs.cpus:g} CPU{gpus}, {needs.memory_mb} MB{resident}")
     return lines
+
+
+def _reduction(fold: Fold) -> str:
+    if fold.per_shard:
+        return "finish for each shard"
+    apart = "finish in partitions" if fold.partitioned else "finish"
+    return f"exchange by {fold.key}, {apart}" if fold.key else "merge tree, finish"
 
 
 def _walk(runner: Runner, stage: Stage) -> tuple[bool, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pipeline.artifacts import StoredOutputs
@@ -23,6 +24,9 @@ def reduce_fold(
     work: Work, node: Node, fold: Fold, states: list[State], shards: list[int], used: dict[str, StoredOutputs]
 ) -> StoredOutputs:
     """Merge a fold's states and finish them. `shards` numbers the shard that each state came from."""
+    if fold.per_shard:
+        each = [MergeItem((state,), (shard,), part=shard) for state, shard in zip(states, shards, strict=True)]
+        return replace(join_parts(_finish(work, node, each, used), partitioned=True), rows=states)
     if fold.key:
         count = num_partitions(states)
         items = [MergeItem(tuple(states), tuple(shards), *partition_range(part, count), part) for part in range(count)]

@@ -209,7 +209,9 @@ class Runner:
         before = len(self.records)
         outputs = reduce_fold(self.work, node, fold, states, shards, self.used(node))
         self.outputs[node.leaves] = outputs
-        if outputs.rows:
+        if fold.per_shard:
+            self.slices[node.leaves] = dict(zip(shards, states, strict=True))
+        elif outputs.rows:
             self.slices[node.leaves] = gather_rows(self.work, node, outputs.rows, num_shards)
         self.counts[node.name].seconds += sum(record.seconds for record in self.records[before:])
 

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +62,8 @@ class ShardTask:
     later: dict[str, frozenset[str]]
     artifacts: dict[str, dict[str, StoredOutputs]]
     joined: dict[str, pa.Schema]
+
+    binds: ClassVar[bool] = True
 
     def name_of(self, item: ShardItem) -> str:
         """Where the descriptor lies."""
@@ -332,7 +334,7 @@ class _ShardRun:
             slice_ = self.item.slices.get(node.joins)
             have = align(read_arrow(self.store, slice_.file), self.frame.rows) if slice_ else None
             for column in self.task.joined[node.joins]:
-                if column.name not in (ROW, SHARD):
+                if column.name not in (ROW, SHARD, "id"):
                     values = (
                         have[column.name]
                         if have is not None

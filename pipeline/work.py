@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from operators.base import Resources
@@ -61,7 +61,8 @@ class Work:
     ) -> list[dict[str, Any]]:
         """Descriptors in the order of the items: those that storage has, and the rest from the executor.
 
-        `as_found` may correct a descriptor that was there already, for what holds only where it was computed.
+        `as_found` may correct a descriptor that was there already, for what holds only where it was computed. Only a
+        task that `binds` is given the devices and the lasting workers that operators ask for.
         """
         begin = time.monotonic()
         results: list[dict[str, Any] | None] = [self._find(task.name_of(item)) for item in items]
@@ -69,8 +70,9 @@ class Work:
         for result in results:
             if as_found is not None and result is not None:
                 as_found(result)
+        wanted = most(nodes) if getattr(task, "binds", False) else replace(most(nodes), gpus=0, resident=False)
         with self.progress.stage(label, len(items), reused=len(items) - len(todo)) as stage:
-            for place, result in self.executor.map(task, [items[i] for i in todo], most(nodes), label):
+            for place, result in self.executor.map(task, [items[i] for i in todo], wanted, label):
                 results[todo[place]] = result
                 stage.advance(size_of(items[todo[place]]) if size_of else 0)
         self.records.append(StageRecord(label, len(items), len(todo), time.monotonic() - begin))
@@ -91,7 +93,7 @@ class Work:
 
 def most(nodes: tuple[Node, ...]) -> Resources:
     """The most that any of the operators in a task asks for."""
-    wanted = [type(node.operator).resources for node in nodes] or [Resources()]
+    wanted = [node.operator.wants() for node in nodes] or [Resources()]
     return Resources(
         max(r.cpus for r in wanted),
         max(r.gpus for r in wanted),

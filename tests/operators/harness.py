@@ -104,7 +104,7 @@ class Engine:
         joined = joined.filter(pc.equal(joined[SHARD], number))
         assert len(set(joined[ROW].to_pylist())) == joined.num_rows, "a row is joined twice"
         place = pc.index_in(table[ROW], value_set=joined[ROW].combine_chunks())
-        for name in [n for n in joined.column_names if n not in (SHARD, ROW)]:
+        for name in [n for n in joined.column_names if n not in (SHARD, ROW, "id")]:
             view = view.append_column(name, joined[name].take(place))
         return view
 
@@ -153,20 +153,25 @@ class Engine:
     def _fold(self, fold: Fold) -> None:
         rng = random.Random(self.shuffle)
         states = self._partials(fold)
+        if fold.per_shard:
+            self.artifacts[fold.label] = self._finished(fold, states, Stored({}, {ROWS: states}))
+            return
         count = self.partitions if fold.key else 1
         merged = [
             _reduce(fold, [_slice(fold.key, state, part, count) for state in states], rng) for part in range(count)
         ]
         if not fold.partitioned:
             merged = [_reduce(fold, merged, rng)]
-        stored = Stored()
+        self.artifacts[fold.label] = self._finished(fold, merged, Stored())
+
+    def _finished(self, fold: Fold, merged: Sequence[pa.Table], stored: Stored) -> Stored:
         for state in merged:
             for name, output in fold.finish(state, self._context(fold)).items():
                 if isinstance(output, pa.Table):
                     stored.parts.setdefault(name, []).append(output)
                 else:
                     stored.files[name] = bytes(output)
-        self.artifacts[fold.label] = stored
+        return stored
 
 
 def run(operator: Operator, shards: Sequence[pa.Table], **how: object) -> Engine:

@@ -76,6 +76,17 @@ class Ran:
         """sha256 of every file that must not depend on how the run went: corpus, dropped, artifacts."""
         return digests(self.version)
 
+    @property
+    def artifacts(self) -> dict[str, object]:
+        """What does not depend on how shards were cut: sha256 of files, and the rows of parts that lie as shards."""
+        found: dict[str, object] = {}
+        for path in sorted((self.version / "artifacts").rglob("*")):
+            if path.match("artifacts/*/part-*.parquet"):
+                found.setdefault(path.parent.name, rows_of(table_of(path.parent)))
+            elif path.is_file():
+                found[str(path.relative_to(self.version))] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
+
 
 @dataclass
 class Mill:

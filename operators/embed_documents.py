@@ -1,0 +1,63 @@
+"""Make a vector of every document, for deduplication by meaning, for choosing by diversity, and for search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from operators.base import TEXT, Columns, Composite, Fold, Map, Repeat, fingerprint
+from operators.embedding import forms
+from operators.embedding.encoders import EncoderChoice, maker_of
+from operators.embedding.stages import ModelFile, Vectors
+from operators.scorers import is_scorer
+
+
+class EmbedDocuments(EncoderChoice, Composite):
+    """Write a vector of unit length for each document, as `id` and `embedding`; the corpus goes on unchanged.
+
+    The files `part-00000.parquet` and so on have the documents in the corpus's order. `model.json` says which encoder
+    made them and how. A document without any token has a vector of zeros, and is counted there.
+    """
+
+    kind: Literal["embed_documents"] = "embed_documents"
+    format: forms.Form = Field(
+        default="float16", description="of a component; int8 is scaled row by row, binary has one bit, set above 0"
+    )
+
+    inert: ClassVar[frozenset[str]] = Composite.inert | {"encoder"}
+
+    @model_validator(mode="after")
+    def _whole_bytes(self) -> Self:
+        if self.format == "binary" and self.dimension % 8:
+            msg = f"dimension {self.dimension} is no multiple of 8, as format: binary needs it"
+            raise ValueError(msg)
+        return self
+
+    @override
+    def needs(self) -> Columns:
+        return TEXT
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        return maker_of(self.encoder).digests(self)
+
+    @override
+    def imports(self) -> tuple[str, ...]:
+        return (self.encoder.partition(":")[0],) if is_scorer(self.encoder) else ()
+
+    @override
+    def check(self) -> None:
+        """RecipeError where the encoder cannot be had, or cannot do what is asked of it."""
+        maker_of(self.encoder).check(self)
+
+    @override
+    def stages(self) -> tuple[Map | Fold | Repeat, ...]:
+        maker = maker_of(self.encoder)
+        before = maker.stages(self)
+        how = {**self.model_dump(include={*EncoderChoice.model_fields, "format"}), **maker.settled(self)}
+        trained = before[-1].label if before else ""
+        vectors = Vectors(name="vectors", digest=fingerprint(dict(self.models())), trained=trained, **how)
+        return *before, vectors, ModelFile(name="model", encoder=self.encoder, format=self.format)

@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from operators.base import PART, ROWS, RecipeError
+from operators.embed_documents import EmbedDocuments
+from operators.embedding import forms
+from tests.operators.harness import corpus, run
+from tests.operators.toy_encoder import Toy
+from tests.pipeline.engine import Mill, Ran
+
+TOY = "tests.operators.toy_encoder:toy"
+STEP = {"kind": "embed_documents", "encoder": TOY}
+
+
+def texts(name: str, count: int) -> list[dict[str, str]]:
+    return [{"text": "!" if number % 10 == 3 else f"{name} {number} " * (9 * number + 1)} for number in range(count)]
+
+
+def parts(ran: Ran, name: str = "embed_documents") -> list[pa.Table]:
+    return [pq.read_table(path) for path in sorted((ran.version / "artifacts" / name).glob("part-*.parquet"))]
+
+
+def about(ran: Ran) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ran.version / "artifacts/embed_documents/model.json").read_text())
+    return found
+
+
+def test_vectors_lie_beside_the_corpus_in_its_order_a_part_for_each_shard(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    for name in "abc":
+        mill.jsonl(name, texts(name, 20))
+    ran = mill.run([{"kind": "length", "min_chars": 30}, STEP])
+    found = parts(ran)
+    assert len(found) > 1
+    whole = pa.concat_tables(found)
+    assert whole["id"].equals(ran.corpus["id"])
+    assert whole.schema == pa.schema([("id", pa.string()), ("embedding", pa.list_(pa.float16(), 8))])
+    expected = Toy().encode(ran.corpus["text"], ran.corpus["id"]).astype(np.float16)
+    vectors = whole["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, 8)
+    assert np.array_equal(vectors, expected)
+
+
+def test_empty_texts_have_a_vector_of_zeros_and_are_counted(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", texts("a", 30))
+    ran = mill.run([STEP])
+    vectors = np.array(pa.concat_tables(parts(ran))["embedding"].to_pylist())
+    assert (~vectors.any(axis=1)).sum() == 3
+    assert {name: about(ran)[name] for name in ("encoder", "dimension", "format", "documents", "empty")} == {
+        "encoder": TOY, "dimension": 8, "format": "float16", "documents": 30, "empty": 3
+    }  # fmt: skip
+
+
+def test_an_edit_embeds_only_the_shards_that_changed(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    for name in "ab":
+        mill.jsonl(name, texts(name, 20))
+    shards = mill.run([STEP], shard_mb=0.005).computed["embed_documents"]
+    mill.jsonl("b", texts("other", 20))
+    assert 0 < mill.run([STEP], shard_mb=0.005).computed["embed_documents"] < shards
+
+
+def test_a_run_without_a_document_left_leaves_a_part_without_rows(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", texts("a", 3))
+    ran = mill.run([{"kind": "length", "min_chars": 10**6, "max_drop_ratio": 1}, STEP])
+    assert [table.num_rows for table in parts(ran)] == [0]
+    assert about(ran)["documents"] == 0
+
+
+def test_what_returns_to_the_rows_is_the_vectors_by_their_places() -> None:
+    engine = run(EmbedDocuments(encoder=TOY), [corpus(["one", "two"]), corpus(["three"])])
+    rows, part = (engine.artifacts["vectors"].table(name) for name in (ROWS, PART))
+    assert rows.select(["_shard", "_row"]).to_pylist() == [
+        {"_shard": s, "_row": r} for s, r in ((0, 0), (0, 1), (1, 0))
+    ]
+    assert rows["embedding"].equals(part["embedding"])
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [("float32", pa.float32()), ("float16", pa.float16()), ("int8", pa.int8()), ("binary", pa.uint8())],
+)
+def test_forms_keep_directions(form: forms.Form, kind: pa.DataType) -> None:
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(50, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[7] = 0
+    column = forms.written(vectors, form)
+    assert column.type == forms.vector_type(form, 64) == pa.list_(kind, 8 if form == "binary" else 64)
+    found = column.flatten().to_numpy().reshape(50, -1)
+    if form == "binary":
+        assert np.array_equal(np.unpackbits(found, axis=1), vectors > 0)
+        return
+    back = found.astype(np.float32)
+    cosine = (back * vectors).sum(axis=1) / np.maximum(np.linalg.norm(back, axis=1), 1e-9)
+    assert cosine[7] == 0
+    assert np.delete(cosine, 7).min() > (0.9998 if form == "int8" else 0.999999)
+
+
+def test_no_rows_have_a_type_too() -> None:
+    assert len(forms.written(np.zeros((0, 16), np.float32), "binary")) == 0
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValidationError, match="no multiple of 8"):
+        EmbedDocuments(encoder=TOY, format="binary", dimension=12)
+    with pytest.raises(RecipeError, match="cannot import"):
+        EmbedDocuments(encoder="no_such_module:thing").check()
