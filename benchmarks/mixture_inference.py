@@ -1,72 +1,54 @@
 """The controlled experiment of mixture inference (Hayase et al. 2024, table 1) on real text of packages.
 
-    python benchmarks/mixture_inference.py build/corpora/mixed-2gb --kind languages --categories 5 [--trials 20]
-        [--merges 10000] [--tolerance-ppm 1] [--attack 1.0] [--least 1500000]
+    python benchmarks/mixture_inference.py build/corpora/mixed-2gb --categories 5 --trials 20 [--split line]
+        [--train 0.5] [--attack 0.5] [--poisson 10000 1000] [--merges 10000] [--tolerance-ppm 1] [--log FILE]
+    python benchmarks/mixture_inference.py build/corpora/code10.parquet --kind code ...
 
-The documents of each category are split in two by a hash of their id. For each trial a mixture is drawn uniformly from
-the simplex in steps of 1e-4 (Smith and Tromble 2004); a tokenizer is trained on the first halves in these shares of
-bytes, a category weighted to reach its share; its merges are attacked with the counts of the second halves, of which
-`--attack` takes a part. log10 of the mean squared error of the shares of bytes, mean and standard deviation over the
-trials, beside two baselines of the paper: TEE, from how many bytes a token has in each category (a straight line of
-logarithms, fitted to the other trials), and TC, from the category in which each token's string is the most frequent.
-Categories are the `--categories` largest with at least `--least` bytes in each half.
+The text of each category is split in two, by documents or by lines. For each trial a mixture is drawn uniformly from
+the simplex in steps of 1e-4 (Smith and Tromble 2004); a tokenizer is trained on the first part (`--train`, a share) in
+these shares of bytes, a category weighted to reach its share; its merges are attacked with the counts of the last part
+(`--attack`), with `--split none` with those of the first. A part with more than `--most` MB is halved until it has no
+more. `--poisson` draws the counts of both anew, from the frequencies of the first part: so many MB to train on, shared
+out by the mixture, and so many of each category to attack with; what is left is the noise of words that come by chance.
+
+log10 of the mean squared error of the shares of bytes, mean and standard deviation over the trials, at every level of
+tolerance, beside the paper's two baselines (`mixture_baselines.py`; `--no-baselines`). Categories are the
+`--categories` largest. Each trial is a line of `--log`; those that are there already are not done again. Counts are
+kept in build/mixture-counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import time
-from dataclasses import dataclass
-from hashlib import blake2b
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.mixture_baselines import by_efficiency, by_strings, bytes_per_token
+from benchmarks.mixture_samples import Sample, Unit, chosen_languages, counted_strips, sampled
+from operators.byte_alphabet import byte_ids, bytes_in_id_order
 from operators.kernels.bpe import products, train
-from operators.kernels.count_tables import add_up
-from operators.kernels.encode import encode
-from operators.kernels.pretokenize import count
-from operators.kernels.replay import replay
+from operators.kernels.replay import Changes, Words, replay
 from operators.mixture_program import MixtureProgram
-from operators.mixture_replay import counted
 from operators.mixture_solving import byte_shares, levels_to
-from operators.pretoken_counts import GROUP
 from operators.pretokenizers import cutting
-from operators.vocabulary import Vocabulary, from_merges, merge_table
+from operators.vocabulary import Vocabulary, from_merges
 
-CODE = frozenset(
-    {"c", "c++", "go", "java", "javascript", "python", "rust", "perl", "ruby", "shell", "typescript", "css"}
-)
-SCALE = 10**12
-STEPS = 10_000
 Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class Half:
-    """One half of a category: its distinct pre-tokens, and how often each stands there."""
-
-    words: pa.LargeBinaryArray
-    counts: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One mixture and what was found."""
-
-    truth: Floats
-    inferred: Floats
-    by_tokens: Floats
-    bytes_per_token: Floats
-    seconds: dict[str, float]
+SCALE: Final = 10.0**12
+STEPS: Final = 10_000
+SAME: Final = ("path", "kind", "categories", "split", "train", "attack", "most", "poisson", "merges", "tolerance_ppm")
+"""The options by which trials of a log belong together."""
 
 
 def log_mse(found: Floats, truth: Floats) -> float:
@@ -75,7 +57,7 @@ def log_mse(found: Floats, truth: Floats) -> float:
     >>> log_mse(np.array([0.5, 0.5]), np.array([0.4, 0.6]))
     -2.0
     """
-    return round(float(np.log10(np.mean((found - truth) ** 2))), 12)
+    return round(float(np.log10(np.maximum(np.mean((found - truth) ** 2), 1e-99))), 12)
 
 
 def drawn_mixture(random: np.random.Generator, num: int) -> Floats:
@@ -84,171 +66,159 @@ def drawn_mixture(random: np.random.Generator, num: int) -> Floats:
     return np.diff([0, *cuts, STEPS]) / STEPS
 
 
-def halves(path: str, kind: str, num: int, least: int, attack: float) -> dict[str, tuple[Half, Half]]:
-    """The categories by name, each with its half to train on and its half to attack with."""
-    table = ds.dataset(path).to_table(columns=["id", "text", "lang"])
-    sizes = (
-        pa.table({"lang": table["lang"], "size": pc.binary_length(table["text"])})
-        .group_by("lang")
-        .aggregate([("size", "sum")])
-    )
-    fitting = sorted(
-        (size, lang)
-        for lang, size in zip(sizes["lang"].to_pylist(), sizes["size_sum"].to_pylist(), strict=True)
-        if (lang in CODE) == (kind == "code") and lang != "und" and size >= 2.2 * least
-    )[::-1][:num]
-    found = {}
-    for _, lang in fitting:
-        rows = table.filter(pc.equal(table["lang"], lang))
-        hashes = [
-            int.from_bytes(blake2b(str(name).encode(), digest_size=4).digest()) / 2**32
-            for name in rows["id"].to_pylist()
-        ]
-        place = np.array(hashes)
-        found[lang] = (_half(rows, place < 0.5), _half(rows, (place >= 0.5) & (place < 0.5 + attack / 2)))
-    return found
+def learned(sample: Sample, weights: Floats, merges: int) -> Vocabulary:
+    """The tokenizer of a mixture in which each category's text weighs so much."""
+    found = train(sample.words, sample.mixed(weights), merges + 256)
+    tokens = products(found.merges.tolist(), [bytes([value]) for value in bytes_in_id_order()])
+    pairs = [(tokens[left], tokens[right]) for left, right in found.merges.tolist()]
+    return from_merges(pairs, cutting("gpt2").patterns)
 
 
-def _half(rows: pa.Table, chosen: NDArray[np.bool_]) -> Half:
-    texts = pa.concat_arrays(rows["text"].filter(pa.array(chosen)).cast(pa.large_string()).chunks)
-    words, counts = count(texts, np.ones(len(texts), np.int64), cutting("gpt2"), None)
-    return Half(words.cast(pa.large_binary()), np.asarray(counts))
+def replayed(sample: Sample, vocabulary: Vocabulary, number: int) -> Changes:
+    """The counts of pairs of a sample through the merges."""
+    place = {token: place for place, token in enumerate(vocabulary.tokens)}
+    rows = np.array([(place[left], place[right], place[left + right]) for left, right in vocabulary.merges], np.int64)
+    data = np.frombuffer(sample.words.buffers()[2], np.uint8)
+    offsets = np.concatenate([[0], np.cumsum(sample.lengths)])
+    words = Words(byte_ids()[data[: offsets[-1]]], offsets, sample.starts, sample.categories, sample.counts)
+    return replay(words, rows, number)
 
 
-def trial(
-    categories: list[tuple[Half, Half]], truth: Floats, merges: int, tolerance: float, alone: list[float]
-) -> Trial:
-    """Train on a mixture, attack it."""
-    begin = time.perf_counter()
-    weighted = [
-        np.rint(one.counts * (share / _bytes(one)) * SCALE).astype(np.int64)
-        for (one, _), share in zip(categories, truth, strict=True)
-    ]
-    mixed = add_up(pa.concat_arrays([one.words for one, _ in categories]), np.concatenate(weighted), None)
-    learned = train(mixed.words, mixed.counts, merges)
-    tokens = products(learned.merges.tolist(), [bytes([value]) for value in _base()])
-    vocabulary = from_merges(
-        [(tokens[left], tokens[right]) for left, right in learned.merges.tolist()], cutting("gpt2").patterns
-    )
-    trained = time.perf_counter()
-    state = pa.concat_tables(
-        pa.table({"pretoken": two.words, "count": two.counts, GROUP: pa.repeat(f"{place:03}", len(two.words))})
-        for place, (_, two) in enumerate(categories)
-    )
-    _, words, num_bytes = counted(state, vocabulary, [])
-    number = {token: place for place, token in enumerate(vocabulary.tokens)}
-    rows = np.array(
-        [(number[left], number[right], number[left + right]) for left, right in vocabulary.merges], np.int64
-    )
-    changes = replay(words, rows, len(categories))
-    replayed = time.perf_counter()
-    program = MixtureProgram(changes, len(categories))
-    best = list(program.solve(levels_to(tolerance)))[-1]
-    solved = time.perf_counter()
-    texts = [two for _, two in categories]
-    lengths = [_bytes(two) / _num_tokens(two, vocabulary) for two in texts]
-    return Trial(
-        truth,
-        byte_shares(best.shares, num_bytes, program.num_pairs),
-        _by_tokens(vocabulary, texts),
-        np.array(lengths) / alone,
-        {"train": trained - begin, "count and replay": replayed - trained, "solve": solved - replayed},
-    )
+class Experiment:
+    """The two samples of a cell of the table, from which its trials are made."""
 
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Count what is not counted yet."""
+        self.options = options
+        self.names = chosen_languages(options.path, options.kind, options.categories, options.least)
+        self.number = len(self.names)
+        unit: Unit = "document" if options.split == "document" else "line"
+        tables = counted_strips(options.path, self.names, unit, options.cache)
+        self.first = sampled(tables, options.train, options.most * 1e6, from_above=False)
+        self.second = self.first
+        if options.split != "none":
+            self.second = sampled(tables, options.attack, options.most * 1e6, from_above=True)
+        self.alone: Floats | None = None
 
-def _base() -> bytes:
-    from operators.byte_alphabet import bytes_in_id_order
+    def sizes(self, sample: Sample) -> Floats:
+        """Bytes of each category."""
+        return sample.by_category(sample.lengths, self.number)
 
-    return bytes_in_id_order()
-
-
-def _bytes(half: Half) -> int:
-    return int(np.sum(pc.binary_length(half.words).to_numpy() * half.counts))
-
-
-def _num_tokens(half: Half, vocabulary: Vocabulary) -> int:
-    lists = encode(half.words, merge_table(vocabulary))
-    return int(np.sum(np.diff(lists.offsets.to_numpy()) * half.counts))
-
-
-def alone(category: tuple[Half, Half], merges: int) -> float:
-    """Bytes per token of a tokenizer that was trained on the category alone."""
-    one, two = category
-    learned = train(one.words, one.counts, merges)
-    tokens = products(learned.merges.tolist(), [bytes([value]) for value in _base()])
-    pairs = [(tokens[left], tokens[right]) for left, right in learned.merges.tolist()]
-    return _bytes(two) / _num_tokens(two, from_merges(pairs, cutting("gpt2").patterns))
-
-
-def _by_tokens(vocabulary: Vocabulary, texts: list[Half]) -> Floats:
-    """TC: the share of the tokens whose string is more frequent in a category than in the others."""
-    place = {token: number for number, token in enumerate(vocabulary.tokens) if len(token) > 1}
-    longest = max(map(len, place))
-    frequency = np.zeros((len(vocabulary.tokens), len(texts)))
-    for column, half in enumerate(texts):
-        for word, number in zip(half.words.to_pylist(), (half.counts / _bytes(half)).tolist(), strict=True):
-            for begin in range(len(word)):
-                for end in range(begin + 2, min(len(word), begin + longest) + 1):
-                    token = place.get(word[begin:end])
-                    if token is not None:
-                        frequency[token, column] += number
-    seen = frequency.max(1) > 0
-    votes = np.bincount(frequency[seen].argmax(1), minlength=len(texts))
-    shares: Floats = votes / votes.sum()
-    return shares
-
-
-def by_efficiency(trials: list[Trial]) -> list[Floats]:
-    """TEE: shares from the bytes per token, by a line through the logarithms of all other trials."""
-    found = []
-    for left_out, one in enumerate(trials):
-        others = [other for number, other in enumerate(trials) if number != left_out]
-        x, y = (
-            np.log(np.concatenate([getattr(other, name) for other in others])) for name in ("bytes_per_token", "truth")
+    def samples(self, truth: Floats, random: np.random.Generator) -> tuple[Sample, Sample]:
+        """What a trial trains on and what it attacks with."""
+        if self.options.poisson is None:
+            return self.first, self.second
+        sizes, (train_mb, attack_mb) = self.sizes(self.first), self.options.poisson
+        return (
+            self.first.resampled(train_mb * 1e6 * truth / sizes, random),
+            self.first.resampled(attack_mb * 1e6 / sizes, random),
         )
-        slope, level = np.polyfit(x, y, 1)
-        shares = np.exp(level + slope * np.log(one.bytes_per_token))
-        found.append(shares / shares.sum())
-    return found
+
+    def trial(self, number: int) -> dict[str, Any]:
+        """Train on a mixture, attack it."""
+        random = np.random.default_rng([1, number])
+        truth = drawn_mixture(random, self.number)
+        begin = time.process_time()
+        first, second = self.samples(truth, random)
+        vocabulary = learned(first, truth / self.sizes(first) * SCALE, self.options.merges)
+        trained = time.process_time()
+        changes = replayed(second, vocabulary, self.number)
+        ready = time.process_time()
+        program = MixtureProgram(changes, self.number)
+        solutions = list(program.solve(levels_to(self.options.tolerance_ppm)))
+        done = time.process_time()
+        sizes = np.rint(self.sizes(second)).astype(np.int64)
+        shares = {one.tolerance: byte_shares(one.shares, sizes, program.num_pairs) for one in solutions}
+        best = solutions[-1]
+        result = {
+            "trial": number, "truth": truth.tolist(), "inferred": shares[best.tolerance].tolist(),
+            "levels": {f"{level:g}": log_mse(found, truth) for level, found in shares.items()},
+            "objective": best.objective, "rows": best.rows, "iterations": best.iterations,
+            "seconds": {"train": trained - begin, "replay": ready - trained, "solve": done - ready},
+        }  # fmt: skip
+        if self.options.baselines:
+            result["strings"] = by_strings(second, vocabulary.tokens, sizes).tolist()
+            result["efficiency"] = (bytes_per_token(second, vocabulary, self.number) / self._alone()).tolist()
+        return result
+
+    def _alone(self) -> Floats:
+        """Bytes per token of tokenizers that were trained on one category alone."""
+        if self.alone is None:
+            found = []
+            for place in range(self.number):
+                weights = np.zeros(self.number)
+                weights[place] = 1
+                own = learned(self.first, weights, self.options.merges)
+                found.append(bytes_per_token(self.second, own, self.number)[place])
+            self.alone = np.array(found)
+        return self.alone
 
 
-def main() -> None:
-    """Run the experiment that the options describe."""
+def done_before(log: Path, cell: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The trials of a cell that a log has."""
+    if log.exists():
+        for line in log.read_text().splitlines():
+            one = json.loads(line)
+            if one["cell"] == cell:
+                yield one
+
+
+def summary(trials: list[dict[str, Any]]) -> Iterator[str]:
+    """Rows of a table: what, trials, mean and standard deviation of log10 MSE."""
+    truths = [np.array(one["truth"]) for one in trials]
+    scores = {
+        "inferred": [log_mse(np.array(one["inferred"]), truth) for one, truth in zip(trials, truths, strict=True)]
+    }
+    for level in dict.fromkeys(level for one in trials for level in one["levels"]):
+        scores[f"{level} ppm"] = [one["levels"][level] for one in trials if level in one["levels"]]
+    if all("strings" in one for one in trials):
+        scores["TC"] = [log_mse(np.array(one["strings"]), truth) for one, truth in zip(trials, truths, strict=True)]
+        if len(trials) > 2:
+            shares = by_efficiency([np.array(one["efficiency"]) for one in trials], truths)
+            scores["TEE"] = [log_mse(found, truth) for found, truth in zip(shares, truths, strict=True)]
+    for name, values in scores.items():
+        yield f"| {name} | {len(values)} | {statistics.mean(values):.2f} | {statistics.pstdev(values):.2f} |"
+
+
+def parsed() -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path")
     parser.add_argument("--kind", choices=("languages", "code"), default="languages")
     parser.add_argument("--categories", type=int, default=5)
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--split", choices=("document", "line", "none"), default="document")
+    parser.add_argument("--train", type=float, default=0.5)
+    parser.add_argument("--attack", type=float, default=0.5)
+    parser.add_argument("--poisson", type=float, nargs=2, metavar=("TRAIN_MB", "ATTACK_MB"))
     parser.add_argument("--merges", type=int, default=10_000)
     parser.add_argument("--tolerance-ppm", type=float, default=1.0)
-    parser.add_argument("--attack", type=float, default=1.0)
+    parser.add_argument("--most", type=float, default=1000.0)
     parser.add_argument("--least", type=int, default=1_000_000)
-    options = parser.parse_args()
-    found = halves(options.path, options.kind, options.categories, options.least, options.attack)
-    categories = list(found.values())
-    sizes = ", ".join(f"{name} {_bytes(one) / 1e6:.1f}" for name, (one, _) in found.items())
-    print(f"{len(found)} categories, MB of text to train on: {sizes}")
-    own = [alone(category, options.merges) for category in categories]
-    random = np.random.default_rng(1)
-    trials = []
+    parser.add_argument("--no-baselines", dest="baselines", action="store_false")
+    parser.add_argument("--log", type=Path, default=Path("build/mixture-inference.jsonl"))
+    parser.add_argument("--cache", type=Path, default=Path("build/mixture-counts"))
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the experiment that the options describe."""
+    options = parsed()
+    cell = {name: getattr(options, name) for name in SAME}
+    trials = {one["trial"]: one for one in done_before(options.log, cell)}
+    if any(number not in trials for number in range(options.trials)):
+        experiment = Experiment(options)
+        for what, sample in (("train on", experiment.first), ("attack with", experiment.second)):
+            sizes = zip(experiment.names, experiment.sizes(sample) / 1e6, strict=True)
+            print(f"MB to {what}:", ", ".join(f"{name} {size:.1f}" for name, size in sizes), flush=True)
     for number in range(options.trials):
-        one = trial(categories, drawn_mixture(random, len(categories)), options.merges, options.tolerance_ppm, own)
-        trials.append(one)
-        timed = ", ".join(f"{name} {value:.1f} s" for name, value in one.seconds.items())
-        print(
-            f"{number}: {log_mse(one.inferred, one.truth):.2f}, TC {log_mse(one.by_tokens, one.truth):.2f}; {timed}",
-            flush=True,
-        )
-    rows = {
-        "inferred": [log_mse(one.inferred, one.truth) for one in trials],
-        "TC": [log_mse(one.by_tokens, one.truth) for one in trials],
-        "TEE": [log_mse(shares, one.truth) for shares, one in zip(by_efficiency(trials), trials, strict=True)]
-        if len(trials) > 2
-        else [],
-    }
-    for name, values in rows.items():
-        if values:
-            print(f"| {name} | {statistics.mean(values):.2f} | {statistics.pstdev(values):.2f} |")
+        if number not in trials:
+            trials[number] = one = experiment.trial(number)
+            with options.log.open("a") as log:
+                log.write(json.dumps({"cell": cell, **one}) + "\n")
+            timed = ", ".join(f"{name} {value:.1f} s" for name, value in one["seconds"].items())
+            print(f"{number}: {one['levels']}; {one['rows']} rows, {timed}", flush=True)
+    print(*summary([trials[number] for number in range(options.trials)]), sep="\n")
 
 
 if __name__ == "__main__":
