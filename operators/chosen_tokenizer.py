@@ -27,13 +27,15 @@ Numbers = NDArray[np.int64]
 class OfTokenizer(Composite):
     """A step that reads a tokenizer: which one, how it cuts, and what is refused of it."""
 
-    tokenizer: str = Field(default="", description="its file: a tokenizer.json, or ranks with a pretokenizer")
+    tokenizer: str = Field(
+        default="", description="its file: a tokenizer.json, or ranks or a merges.txt with a pretokenizer"
+    )
     step: str = Field(
         default="", description="instead of a file: an earlier train_tokenizer or trim_tokenizer step (byte-level BPE)"
     )
     size: int = Field(default=0, ge=0, description="with step: which of its vocab_sizes; 0: the largest")
     pretokenizer: Choice | Literal["own"] = Field(
-        default="own", description="what text is cut by: the tokenizer's own patterns; a rank file has none"
+        default="own", description="what text is cut by: the tokenizer's own patterns; ranks and lists have none"
     )
     pattern: str = Field(default="", description="with pretokenizer custom: a regex as tokenizers reads it")
 
@@ -52,7 +54,7 @@ class OfTokenizer(Composite):
             )
             raise ValueError(msg)
         if (self.size and not self.step) or (self.pretokenizer != "own" and not self.tokenizer):
-            msg = "size goes with step, and pretokenizer with tokenizer, where that is a rank file: leave it out"
+            msg = "size goes with step, and pretokenizer with tokenizer, where that is ranks or merges: leave it out"
             raise ValueError(msg)
         self._patterns()
         return self
@@ -66,10 +68,14 @@ class OfTokenizer(Composite):
         if not self.tokenizer:
             return
         patterns = self._patterns()
-        vocabulary = tokenizer_sources.read(self.tokenizer, patterns)
+        vocabulary = self.read_file(patterns)
         if patterns and vocabulary.patterns != patterns:
-            msg = f"tokenizer {self.tokenizer!r} is a tokenizer.json with patterns of its own: leave pretokenizer out"
+            msg = f"tokenizer {self.tokenizer!r} says itself how text is cut: leave pretokenizer out"
             raise RecipeError(msg)
+
+    def read_file(self, patterns: tuple[str, ...]) -> Vocabulary:
+        """The tokenizer in the file. Raises RecipeError where it is none that the step takes."""
+        return tokenizer_sources.read(self.tokenizer, patterns)
 
     @override
     def check_against(self, earlier: Mapping[str, Operator]) -> None:
@@ -164,7 +170,7 @@ class TokenizerCounts(Chosen, PretokenCounts):
 
         vocabulary = self.load(context)
         how = cutting_of(vocabulary.patterns)
-        split, normalised = _splitter([token.content for token in vocabulary.added]), normaliser(vocabulary.normalizer)
+        split, normalised = splitter([token.content for token in vocabulary.added]), normaliser(vocabulary.normalizer)
 
         def apply(rows: pa.Table) -> pa.Table:
             texts, weights = split(one_text_array(rows["text"]), weights_of(rows))
@@ -192,7 +198,7 @@ def added_patterns(contents: list[str]) -> tuple[str, re.Pattern[str]]:
     return found, re.compile("|".join(map(re.escape, longest_first)))
 
 
-def _splitter(contents: list[str]) -> Any:  # noqa: ANN401
+def splitter(contents: list[str]) -> Any:  # noqa: ANN401
     """A function that cuts texts at added tokens, which go; the parts count as often as their text."""
     found, cut = added_patterns(contents)
 

@@ -17,12 +17,14 @@ from typing import Any, Literal
 from pydantic import Field
 from typing_extensions import override
 
-from operators import tokenizer_sources
+from operators import merge_sources
 from operators.base import Columns, Composite, Fold, Map, RecipeError, Repeat
-from operators.chosen_tokenizer import OfTokenizer, TokenizerCounts
+from operators.chosen_tokenizer import OfTokenizer
 from operators.hashing import refuse_formless
+from operators.mixture_counts import MergeCounts
 from operators.mixture_replay import Replay
 from operators.mixture_solving import Solve
+from operators.vocabulary import Vocabulary
 
 
 class Inference(Composite):
@@ -62,14 +64,19 @@ class InferMixture(Inference, OfTokenizer):
 
     @override
     def check(self) -> None:
-        """RecipeError where the file is no byte-level BPE, or holds fewer merges than are skipped."""
+        """RecipeError where the file holds no merges in order, or fewer than are skipped."""
         super().check()
         if not self.tokenizer:
             return
-        merges = len(tokenizer_sources.read(self.tokenizer, self.chosen()["patterns"]).merges)
+        source = merge_sources.read(self.tokenizer, self.chosen()["patterns"])
+        merges = len(source.merges) - source.assembly
         if merges <= self.skip:
             msg = f"tokenizer {self.tokenizer!r} has {merges or 'no'} merges, and {self.skip} are skipped"
             raise RecipeError(f"{msg}: a mixture is inferred from the order of merges, so some must be left")
+
+    @override
+    def read_file(self, patterns: tuple[str, ...]) -> Vocabulary:
+        return merge_sources.read(self.tokenizer, patterns).vocabulary
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
@@ -80,7 +87,7 @@ class InferMixture(Inference, OfTokenizer):
         chosen = self.chosen()
         audit: dict[str, Any] = {"trained": trained, "max_difference": max_difference} if trained else {}
         return (
-            TokenizerCounts(name="counts", group_by=self.by, **chosen),
+            MergeCounts(name="counts", group_by=self.by, **chosen),
             Replay(name="replay", merges=self.merges, skip=self.skip, **chosen),
             Solve(
                 name="solve",

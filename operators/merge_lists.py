@@ -9,7 +9,7 @@ import pyarrow as pa
 from operators.base import DataError, RecipeError
 from operators.byte_alphabet import to_bytes, to_characters
 from operators.encode import Merge
-from operators.vocabulary import AddedToken, Vocabulary, from_merges
+from operators.vocabulary import BYTES, AddedToken, Vocabulary, from_merges
 
 SCHEMA: Final = pa.schema({"left": pa.binary(), "right": pa.binary(), "count": pa.int64()})
 """In the order of the merges; `count` is how often the pair stood in the training text, null where unknown."""
@@ -77,6 +77,40 @@ def from_vocab_and_merges(
     added = tuple(AddedToken(token, strings[token]) for token in special_tokens)
     lines = [line for line in merges.decode("utf-8", "replace").split("\n") if line and not line.startswith(_VERSION)]
     return Vocabulary(token_ids(strings, added), tuple(map(read_merge, lines)), patterns, added)
+
+
+def from_merges_txt(content: bytes, patterns: tuple[str, ...]) -> Vocabulary:
+    r"""The vocabulary with our ids (`from_merges`) of a `merges.txt` alone; a heading "#version" may be there or not.
+
+    Raises DataError with the line that is no merge, or whose parts are not there yet: of a list that is not
+    byte-level, or that was cut.
+
+    >>> from_merges_txt(b"#version: 0.2\na b\nab c\n", ()).merges
+    ((b'a', b'b'), (b'ab', b'c'))
+    """
+    made, merges = set(BYTES), dict[Merge, int]()
+    for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), start=1):
+        if not line.strip() or line.startswith(_VERSION):
+            continue
+        merge = _read_line(line.rstrip("\r"), number)
+        unknown = [part for part in merge if part not in made]
+        if unknown:
+            msg = f"line {number}: {line!r} merges {to_characters(unknown[0])!r}, which is no byte and was not merged"
+            raise DataError(f"{msg} before: expected a byte-level merges.txt, whole and in the order of its merges")
+        if merge in merges:
+            raise DataError(f"line {number}: {line!r} stands in line {merges[merge]} already: expected it once")
+        merges[merge] = number
+        made.add(b"".join(merge))
+    return from_merges(merges, patterns)
+
+
+def _read_line(line: str, number: int) -> Merge:
+    try:
+        return read_merge(line)
+    except DataError as error:
+        hint = "" if "\u2581" not in line else "; it is character-level: give its tokenizer.json or SentencePiece model"
+        msg = f"line {number}: {error}{hint}"
+        raise DataError(msg) from error
 
 
 def read_json(content: bytes | str, name: str) -> object:

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from typing_extensions import override
 
+from operators.allowed_pairs import cut_words, without_long_pairs
 from operators.base import Context, Outputs, RunError
 from operators.chosen_tokenizer import OverCounts
+from operators.mixture_counts import source_of
 from operators.mixtures import NULL
+from operators.piece_rules import SPACE
 from operators.pretoken_counts import GROUP
-from operators.vocabulary import Vocabulary, merge_table, reach
+from operators.vocabulary import Vocabulary, merge_table
 from operators.vocabulary_training import pretokens_of
 
 if TYPE_CHECKING:
@@ -35,27 +39,33 @@ class Replay(OverCounts):
     skip: int
     """Merges before those, which the text is encoded with first."""
 
-    revision: ClassVar[int] = 2  # rows without a value and those whose value is that word are one category
+    revision: ClassVar[int] = 3  # says whether tokens are of characters
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         from operators.kernels.replay import replay
 
-        vocabulary = self.load(context)
-        live = reach(vocabulary).merges
+        source = source_of(self, context)
+        vocabulary, first = source.vocabulary, source.assembly + self.skip
+        live = source.merges[source.assembly :]
         used = live[self.skip : self.skip + self.merges]
         if not used:
             msg = f"the tokenizer has {len(live):,} merges that can be applied, of which {self.skip:,} are skipped"
             raise RunError(f"{msg}: none is left to infer a mixture from")
-        names, words, num_bytes = counted(state, vocabulary, live[: self.skip])
+        names, words, num_bytes = counted(state, vocabulary, source.merges[:first], source.rules is not None)
+        if source.rules:
+            words = cut_words(words, vocabulary.tokens, source.alphabet, source.rules)
         number = {token: place for place, token in enumerate(vocabulary.tokens)}
         rows = np.array([(number[left], number[right], number[left + right]) for left, right in used], np.int64)
         changes = replay(words, rows, len(names))
+        if source.rules:
+            changes = without_long_pairs(changes, vocabulary.tokens, source.rules.max_characters)
         about = {
             "tokenizer_sha256": self.digest(context),
             "categories": names,
             "bytes": num_bytes.tolist(),
             "merges": {"of_tokenizer": len(live), "skipped": min(self.skip, len(live)), "used": len(used)},
+            "of_characters": source.rules is not None,
             "first_segments": int(changes.steps[1]),
         }
         return {
@@ -71,7 +81,7 @@ class Replay(OverCounts):
 
 
 def counted(
-    state: pa.Table, vocabulary: Vocabulary, prefix: list[tuple[bytes, bytes]]
+    state: pa.Table, vocabulary: Vocabulary, prefix: list[tuple[bytes, bytes]], marked: bool = False
 ) -> tuple[list[str], Words, np.ndarray[Any, np.dtype[np.int64]]]:
     """The names of the categories in order, the distinct pre-tokens by category, and each category's bytes.
 
@@ -79,6 +89,7 @@ def counted(
         state: the merged table of counts, with groups.
         vocabulary: whose token numbers the words are written in.
         prefix: merges that are applied to the words before anything is counted.
+        marked: whether spaces are written as U+2581 and count as one byte.
     """
     from operators.kernels.encode import encode
     from operators.kernels.replay import Words
@@ -96,7 +107,9 @@ def counted(
     starts = np.searchsorted(number, np.arange(len(words) + 1))
     table = merge_table(Vocabulary(vocabulary.ids, prefix, vocabulary.patterns))
     lists = encode(words, table)
-    lengths = np.diff(np.asarray(words.buffers()[1]).view(np.int64)[: len(words) + 1])
+    lengths = pc.binary_length(words).to_numpy()
+    if marked:
+        lengths = lengths - (len(SPACE.encode()) - 1) * pc.count_substring(words, SPACE).to_numpy()
     num_bytes = np.zeros(len(names), np.int64)
     np.add.at(num_bytes, categories, counts * lengths[number])
     symbols = lists.values.to_numpy().astype(np.int32)

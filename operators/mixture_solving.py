@@ -62,7 +62,7 @@ class Solve(TableFold):
         replayed = context.artifacts["replay"]
         about = json.loads(replayed.read(ABOUT))
         changes = read_changes(replayed, about)
-        tokens = replayed.table("_tokens")["token"].to_pylist()
+        tokens = [_written(token, about["of_characters"]) for token in replayed.table("_tokens")["token"].to_pylist()]
         names, num_bytes = about["categories"], np.array(about["bytes"], np.int64)
         try:
             program = MixtureIntervals(changes, len(names), Limits())
@@ -146,7 +146,7 @@ def described(
     about: dict[str, Any],
     solutions: list[Solution],
     program: MixtureProgram,
-    tokens: list[bytes],
+    tokens: list[str],
     listed: NDArray[np.int64],
 ) -> dict[str, Any]:
     """What `mixture.json` says."""
@@ -197,9 +197,7 @@ def warnings(found: dict[str, Any], wanted: float) -> list[str]:
     return lines
 
 
-def _violations(
-    best: Solution, program: MixtureProgram, tokens: list[bytes], frequency: Floats
-) -> list[dict[str, Any]]:
+def _violations(best: Solution, program: MixtureProgram, tokens: list[str], frequency: Floats) -> list[dict[str, Any]]:
     """The largest slacks in words, by size."""
     changes = program.changes
     size = np.concatenate([best.merge_slack, best.pair_slack])
@@ -210,7 +208,7 @@ def _violations(
         is_merge = place < len(best.merge_slack)
         pair = changes.merged[place] if is_merge else place - len(best.merge_slack)
         left, right = (tokens[token] for token in changes.pairs[pair])
-        token = to_characters(left + right)
+        token = left + right
         if is_merge:
             ppm = float(frequency[place])
             times = f"{(ppm + size[place]) / ppm:.3g} times as frequent" if ppm > 0 else "in the text at all"
@@ -223,10 +221,16 @@ def _violations(
             rank = int(merged[0]) if len(merged) else None
             when = "never" if rank is None else f"as merge {rank + 1:,}"
             said = f"merges `{token}` {when}, far later than its frequency in the categories explains"
-        parts = [to_characters(left), to_characters(right)]
-        found.append({"pair": parts, "merge": rank, "ppm": float(size[place]), "says": f"this tokenizer {said}"})
+        found.append(
+            {"pair": [left, right], "merge": rank, "ppm": float(size[place]), "says": f"this tokenizer {said}"}
+        )
     return found
 
 
-def _missing(merge: NDArray[np.int64], tokens: list[bytes], rank: int) -> dict[str, Any]:
-    return {"merge": rank, "pair": [to_characters(tokens[token]) for token in merge.tolist()]}
+def _missing(merge: NDArray[np.int64], tokens: list[str], rank: int) -> dict[str, Any]:
+    return {"merge": rank, "pair": [tokens[token] for token in merge.tolist()]}
+
+
+def _written(token: bytes, of_characters: bool) -> str:
+    """A token as its tokenizer's file has it."""
+    return token.decode("utf-8", "replace") if of_characters else to_characters(token)

@@ -116,9 +116,9 @@ def from_tokenizer_json(content: bytes | str) -> Vocabulary:
     whole = read_json(content, "tokenizer.json")
     model = whole.get("model") if isinstance(whole, dict) else None
     if not isinstance(whole, dict) or not isinstance(model, dict):
-        _refuse("the file", whole, "an object with a model, as tokenizers writes it")
+        refuse("the file", whole, "an object with a model, as tokenizers writes it")
     _check_model(model)
-    added = tuple(map(_read_added, whole.get("added_tokens") or []))
+    added = tuple(map(read_added, whole.get("added_tokens") or []))
     return Vocabulary(
         token_ids(read_strings(model.get("vocab")), added),
         tuple(map(read_merge, model["merges"])),
@@ -163,42 +163,48 @@ def _model(strings: dict[str, int], merges: list[list[str]], whole_first: bool) 
 def _check_model(model: dict[str, Any]) -> None:
     kind = model.get("type") or ("BPE" if "merges" in model else "unknown")
     if kind != "BPE" or not isinstance(model.get("merges"), list):
-        _refuse("model.type", kind, "byte-level BPE with a list of merges; other models have no such vocabulary")
-    for name in ("continuing_subword_prefix", "end_of_word_suffix", "dropout", "byte_fallback"):
+        refuse("model.type", kind, "byte-level BPE with a list of merges; other models have no such vocabulary")
+    check_affixes(model, ("byte_fallback",))
+
+
+def check_affixes(model: dict[str, Any], others: tuple[str, ...] = ()) -> None:
+    """DataError where a model marks its tokens or is random, or has any of the other parameters."""
+    for name in ("continuing_subword_prefix", "end_of_word_suffix", "dropout", *others):
         if model.get(name):
-            _refuse(f"model.{name}", model[name], "none, as a byte-level vocabulary has it")
+            refuse(f"model.{name}", model[name], "none: merges would not be of the text as it is")
 
 
-def _read_added(token: object) -> AddedToken:
+def read_added(token: object) -> AddedToken:
+    """An entry of `added_tokens`. Raises DataError where it is none."""
     known = token if isinstance(token, dict) else {}
     if not isinstance(known.get("content"), str) or not isinstance(known.get("id"), int):
-        _refuse("added_tokens", token, "a content and an id in each")
+        refuse("added_tokens", token, "a content and an id in each")
     flags = {flag: bool(known.get(flag, False)) for flag in _FLAGS}
     return AddedToken(known["content"], known["id"], **flags)
 
 
 def _read_normalizer(normalizer: object) -> str:
-    steps = _steps(normalizer, "normalizers")
+    steps = steps_of(normalizer, "normalizers")
     if len(steps) > 1 or any(step.get("type") not in NORMALIZERS for step in steps):
-        _refuse("normalizer", normalizer, f"none or one of {', '.join(NORMALIZERS[1:])}")
+        refuse("normalizer", normalizer, f"none or one of {', '.join(NORMALIZERS[1:])}")
     return str(steps[0]["type"]) if steps else ""
 
 
 def _read_patterns(pre_tokenizer: object) -> tuple[str, ...]:
-    steps = _steps(pre_tokenizer, "pretokenizers")
+    steps = steps_of(pre_tokenizer, "pretokenizers")
     if not steps or steps[-1].get("type") != "ByteLevel" or steps[-1].get("add_prefix_space", True):
-        _refuse(
+        refuse(
             "pre_tokenizer", pre_tokenizer, "ByteLevel without add_prefix_space, last; is this a SentencePiece model?"
         )
     for step in steps[:-1]:
         shape = (step.get("type"), step.get("behavior"), step.get("invert", False))
         if shape != ("Split", "Isolated", False) or "Regex" not in step.get("pattern", {}):
-            _refuse("pre_tokenizer", step, "a Split by a Regex with behavior Isolated, not inverted")
+            refuse("pre_tokenizer", step, "a Split by a Regex with behavior Isolated, not inverted")
     patterns = tuple(str(step["pattern"]["Regex"]) for step in steps[:-1])
     return patterns if steps[-1].get("use_regex", True) is False else (*patterns, *PATTERNS["gpt2"])
 
 
-def _steps(component: object, members: str) -> list[dict[str, Any]]:
+def steps_of(component: object, members: str) -> list[dict[str, Any]]:
     """A component as the list of what it does."""
     if component is None:
         return []
@@ -206,10 +212,11 @@ def _steps(component: object, members: str) -> list[dict[str, Any]]:
     if isinstance(component, dict) and component.get("type") == "Sequence":
         steps = component.get(members) or []
     if not all(isinstance(step, dict) for step in steps):
-        _refuse(members, component, "objects with a type")
+        refuse(members, component, "objects with a type")
     return cast("list[dict[str, Any]]", steps)
 
 
-def _refuse(field: str, value: object, expected: str) -> NoReturn:
+def refuse(field: str, value: object, expected: str) -> NoReturn:
+    """Raise DataError: what a field of the file has, and what was expected."""
     msg = f"tokenizer.json cannot be read: {field} is {str(value)[:200]!r}, expected {expected}"
     raise DataError(msg)

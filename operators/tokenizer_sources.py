@@ -5,14 +5,17 @@ a step was planned with is what it works with: a file that has changed since is 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import get_args
+from typing import Final, get_args
 
-from operators.base import RecipeError
+from operators.base import DataError, RecipeError
+from operators.merge_lists import from_merges_table, from_merges_txt
 from operators.pretokenizers import Digits, Pretokenizer, cutting
 from operators.rank_files import from_ranks, read_ranks
 from operators.tokenizer_files import from_tokenizer_json
+from operators.tokenizer_formats import EXPECTED, Format, format_of
 from operators.vocabulary import Vocabulary
 
 
@@ -22,11 +25,11 @@ def digest(path: str) -> str:
 
 
 def read(path: str, patterns: tuple[str, ...] = (), sha256: str = "") -> Vocabulary:
-    """The vocabulary in a `tokenizer.json` or a rank file.
+    """The vocabulary in a `tokenizer.json`, a rank file or a list of merges (`operators/tokenizer_formats.py`).
 
     Args:
-        path: of the file; the first says what it is: a `tokenizer.json` begins with a brace.
-        patterns: what text is cut by with a rank file, which has none; () where only a `tokenizer.json` will do.
+        path: of the file, or of a directory that holds a tokenizer.json, as our artifacts do.
+        patterns: what text is cut by where the file does not say; () where only a `tokenizer.json` will do.
         sha256: what the file must be; "" for whatever is there.
 
     Raises RecipeError where it cannot be read, is another file, or is no byte-level vocabulary.
@@ -47,18 +50,52 @@ def content_of(path: str, sha256: str = "") -> bytes:
 @lru_cache(maxsize=4)
 def parse(content: bytes, name: str, patterns: tuple[str, ...] = ()) -> Vocabulary:
     """As `read`, from the file's content; `name` is what errors call it."""
-    is_json = is_tokenizer_json(content)
+    with naming(name):
+        found = format_of(content)
+        vocabulary = _READERS[found](content, patterns)
+        if not patterns and found in _CUT_BY_OTHERS:
+            kind = _CUT_BY_OTHERS[found]
+            raise RecipeError(f"it is {kind}, which says nothing of how text is cut: name its pretokenizer beside it")
+        return vocabulary
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Errors of what is done within say which tokenizer it is about."""
     try:
-        vocabulary = from_tokenizer_json(content) if is_json else from_ranks(read_ranks(content), patterns)
+        yield
     except RecipeError as error:
         msg = f"tokenizer {name!r}: {error}"
         raise type(error)(msg) from error
-    if not is_json and not patterns:
-        msg = (
-            f"tokenizer {name!r} is a rank file, which says nothing of how text is cut: name its pretokenizer beside it"
-        )
-        raise RecipeError(msg)
-    return vocabulary
+
+
+def _read_parquet(content: bytes, patterns: tuple[str, ...]) -> Vocabulary:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowInvalid, OSError) as error:
+        msg = f"it cannot be read as Parquet ({error}); {EXPECTED}"
+        raise DataError(msg) from error
+    return from_merges_table(table, patterns)
+
+
+def _refuse_characters(_content: bytes, _patterns: tuple[str, ...]) -> Vocabulary:
+    msg = "it is a SentencePiece model, whose tokens are of characters: expected a byte-level tokenizer.json or ranks"
+    raise DataError(msg)
+
+
+_READERS: Final[Mapping[Format, Callable[[bytes, tuple[str, ...]], Vocabulary]]] = {
+    "tokenizer.json": lambda content, _: from_tokenizer_json(content),
+    "ranks": lambda content, patterns: from_ranks(read_ranks(content), patterns),
+    "merges.txt": from_merges_txt,
+    "merges.parquet": _read_parquet,
+    "sentencepiece": _refuse_characters,
+}
+_CUT_BY_OTHERS: Final[Mapping[Format, str]] = {
+    "ranks": "a rank file", "merges.txt": "a merges.txt", "merges.parquet": "a table of merges",
+}  # fmt: skip
 
 
 def is_tokenizer_json(content: bytes) -> bool:
@@ -86,11 +123,14 @@ def _content(path: str) -> bytes:
 
     try:
         fs, place = fsspec.core.url_to_fs(path)
+        if fs.isdir(place):
+            path, place = (f"{one.rstrip('/')}/tokenizer.json" for one in (path, place))
+            if not fs.exists(place):
+                raise IsADirectoryError(0, "it is a directory without a tokenizer.json")
         return _cached(path, fs.ukey(place))
     except (OSError, ValueError, ImportError) as error:
         reason = getattr(error, "strerror", None) or error
-        msg = f"tokenizer {path!r} cannot be read ({reason}): expected a tokenizer.json or a rank file"
-        raise RecipeError(msg) from error
+        raise RecipeError(f"tokenizer {path!r} cannot be read ({reason}); {EXPECTED}") from error
 
 
 @lru_cache(maxsize=4)

@@ -188,7 +188,9 @@ def parser() -> argparse.ArgumentParser:
 def _infer(infer: argparse.ArgumentParser) -> None:
     """The options of `infer`."""
     infer.add_argument(
-        "tokenizer", metavar="TOKENIZER", help="a tokenizer.json, or ranks (tiktoken) with --pretokenizer"
+        "tokenizer",
+        metavar="TOKENIZER",
+        help="a tokenizer.json, a SentencePiece model of BPE, or ranks (tiktoken) or a merges.txt with --pretokenizer",
     )
     infer.add_argument(
         "--data", action="append", required=True, metavar="PATH",
@@ -221,7 +223,9 @@ def _infer(infer: argparse.ArgumentParser) -> None:
     infer.add_argument(
         "--bootstrap", type=int, default=0, metavar="N", help="give intervals over so many resamples of the merges"
     )
-    infer.add_argument("--pretokenizer", default="own", help="with ranks: the pattern that cuts text, as cl100k")
+    infer.add_argument(
+        "--pretokenizer", default="own", help="with ranks or a merges.txt: the pattern that cuts text, as cl100k"
+    )
     infer.add_argument(
         "--out", default="", metavar="DIR", help="keep the run there, with its report (default: keep nothing)"
     )

@@ -209,7 +209,7 @@ def test_what_cannot_be_extended_is_refused(
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "have no rank"),
+        (b"", "the file is empty"),
         (b"YWI= 5 6\n", "line 1"),
         (b"{", "expected JSON"),
         (b'{"model": {"type": "Unigram"}}', "expected byte-level BPE"),

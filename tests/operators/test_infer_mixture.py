@@ -12,11 +12,9 @@ from operators.base import RecipeError, RunError
 from operators.infer_mixture import InferMixture
 from operators.mixture_intervals import MixtureIntervals
 from operators.mixture_program import Limits
-from operators.pretokenizers import PATTERNS
 from operators.rank_files import rank_lines
-from operators.tokenizer_files import from_tokenizer_json, to_tokenizer_json
+from operators.tokenizer_files import from_tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
-from operators.vocabulary import from_merges
 from pipeline.cli import main
 from tests.operators.harness import Engine, corpus, run
 
@@ -159,24 +157,6 @@ def test_a_category_without_pairs_is_refused(tokenizer: str) -> None:
     rows = pa.concat_tables([table(repeated=False), corpus(["a"]).append_column("kind", pa.array(["empty"]))])
     with pytest.raises(RunError, match="empty"):
         run(InferMixture(tokenizer=tokenizer, by="kind"), [rows])
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b'{"model": {"type": "Unigram", "vocab": []}}', "Unigram"),
-        (b'{"model": {"type": "WordPiece", "vocab": {}}}', "WordPiece"),
-        (b'{"model": {"type": "BPE", "vocab": {"a"', "JSON"),
-        (to_tokenizer_json(from_merges([], PATTERNS["gpt2"])), "no merges"),
-        (b"YWI= x\n", "line 1"),
-    ],
-    ids=["unigram", "wordpiece", "truncated", "empty", "ranks"],
-)
-def test_a_file_that_is_no_list_of_merges_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
-    path = tmp_path / "given"
-    path.write_bytes(content)
-    with pytest.raises(RecipeError, match=f"given.*{says}"):
-        InferMixture(tokenizer=str(path), by="kind").check()
 
 
 def test_the_command_says_the_same(

@@ -162,7 +162,7 @@ def test_a_rank_file_needs_a_pretokenizer_and_a_tokenizer_json_none(tmp_path: Pa
     step.check()
     new, _, _ = result(run(step, [corpus(CORPUS)]))
     assert new.patterns == PATTERNS["cl100k"]
-    with pytest.raises(RecipeError, match="patterns of its own"):
+    with pytest.raises(RecipeError, match="says itself how text is cut"):
         TrimTokenizer(tokenizer=written(tmp_path, base), pretokenizer="gpt2").check()
 
 
