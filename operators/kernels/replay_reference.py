@@ -33,7 +33,7 @@ def _counted(
 ) -> dict[Pair, Counter[int]]:
     counts: dict[Pair, Counter[int]] = {}
     for sequence, (_, by_category) in zip(sequences, words, strict=True):
-        for pair in pairwise(sequence):
+        for pair in pairwise(sequence if by_category else ()):
             counts.setdefault(pair, Counter()).update(by_category)
     return counts
 

@@ -15,7 +15,7 @@ NUM_CATEGORIES = 3
 WORDS = st.lists(
     st.tuples(
         st.lists(st.integers(0, 2), max_size=12),
-        st.dictionaries(st.integers(0, NUM_CATEGORIES - 1), st.integers(1, 9), min_size=1),
+        st.dictionaries(st.integers(0, NUM_CATEGORIES - 1), st.integers(1, 9)),
     ),
     max_size=8,
 )
