@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from operators.base import Artifacts, Fold, RecipeError, fingerprint
+from operators.embedding.transformers import Transformers
 from operators.scorers import identity_of, is_scorer, scorer_at
 
 Singles = NDArray[np.float32]
@@ -126,8 +127,10 @@ def maker_of(encoder: str) -> Maker:
     """What opens an encoder of that name. Raises RecipeError where there is none."""
     if is_scorer(encoder):
         return OwnFunctions()
-    msg = f"encoder {encoder!r} is neither a folder nor `package.module:function`"
-    raise RecipeError(msg)
+    if encoder == STATIC:
+        msg = "encoder static: there is no such encoder yet"
+        raise RecipeError(msg)
+    return Transformers()
 
 
 def open_encoder(choice: EncoderChoice, artifacts: Artifacts | None = None) -> Encoder:
