@@ -40,6 +40,7 @@ from operators.remove_lines import RemoveLines
 from operators.romanise import Romanise
 from operators.sample import Sample
 from operators.script_share import ScriptShare
+from operators.semantic_dedup import SemanticDedup
 from operators.substring_dedup import SubstringDedup
 from operators.train_classifier import TrainClassifier
 from operators.train_ngram_model import TrainNgramModel
@@ -85,6 +86,7 @@ AnyOperator = Annotated[
     | Romanise
     | Sample
     | ScriptShare
+    | SemanticDedup
     | SubstringDedup
     | TrainClassifier
     | TrainNgramModel

@@ -206,7 +206,10 @@ class Map(Operator):
     """Columns that it replaces (`text`); `bind`'s function returns them beside the added ones."""
 
     def joins(self) -> str:
-        """The earlier fold whose `_rows` table is joined to the rows by position, absent rows as nulls ("": none)."""
+        """The earlier fold whose `_rows` table is joined to the rows by position, absent rows as nulls ("": none).
+
+        A stage of an earlier step is named STEP/STAGE.
+        """
         return ""
 
     def bind(self, context: Context) -> BatchFn:

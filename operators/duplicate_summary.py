@@ -49,11 +49,11 @@ SHOWN: Final = pa.schema(
 """Rows of `shown`: counts of a source and a language where `id` is null, else a document that is named."""
 
 
-def summary_stages(of: str, table: str, *, reads_text: bool) -> tuple[Fold, ...]:
-    """The stages, for the fold `of` whose `_rows` have a `survivor` and whose `table` has the clusters."""
+def summary_stages(of: str, table: str, *, reads_text: bool, rows: str = "") -> tuple[Fold, ...]:
+    """The stages, for the fold `of` whose `table` has the clusters; a `survivor` is in its `_rows` or in those of `rows`."""
     return (
         Chosen(name="chosen", of=f"{of}/{table}"),
-        Shown(name="shown", of=of, reads_text=reads_text),
+        Shown(name="shown", of=rows or of, reads_text=reads_text),
         Duplicates(name="duplicates"),
     )
 

@@ -138,22 +138,39 @@ class GivenVectors(Map):
         return apply
 
     def _of(self, rows: pa.Table) -> pa.Array:
-        lists = one_array(rows[self.column])
-        given = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
-        values = lists.take(pa.array(given)).flatten()
+        return packed_lists(one_array(rows[self.column]), rows["id"], self.column, zeros=False)
+
+
+def packed_lists(lists: pa.Array, ids: pa.ChunkedArray, name: str, *, zeros: bool) -> pa.Array:
+    """Vectors in fixed-size lists as the column `VECTOR` has them; a null has none.
+
+    Lists of uint8 hold a bit for each component, set where it is above 0; of other types the numbers themselves.
+
+    Args:
+        lists: the vectors.
+        ids: of their documents, for errors.
+        name: of the column, for errors.
+        zeros: whether a vector of zeros stands for none.
+
+    Raises DataError where a number is not finite or missing, and where all are 0 unless `zeros`.
+    """
+    given = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
+    values = lists.take(pa.array(given)).flatten()
+    if pa.types.is_integer(values.type):
+        dense = _of_integers(values.to_numpy(zero_copy_only=False).reshape(given.size, lists.type.list_size))
+    else:
         dense = _singles(values.fill_null(math.nan).to_numpy().reshape(given.size, lists.type.list_size))
-        some, status = _rounded(dense)
-        for row, said in ((given[place], status[place]) for place in np.flatnonzero(status)):
+    some, status = _rounded(dense)
+    for row, said in ((given[place], status[place]) for place in np.flatnonzero(status)):
+        if said == 1 or not zeros:
             what = "a number that is not finite, or none" if said == 1 else "nothing but zeros, which has no direction"
-            msg = (
-                f"{self.column!r} of document {rows['id'][int(row)].as_py()!r} holds {what}: expected a vector or null"
-            )
+            msg = f"{name!r} of document {ids[int(row)].as_py()!r} holds {what}: expected a vector or null"
             raise DataError(msg)
-        whole = np.zeros((rows.num_rows, dense.shape[1]), np.int16)
-        whole[given] = some
-        missing = np.ones(rows.num_rows, np.int8)
-        missing[given] = 0
-        return _packed(whole, missing)
+    whole = np.zeros((len(lists), dense.shape[1]), np.int16)
+    whole[given] = some
+    missing = np.ones(len(lists), np.int8)
+    missing[given] = status != 0
+    return _packed(whole, missing)
 
 
 def refuse_column(columns: Columns, name: str) -> None:
@@ -227,6 +244,14 @@ def _singles(vectors: npt.NDArray[np.floating[Any]]) -> Singles:
     return scaled
 
 
+def _of_integers(vectors: npt.NDArray[np.integer[Any]]) -> Singles:
+    """Rows of bits as 1 and -1, those without any as zeros; other integers as they are."""
+    if vectors.dtype != np.uint8:
+        return vectors.astype(np.float32)
+    bits = np.unpackbits(vectors, axis=1).astype(np.float32)
+    return (2 * bits - 1) * bits.any(axis=1, keepdims=True)
+
+
 def _parts(rows: pa.Table) -> list[pa.Table]:
     return [rows.slice(start, _ROWS) for start in range(0, rows.num_rows, _ROWS)]
 
@@ -235,6 +260,11 @@ def _rounded(vectors: Singles) -> tuple[Shorts, npt.NDArray[np.int8]]:
     from operators.kernels.subsets import quantised
 
     return quantised(np.ascontiguousarray(vectors), SCALE)
+
+
+def packed_rows(vectors: Shorts) -> pa.Array:
+    """Vectors as a column without nulls; `unpacked` gives them back."""
+    return _packed(vectors, np.zeros(vectors.shape[0], np.int8))
 
 
 def _packed(vectors: Shorts, missing: npt.NDArray[np.int8]) -> pa.Array:

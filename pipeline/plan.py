@@ -256,6 +256,8 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
     def resolve(wanted: str) -> tuple[str, ...]:
         if f"{step.label}/{wanted}" in nodes:
             return (f"{step.label}/{wanted}",)
+        if "/" in wanted and wanted in nodes:
+            return (wanted,)
         found = tuple(
             n.name for n in nodes.values() if n.step == wanted and isinstance(n.operator, Fold) and not n.replaces
         )

@@ -65,6 +65,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "infer_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
     {"kind": "audit_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
     {"kind": "embed_documents", "encoder": "tests.operators.toy_encoder:toy"},
+    {"kind": "semantic_dedup", "step": "embed_documents", "epsilon": 0.001, "clusters": 4},
 ]
 
 

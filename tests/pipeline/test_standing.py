@@ -102,6 +102,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "romanise": ({"max_chars": 40},),
     "sample": ({"docs": 17}, {"bytes": 9000, "by": "source"}, {"fraction": 0.5}),
     "script_share": ({"keep": ["Greek"], "min_share": 0.1},),
+    "semantic_dedup": (
+        {"step": "embed", "epsilon": 0.01, "clusters": 3},
+        {"step": "embed", "keep_share": 0.5, "keep": "longest"},
+    ),
     "substring_dedup": ({"min_bytes": 40, "min_left_bytes": 30},),
     "train_classifier": (
         {"positive": {"column": "kind", "in": ["prose"]}, "dim": 4, "buckets": 50},
@@ -129,6 +133,7 @@ BEFORE = {
     "audit_mixture": {
         "kind": "train_tokenizer", "name": "trained", "pretokenizer": "gpt2", "vocab_sizes": [400], "group_by": "kind",
     },
+    "semantic_dedup": {"kind": "embed_documents", "name": "embed", "encoder": ENCODER},
 }  # fmt: skip
 """Kind -> a step without which it is nothing."""
 
@@ -190,7 +195,7 @@ def test_another_shard_size_gives_the_same_rows_and_artifacts(step: dict[str, An
 @pytest.mark.parametrize("step", [s for s in STEPS if judges(s)], ids=[json.dumps(s)[9:60] for s in STEPS if judges(s)])
 def test_audit_keeps_all_rows_and_records_the_verdict(step: dict[str, Any], flawed: Mill) -> None:
     strict = flawed.run(steps_to(step))
-    audit = flawed.run([{**step, "audit": True}], out="out2")
+    audit = flawed.run(steps_to({**step, "audit": True}), out="out2")
     assert audit.corpus.num_rows == audit.manifest["rows"]["read"]
     verdicts = dict(zip(audit.corpus["id"].to_pylist(), audit.corpus["tested_verdict"].to_pylist(), strict=True))
     dropped = dict(zip(strict.dropped["id"].to_pylist(), strict.dropped["rule"].to_pylist(), strict=True))
