@@ -50,7 +50,7 @@ SHOWN: Final = pa.schema(
 
 
 def summary_stages(of: str, table: str, *, reads_text: bool, rows: str = "") -> tuple[Fold, ...]:
-    """The stages, for the fold `of` whose `table` has the clusters; a `survivor` is in its `_rows` or in those of `rows`."""
+    """The stages for the fold `of`: its `table` has the clusters, its `_rows`, or those of `rows`, a `survivor`."""
     return (
         Chosen(name="chosen", of=f"{of}/{table}"),
         Shown(name="shown", of=rows or of, reads_text=reads_text),

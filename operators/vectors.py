@@ -248,7 +248,7 @@ def _of_integers(vectors: npt.NDArray[np.integer[Any]]) -> Singles:
     """Rows of bits as 1 and -1, those without any as zeros; other integers as they are."""
     if vectors.dtype != np.uint8:
         return vectors.astype(np.float32)
-    bits = np.unpackbits(vectors, axis=1).astype(np.float32)
+    bits = np.unpackbits(vectors.astype(np.uint8), axis=1).astype(np.float32)
     return (2 * bits - 1) * bits.any(axis=1, keepdims=True)
 
 

@@ -19,7 +19,7 @@ from typing_extensions import override
 from operators.base import WARNINGS, BatchFn, Context, Outputs, Resources, TableFold
 from operators.drawing import spans
 from operators.embedding.clustering import COSINE_UNIT, LEVELS, lengths
-from operators.embedding.survival import ACROSS, BLOCK, blocks
+from operators.embedding.near_pairs import ACROSS, BLOCK, blocks
 from operators.vectors import VECTOR
 
 Longs = npt.NDArray[np.int64]

@@ -14,8 +14,7 @@ elsewhere is not compared again with what has claims of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +25,13 @@ from typing_extensions import override
 from operators.base import ROW, ROWS, SHARD, BatchFn, Columns, Context, Fold, Outputs, Repeat, Resources, TableFold
 from operators.components import ROW_BITS, nodes_of
 from operators.drawing import spans
-from operators.embedding.clustering import COSINE_UNIT, Doubles, Longs, cosines, lengths, placed
+from operators.embedding.clustering import COSINE_UNIT, Longs, cosines, lengths, placed
+from operators.embedding.near_pairs import near_pairs
 from operators.survivors import best_first, candidate_needs, candidates
-from operators.vectors import VECTOR, Singles, unpacked
+from operators.vectors import VECTOR, unpacked
 
 Keep = Literal["hard", "easy", "longest"]
 
-BLOCK: Final = 1024
-"""Documents compared at once with the block itself, and with as many others at a time as `ACROSS`."""
-ACROSS: Final = 8192
 _RANKED: Final = ("priority", "length", "id")
 _CLAIMS: Final = pa.schema(
     [
@@ -51,14 +48,6 @@ _CLAIMS: Final = pa.schema(
 _OPEN, _GONE, _STAYS = -1, 0, 1
 
 Bools = npt.NDArray[np.bool_]
-
-
-class Near(NamedTuple):
-    """Pairs of an item that stays and a later one that it is near to, and their cosines."""
-
-    earlier: Longs
-    later: Longs
-    similarity: Doubles
 
 
 class Members(Fold):
@@ -230,53 +219,6 @@ def settle(nodes: Longs, claimed: Longs, claimant: Longs, stays: npt.NDArray[np.
         if np.array_equal(new, found):
             return found
         found = new
-
-
-def near_pairs(column: pa.ChunkedArray, threshold: float) -> Near:
-    """Each vector that stays with all later ones that it is near to, in the order of the column.
-
-    A vector stays if no earlier one that stays has a cosine of at least the threshold with it.
-    """
-    from operators.kernels.near_vectors import claimed
-
-    squares = np.concatenate([np.zeros(0, np.int64), *(lengths(part) for _, part in blocks(column, ACROSS))])
-    lost, found = np.zeros(len(column), bool), [_none()]
-    for start, block in blocks(column, BLOCK):
-        mine = squares[start : start + block.shape[0]]
-        for first, others in blocks(column.slice(0, start), ACROSS):
-            there = np.flatnonzero(~lost[first : first + others.shape[0]])
-            near = _near(block @ others[there].T, mine, squares[first + there], threshold)
-            found.append(Near(first + there[near.earlier], start + near.later, near.similarity))
-            lost[found[-1].later] = True
-        near = _near(block @ block.T, mine, mine, threshold, below=True)
-        here = lost[start : start + block.shape[0]]
-        counts = claimed(near.earlier, near.later, here)
-        found.append(Near(start + near.earlier[counts], start + near.later[counts], near.similarity[counts]))
-    return Near(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
-
-
-def _near(products: Singles, rows: Longs, columns: Longs, threshold: float, *, below: bool = False) -> Near:
-    """The pairs whose cosine reaches the threshold, by row, then column; with `below` only columns before the row's."""
-    if not products.size:
-        return _none()
-    bound = threshold * float(np.sqrt(float(rows.min()) * float(columns.min()))) - 1 if threshold > 0 else -np.inf
-    later, earlier = np.nonzero(products >= np.float32(bound))
-    if below:
-        before = earlier < later
-        later, earlier = later[before], earlier[before]
-    alike = cosines(products[later, earlier].astype(np.int64), rows[later], columns[earlier])
-    reached = alike >= threshold
-    return Near(earlier[reached], later[reached], alike[reached])
-
-
-def _none() -> Near:
-    return Near(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-
-
-def blocks(column: pa.ChunkedArray, size: int) -> Iterator[tuple[int, Singles]]:
-    """The vectors of a column, so many at a time, and where each block begins."""
-    for start in range(0, len(column), size):
-        yield start, unpacked(column.slice(start, size))
 
 
 def _status(

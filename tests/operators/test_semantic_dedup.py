@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from operators.base import WARNINGS, DataError, RecipeError
 from operators.embedding import clustering
 from operators.embedding.clustering import COSINE_UNIT, LEVELS, automatic, placed, spherical_k_means
+from operators.embedding.near_pairs import near_pairs
 from operators.embedding.shares import masks_of
-from operators.embedding.survival import near_pairs, settle
+from operators.embedding.survival import settle
 from operators.kernels import near_vectors_reference as slow
 from operators.semantic_dedup import SemanticDedup
 from operators.vectors import SCALE, packed_rows
@@ -83,7 +84,7 @@ def test_with_one_cluster_it_is_the_greedy_choice_over_all_pairs(docs: int, epsi
 def test_shards_partitions_and_the_order_of_merging_do_not_matter(
     shards: int, partitions: int, clusters: int, shuffle: int, keep: str
 ) -> None:
-    how = {"epsilon": 0.05, "clusters": clusters, "keep": keep}
+    how: dict[str, Any] = {"epsilon": 0.05, "clusters": clusters, "keep": keep}
     one = dedup(crowd(), **how)
     other = dedup(crowd(), shards, **how, partitions=partitions, shuffle=shuffle)
     assert survivors(one) == survivors(other)
@@ -159,7 +160,7 @@ def test_the_order_is_priority_then_what_keep_says_then_the_id() -> None:
     vectors = column(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     table = corpus({"d": "x", "c": "x", "b": "x", "a": "xx"}, vector=vectors)
     table = table.set_column(2, "source", pa.array(["web", "books", "web", "web"]))
-    one = {"epsilon": 0.05, "clusters": 1}
+    one: dict[str, Any] = {"epsilon": 0.05, "clusters": 1}
     assert dedup(table, keep="hard", **one).kept_ids == {"a"}  # the centre is at 4 degrees
     assert dedup(table, keep="easy", **one).kept_ids == {"b"}
     assert dedup(table, keep="longest", **one).kept_ids == {"a"}
@@ -192,8 +193,8 @@ def packed(vectors: Any) -> pa.ChunkedArray:  # noqa: ANN401
 
 @pytest.mark.parametrize(("block", "across"), [(1, 1), (4, 7), (16, 3), (1024, 8192)])
 def test_blocks_are_compared_with_all_before_them(block: int, across: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("operators.embedding.survival.BLOCK", block)
-    monkeypatch.setattr("operators.embedding.survival.ACROSS", across)
+    monkeypatch.setattr("operators.embedding.near_pairs.BLOCK", block)
+    monkeypatch.setattr("operators.embedding.near_pairs.ACROSS", across)
     monkeypatch.setattr("operators.embedding.shares.BLOCK", block)
     monkeypatch.setattr("operators.embedding.shares.ACROSS", across)
     vectors = np.array(crowd(60)["vector"].to_pylist())
@@ -221,7 +222,7 @@ def _settled_in_parts(claims: Sequence[tuple[int, int]], nodes: Sequence[int], p
     """Rounds over nodes dealt to parts: each part sees its own nodes' claims and what was known before the round."""
     known = dict.fromkeys(nodes, -1)
     while True:
-        found = {}
+        found: dict[int, int] = {}
         for part in range(parts):
             mine = np.array([node for node in nodes if node % parts == part], np.int64)
             here = [claim for claim in claims if claim[1] in mine]

@@ -129,7 +129,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
 }
 """Kind -> parameters under which a judging operator drops something and keeps something of the flawed texts."""
 
-BEFORE = {
+BEFORE: dict[str, dict[str, Any]] = {
     "audit_mixture": {
         "kind": "train_tokenizer", "name": "trained", "pretokenizer": "gpt2", "vocab_sizes": [400], "group_by": "kind",
     },
