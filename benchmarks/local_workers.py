@@ -54,6 +54,9 @@ class ThreadExecutor:
         for future in as_completed(places):
             yield places[future], future.result()
 
+    def refuse(self, resources: Resources) -> None:
+        """See `Executor.refuse`."""
+
     def close(self) -> None:
         """See `Executor.close`."""
         self._pool.shutdown()

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from operators.base import RecipeError
-from pipeline.check import describe, look_at
+from pipeline.check import describe, look_at, plan_of
 from pipeline.manifest import make_manifest, summary
 from pipeline.progress import MemoryWatch, Progress
 from pipeline.publish import VERSIONS, make_current, publish, published, run_id, write_front
@@ -15,6 +15,7 @@ from pipeline.report.page import render
 from pipeline.run import Runner
 from pipeline.storage import Store, exclusive
 from pipeline.vault import Vault
+from pipeline.work import most
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ def run_recipe(
     out, work_dir = places(recipe, out, work_dir)
     recipe, headers = look_at(recipe)
     describe(recipe, headers, out, work_dir)
+    executor.refuse(most(tuple(plan_of(recipe, headers).nodes.values())))
     work, target = Vault(work_dir), Store(out)
     begin = time.monotonic()
     with exclusive(Store(work_dir)), exclusive(Store(f"{out}/{VERSIONS}")), MemoryWatch() as memory:

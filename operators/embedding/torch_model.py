@@ -31,6 +31,50 @@ _UNUSED: Final = ("pooler.", "position_ids", "lm_head.", "cls.")
 """Weights that vectors of tokens do not need."""
 
 
+class Device:
+    """A CPU or a GPU: how numbers come to it and back."""
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        import torch
+
+        self._is_cuda = name == "cuda"
+        if self._is_cuda and not torch.cuda.is_available():
+            msg = f"PyTorch {torch.__version__} finds no GPU: it was built without CUDA, or the driver does not fit it"
+            raise RecipeError(f"{msg}; install a build for the driver (pytorch.org), or set device: cpu")
+        self.place = torch.device(name)
+        if not self._is_cuda:
+            torch.set_num_threads(threads)
+
+    def put(self, values: NDArray[Any]) -> Tensor:
+        """An array on the device; on a GPU by pinned memory, without waiting."""
+        import torch
+
+        found = torch.from_numpy(np.ascontiguousarray(values))
+        return found.pin_memory().to(self.place, non_blocking=True) if self._is_cuda else found
+
+    def take(self, found: Tensor) -> NDArray[np.float32]:
+        """A tensor in this process's memory."""
+        vectors: NDArray[np.float32] = found.cpu().numpy()
+        return vectors
+
+    def empty(self) -> None:
+        """Give back what is kept for later, after memory has run out."""
+        import torch
+
+        if self._is_cuda:
+            torch.cuda.empty_cache()
+
+    def varlen(self) -> VarlenAttention | None:
+        """Torch's attention over chunks of any length, where this version has it for this device."""
+        if not self._is_cuda:
+            return None
+        try:
+            from torch.nn.attention.varlen import varlen_attn
+        except ImportError:
+            return None
+        return varlen_attn  # type: ignore[no-any-return]
+
+
 class TorchModel:
     """See `operators.embedding.transformer.Forward`."""
 
@@ -50,12 +94,11 @@ class TorchModel:
         """
         import torch
 
-        if device == "cpu":
-            torch.set_num_threads(threads)
         self._torch, self._pooling = torch, pooling
-        self._device = torch.device(device)
+        self._on = Device(device, threads)
+        self._device = self._on.place
         self._first_position = checkpoint.first_position
-        varlen = varlen or (_varlen_of(torch) if device == "cuda" and dtype != "float32" else None)
+        varlen = varlen or (self._on.varlen() if dtype != "float32" else None)
         self.packed = varlen is not None
         if varlen is not None:
             _register(varlen)
@@ -71,24 +114,22 @@ class TorchModel:
         except RuntimeError as error:
             if not any(sign in str(error) for sign in _NO_MEMORY):
                 raise
-            if self._device.type == "cuda":
-                self._torch.cuda.empty_cache()
+            self._on.empty()
             raise DeviceMemoryError(str(error).partition("\n")[0]) from error
 
     def fetch(self, found: Sequence[Tensor]) -> NDArray[np.float32]:
         """One copy for all of them."""
-        vectors: NDArray[np.float32] = self._torch.cat(list(found)).cpu().numpy()
-        return vectors
+        return self._on.take(self._torch.cat(list(found)))
 
     def _padded(self, tokens: NDArray[np.int32], lengths: Longs) -> Tensor:
         torch, width = self._torch, int(lengths[0])
         ids = np.zeros((lengths.size, width), np.int64)
         ids[np.arange(width) < lengths[:, None]] = tokens
-        length = self._put(lengths)
+        length = self._on.put(lengths)
         mask = torch.arange(width, device=self._device) < length[:, None]
         # Where nothing is padded the kernels for attention without a mask are taken.
         given = None if int(lengths[-1]) == width else mask.long()
-        hidden = self._model(input_ids=self._put(ids), attention_mask=given).last_hidden_state.float()
+        hidden = self._model(input_ids=self._on.put(ids), attention_mask=given).last_hidden_state.float()
         match self._pooling:
             case "cls":
                 return hidden[:, 0]
@@ -102,10 +143,10 @@ class TorchModel:
         torch = self._torch
         starts = np.append(0, np.cumsum(lengths))
         place = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
-        bounds, position = self._put(starts.astype(np.int32)), self._put(place)
-        row = self._put(np.repeat(np.arange(lengths.size), lengths))
+        bounds, position = self._on.put(starts.astype(np.int32)), self._on.put(place)
+        row = self._on.put(np.repeat(np.arange(lengths.size), lengths))
         hidden = self._model(
-            input_ids=self._put(tokens.astype(np.int64))[None],
+            input_ids=self._on.put(tokens.astype(np.int64))[None],
             position_ids=position[None] + self._first_position,
             cu_seq_lens_q=bounds,
             cu_seq_lens_k=bounds,
@@ -125,11 +166,6 @@ class TorchModel:
     def _weight(self, counts: Tensor, place: Tensor) -> Tensor:
         """A token's weight in the mean: 1, or its place; 0 where it is padding."""
         return counts * place.float() if self._pooling == "weighted" else counts.float()
-
-    def _put(self, values: NDArray[Any]) -> Tensor:
-        """An array on the device, by pinned memory without waiting where that is a GPU."""
-        found = self._torch.from_numpy(np.ascontiguousarray(values))
-        return found.pin_memory().to(self._device, non_blocking=True) if self._device.type == "cuda" else found
 
 
 def load(checkpoint: Checkpoint, dtype: str, attention: str) -> Tensor:
@@ -177,14 +213,6 @@ def attend_one_by_one(
         one = torch.nn.functional.scaled_dot_product_attention(*heads, scale=scale, is_causal=window_size == (-1, 0))
         found[start:end] = one[0].transpose(0, 1)
     return found
-
-
-def _varlen_of(torch: Tensor) -> VarlenAttention | None:
-    """Torch's attention over chunks of any length, where this version has it."""
-    try:
-        return __import__("torch.nn.attention.varlen", fromlist=["varlen_attn"]).varlen_attn  # type: ignore[no-any-return]
-    except ImportError:
-        return None
 
 
 def _register(varlen: VarlenAttention) -> None:

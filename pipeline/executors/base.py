@@ -26,5 +26,8 @@ class Executor(Protocol):
         Every task is safe to run twice; `label` is what a person reads on a dashboard.
         """
 
+    def refuse(self, resources: Resources) -> None:
+        """RecipeError, before anything runs, where it is sure that no task will ever have these."""
+
     def close(self) -> None:
         """Stop all workers, also in the middle of a task."""

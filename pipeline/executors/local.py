@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, TypeVar
 
-from operators.base import RunError
+from operators.base import RecipeError, RunError
+from operators.embedding.devices import cuda_capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,13 +43,23 @@ class LocalExecutor:
     def map(
         self, task: Callable[[Item], Result], items: Sequence[Item], resources: Resources, label: str
     ) -> Iterator[tuple[int, Result]]:
-        """See `Executor.map`. One worker runs in this process: no start-up cost, and a debugger sees everything."""
-        del resources  # This machine is all there is.
-        if self.workers == 1:
+        """See `Executor.map`. One worker runs in this process: no start-up cost, and a debugger sees everything.
+
+        So does what asks for a GPU, one task at a time: each worker would load its model there. Ray gives out several.
+        """
+        if self.workers == 1 or resources.gpus:
             for index, item in enumerate(items):
                 yield index, task(item)
             return
         yield from self._spread(task, items, label)
+
+    def refuse(self, resources: Resources) -> None:
+        """RecipeError where a GPU is asked for and this machine has none; of all else it has what there is."""
+        if resources.gpus and not cuda_capabilities():
+            raise RecipeError(
+                "a step asks for a GPU (device: cuda), and CUDA's driver shows none on this machine: set device: auto "
+                "or cpu, look at nvidia-smi and CUDA_VISIBLE_DEVICES, or run on a cluster that has one (--executor ray)"
+            )
 
     def start(self, modules: Sequence[str]) -> None:
         """Start the workers and have them import modules, beside what the caller does before its first task."""

@@ -103,6 +103,11 @@ class RayExecutor:
         finally:
             crew.close()
 
+    def refuse(self, resources: Resources) -> None:
+        """RecipeError where this machine, alone, has not the GPU; a cluster may still get nodes that have it."""
+        if self._alone and resources.gpus > _totals().get("GPU", 0):
+            raise RecipeError(nothing_fits({"CPU": resources.cpus, "GPU": resources.gpus}, _nodes()))
+
     def close(self) -> None:
         """End what this run has on the cluster, and the cluster too if it was started here."""
         if self._mine and ray.is_initialized():

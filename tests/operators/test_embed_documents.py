@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from operators.base import PART, ROWS, RecipeError
+from operators.base import PART, ROWS, RecipeError, Resources
 from operators.embed_documents import EmbedDocuments
 from operators.embedding import forms
+from pipeline.executors import local
+from pipeline.executors.local import LocalExecutor
 from tests.operators.harness import corpus, run
 from tests.operators.toy_encoder import Toy
 from tests.pipeline.engine import Mill, Ran
@@ -114,3 +117,62 @@ def test_what_cannot_be_is_refused() -> None:
         EmbedDocuments(encoder=TOY, format="binary", dimension=12)
     with pytest.raises(RecipeError, match="cannot import"):
         EmbedDocuments(encoder="no_such_module:thing").check()
+
+
+def test_a_gpu_that_is_not_there_is_missed_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", texts("a", 5))
+    monkeypatch.setattr(local, "cuda_capabilities", lambda: ())
+    with pytest.raises(RecipeError, match=r"asks for a GPU .device: cuda., and CUDA's driver shows none"):
+        mill.run([{**STEP, "device": "cuda"}])
+    assert not list((tmp_path / "work").rglob("*.arrow"))
+    monkeypatch.setattr(local, "cuda_capabilities", lambda: ((8, 6),))
+    ran = mill.run([{**STEP, "device": "cuda"}], executor=LocalExecutor(2))
+    assert about(ran)["documents"] == 5
+
+
+def test_a_worker_with_the_model_and_a_gpu_is_asked_for_where_it_is_bound_alone(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", texts("a", 20))
+    asked: dict[str, Resources] = {}
+
+    class Noting(LocalExecutor):
+        def refuse(self, resources: Resources) -> None:
+            assert resources.gpus == 1
+
+        def map(
+            self, task: Callable[[Any], Any], items: Sequence[Any], resources: Resources, label: str
+        ) -> Iterator[tuple[int, Any]]:
+            asked[label] = resources
+            return super().map(task, items, resources, label)
+
+    mill.run([{**STEP, "device": "cuda"}], executor=Noting(1))
+    assert asked["embed_documents"] == Resources(gpus=1, memory_mb=2048, resident=True)
+    assert {(r.gpus, r.resident) for label, r in asked.items() if label != "embed_documents"} == {(0, False)}
+    assert "embed_documents/vectors: finish" in asked
+
+
+def test_vectors_open_without_a_copy(tmp_path: Path) -> None:
+    import faiss
+
+    mill = Mill(tmp_path)
+    mill.jsonl("a", texts("a", 30))
+    steps = [{**STEP, "name": form, "format": form} for form in ("float16", "float32", "binary")]
+    ran = mill.run(steps, shard_mb=1)
+    arrays = {}
+    for form in ("float16", "float32", "binary"):
+        [table] = parts(ran, form)
+        column = table["embedding"].chunk(0)
+        arrays[form] = column.flatten().to_numpy(zero_copy_only=True).reshape(table.num_rows, -1)
+        assert arrays[form].__array_interface__["data"][0] == column.flatten().buffers()[1].address
+        assert arrays[form].flags.c_contiguous
+    index, bits = faiss.IndexFlatIP(8), faiss.IndexBinaryFlat(8)
+    index.add(arrays["float32"])  # faiss copies what is no contiguous float32
+    bits.add(arrays["binary"])
+    _, nearest = index.search(arrays["float32"], 1)
+    cosine = (arrays["float32"][nearest[:, 0]] * arrays["float32"]).sum(axis=1)
+    assert cosine[arrays["float32"].any(axis=1)] == pytest.approx(1, abs=1e-5)
+    assert bits.search(arrays["binary"], 1)[0].max() == 0
+    assert arrays["float16"].dtype == np.float16
