@@ -155,11 +155,7 @@ def packed_lists(lists: pa.Array, ids: pa.ChunkedArray, name: str, *, zeros: boo
     Raises DataError where a number is not finite or missing, and where all are 0 unless `zeros`.
     """
     given = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
-    values = lists.take(pa.array(given)).flatten()
-    if pa.types.is_integer(values.type):
-        dense = _of_integers(values.to_numpy(zero_copy_only=False).reshape(given.size, lists.type.list_size))
-    else:
-        dense = _singles(values.fill_null(math.nan).to_numpy().reshape(given.size, lists.type.list_size))
+    dense = numbers_of(lists.take(pa.array(given)))
     some, status = _rounded(dense)
     for row, said in ((given[place], status[place]) for place in np.flatnonzero(status)):
         if said == 1 or not zeros:
@@ -171,6 +167,26 @@ def packed_lists(lists: pa.Array, ids: pa.ChunkedArray, name: str, *, zeros: boo
     missing = np.ones(len(lists), np.int8)
     missing[given] = status != 0
     return _packed(whole, missing)
+
+
+def numbers_of(lists: pa.Array) -> Singles:
+    """Vectors in fixed-size lists without nulls, (rows, dim): the numbers, of uint8 each bit as 1 or -1.
+
+    A number that is missing is NaN; a row without any bit is zeros.
+
+    >>> numbers_of(pa.array([[129], [0]], pa.list_(pa.uint8(), 1))).astype(int).tolist()
+    [[1, -1, -1, -1, -1, -1, -1, 1], [0, 0, 0, 0, 0, 0, 0, 0]]
+    """
+    values = lists.flatten()
+    shape = len(lists), lists.type.list_size
+    if pa.types.is_floating(values.type):
+        return _singles(values.fill_null(math.nan).to_numpy().reshape(shape))
+    vectors = values.to_numpy(zero_copy_only=False).reshape(shape)
+    if not pa.types.is_uint8(values.type):
+        return vectors.astype(np.float32)
+    bits = np.unpackbits(vectors.astype(np.uint8), axis=1).astype(np.float32)
+    found: Singles = (2 * bits - 1) * bits.any(axis=1, keepdims=True)
+    return found
 
 
 def refuse_column(columns: Columns, name: str) -> None:
@@ -242,14 +258,6 @@ def _singles(vectors: npt.NDArray[np.floating[Any]]) -> Singles:
     exponent = np.frexp(np.where(np.isfinite(largest), largest, 1.0))[1]
     scaled: Singles = np.ldexp(vectors, -exponent[:, None]).astype(np.float32)
     return scaled
-
-
-def _of_integers(vectors: npt.NDArray[np.integer[Any]]) -> Singles:
-    """Rows of bits as 1 and -1, those without any as zeros; other integers as they are."""
-    if vectors.dtype != np.uint8:
-        return vectors.astype(np.float32)
-    bits = np.unpackbits(vectors.astype(np.uint8), axis=1).astype(np.float32)
-    return (2 * bits - 1) * bits.any(axis=1, keepdims=True)
 
 
 def _parts(rows: pa.Table) -> list[pa.Table]:

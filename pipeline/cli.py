@@ -177,6 +177,7 @@ def parser() -> argparse.ArgumentParser:
     dry = add("dry-run", "run the real plan on a sample; project the whole run", "recipe", "execute", "json")
     dry.add_argument("--docs", type=_positive, default=2000, metavar="N", help="documents in the sample (default 2000)")
     _infer(add("infer", "what a tokenizer was trained on, over categories of texts", "execute", "json"))
+    _search(add("search", "the documents whose vectors are nearest to a text or a document", "json"))
     add("status", "how a run is going, or what it left", "place", "json")
     add("report", "write the HTML report of a finished run again, and say where it is", "place")
     operators = add("operators", "what exists: parameters, columns, references")
@@ -231,6 +232,22 @@ def _infer(infer: argparse.ArgumentParser) -> None:
     )
     infer.add_argument(
         "--work-dir", default="", metavar="DIR", help="reusable results (default: .vocabmill beside --out)"
+    )
+
+
+def _search(search: argparse.ArgumentParser) -> None:
+    """The options of `search`."""
+    search.add_argument(
+        "place", metavar="OUT_OR_DIR", help="a run's output directory, or a directory of Parquet files of vectors"
+    )
+    search.add_argument("query", nargs="?", default="", metavar="TEXT", help="what to look for; or --like")
+    search.add_argument("--like", default="", metavar="ID", help="look for what is near the document of that id")
+    search.add_argument("--k", type=_positive, default=10, metavar="N", help="documents to show (default 10)")
+    search.add_argument(
+        "--step", default="", metavar="NAME", help="the step that made the vectors, where a run has several"
+    )
+    search.add_argument(
+        "--encoder", default="", metavar="PATH", help="the model for TEXT, where it is not where model.json says"
     )
 
 

@@ -91,6 +91,17 @@ def infer(options: argparse.Namespace) -> int:
     return 0
 
 
+def search(options: argparse.Namespace) -> int:
+    """`vocabmill search`."""
+    from pipeline.search import search as run_search
+
+    found = run_search(
+        options.place, options.query, like=options.like, k=options.k, step=options.step, encoder=options.encoder
+    )
+    tell(_json(found.to_json()) if options.json else found.to_text())
+    return 0
+
+
 def status(options: argparse.Namespace) -> int:
     """`vocabmill status`."""
     from pipeline.status import read_status

@@ -1,0 +1,161 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from operators.base import DataError, RecipeError
+from operators.embedding import stored as stored_vectors
+from operators.embedding.forms import Form, written
+from operators.vectors import numbers_of
+from pipeline.cli import main
+from pipeline.search import search
+from tests.operators.toy_encoder import Toy
+from tests.pipeline.engine import Mill
+
+TOY = "tests.operators.toy_encoder:toy"
+STEP: dict[str, Any] = {"kind": "embed_documents", "name": "embed", "encoder": TOY}
+TEXTS = ["aaa", "aab", "abb", "bbb", "!", "cca", "the text is\n long " * 30]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", [{"id": f"d{number}", "text": text} for number, text in enumerate(TEXTS)])
+    steps = [STEP, {"kind": "length", "min_chars": 2, "max_chars": 10**6}]
+    ran = mill.run(steps, inputs=[{"name": "docs", "path": f"{tmp_path}/in/*.jsonl", "columns": {"id": "id"}}])
+    return ran.out
+
+
+def test_a_text_finds_what_is_nearest(out: Path) -> None:
+    found = search(str(out), "aaaab", k=3)
+    vector = Toy().encode(pa.chunked_array([[*TEXTS, "aaaab"]]), pa.chunked_array([[]]))
+    near = vector[:-1] @ vector[-1]
+    assert [hit.id for hit in found.results] == [f"d{row}" for row in np.argsort(-near)[:3]]
+    assert [hit.similarity for hit in found.results] == pytest.approx(np.sort(near)[::-1][:3], abs=1e-3)
+    assert (found.documents, found.dimension) == (7, 8)
+    assert (found.results[0].source, found.results[0].excerpt) == ("docs", "aab")
+
+
+def test_a_document_finds_others_and_long_texts_are_cut(out: Path) -> None:
+    found = search(str(out), "", like="d3", k=10)
+    assert {hit.id for hit in found.results} == {"d0", "d1", "d2", "d5", "d6"}  # not itself, nor what has no vector
+    [long] = [hit for hit in found.results if hit.id == "d6"]
+    assert long.excerpt.startswith("the text is long the")
+    assert len(long.excerpt) == 100
+    assert search(str(out / "artifacts" / "embed"), "", like="d3", k=10).results == found.results
+
+
+def test_what_was_dropped_later_has_its_excerpt_too(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", [{"text": "a long text"}, {"text": "a short"}])
+    out = mill.run([STEP, {"kind": "length", "min_chars": 9}]).out
+    assert {hit.excerpt for hit in search(str(out), "a").results} == {"a long text", "a short"}
+
+
+def test_the_command_prints_a_table_or_json(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", str(out), "aaaab", "--k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"similarity +id +source +text", lines[0])
+    assert re.fullmatch(r" +0\.\d{4}  d1  docs    aab", lines[1])
+    assert main(["search", str(out), "--like", "d0", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["results"][0].keys() == {"id", "similarity", "source", "excerpt"}
+    assert main(["search", str(out)]) == 2
+    assert "expected a text to look for, or --like ID" in capsys.readouterr().err
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(1, 60), st.integers(1, 70), st.integers(0, 5), st.sampled_from(["float16", "float32", "int8", "binary"])
+)
+def test_it_is_brute_force_whatever_the_files(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, k: int, seed: int, form: Form
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-2, 3, (rows, 16)).astype(np.float32)
+    column = written(vectors, form)
+    ids = [f"d{number:03}" for number in rng.permutation(rows)]
+    home = tmp_path_factory.mktemp("vectors")
+    for part, some in enumerate(np.array_split(np.arange(rows), 3)):
+        table = pa.table({"id": pa.array(ids, pa.string()), "embedding": column}).take(pa.array(some))
+        pq.write_table(table, home / f"part-{part}.parquet", row_group_size=7)
+    seen = numbers_of(column).astype(np.float64)
+    length = np.linalg.norm(seen, axis=1)
+    first = int(np.argmax(length > 0))
+    if not length[first]:
+        return
+    cosine = np.round(seen @ seen[first] / np.maximum(length, 1e-9) / length[first], 6)
+    expected = sorted((-cosine[row], ids[row]) for row in range(rows) if row != first and length[row] > 0)[:k]
+    whole = stored_vectors.ROWS_AT_ONCE
+    stored_vectors.ROWS_AT_ONCE = 5  # type: ignore[misc]
+    try:
+        found = search(str(home), "", like=ids[first], k=k).results
+    finally:
+        stored_vectors.ROWS_AT_ONCE = whole  # type: ignore[misc]
+    assert [hit.id for hit in found] == [name for _, name in expected]
+    assert [hit.similarity for hit in found] == pytest.approx([-near for near, _ in expected], abs=2e-6)
+
+
+def test_errors_say_what_is_wrong_and_what_to_do(out: Path, tmp_path: Path) -> None:
+    vectors = out / "artifacts" / "embed"
+    cases = [
+        (str(tmp_path / "none"), "x", {}, "there is no directory"),
+        (str(tmp_path / "in"), "x", {}, r"holds no \*\.parquet"),
+        (str(out), "x", {"step": "other"}, "no step of that name left vectors; there are embed"),
+        (str(vectors), "x", {"step": "embed"}, "is no run's output"),
+        (str(out), "", {"like": "d99"}, "no document of that id"),
+        (str(out), "", {"like": "d4"}, "vector is zeros"),
+        (str(out), "!", {}, "no token that the encoder knows"),
+        (str(out), "x", {"encoder": "no_such_module:thing"}, "cannot import"),
+        (str(out), "x", {"encoder": str(tmp_path / "no-model")}, "no-model"),
+        (str(out), "x", {"like": "d1"}, "expected a text to look for, or --like ID; got the text"),
+    ]
+    for place, query, how, message in cases:
+        with pytest.raises(RecipeError, match=message):
+            search(place, query, **how)  # type: ignore[arg-type]
+
+
+def test_vectors_that_do_not_fit_the_encoder_are_refused(tmp_path: Path) -> None:
+    def put(vectors: list[list[float]], model: dict[str, object] | None = None) -> None:
+        table = pa.table(
+            {
+                "id": [f"d{row}" for row in range(len(vectors))],
+                "embedding": written(np.array(vectors, np.float32), "float32"),
+            }
+        )
+        pq.write_table(table, tmp_path / "part-00000.parquet")
+        if model is not None:
+            (tmp_path / "model.json").write_text(json.dumps(model))
+
+    put([[1, 0, 0], [0, 1, 0]])
+    with pytest.raises(RecipeError, match=r"has no model\.json"):
+        search(str(tmp_path), "text")
+    with pytest.raises(RecipeError, match=r"vectors of 8 dimensions, but those in .* have 3"):
+        search(str(tmp_path), "text", encoder=TOY)
+    put([[1, 0, 0], [0, 1, 0]], {"encoder": TOY, "digest": "f" * 64})
+    with pytest.raises(RecipeError, match="is not the one that made the vectors"):
+        search(str(tmp_path), "text")
+    put([[1, 0, 0], [0, 1, 0]], {"encoder": "static", "digest": "f" * 64})
+    with pytest.raises(RecipeError, match="is not beside them"):
+        search(str(tmp_path), "text")
+    put([[1, 0, 0], [np.nan, 1, 0]])
+    with pytest.raises(DataError, match=r"document 'd1' .* not finite"):
+        search(str(tmp_path), "", like="d0")
+
+
+def test_a_run_without_vectors_or_with_several_is_told_so(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", [{"text": "a text"}, {"text": "other"}])
+    with pytest.raises(RecipeError, match="needs a step of kind embed_documents"):
+        search(str(mill.run([]).out), "x")
+    both = mill.run([STEP, {**STEP, "name": "again"}], out="out2").out
+    with pytest.raises(RecipeError, match="has vectors of again, embed: say which with --step NAME"):
+        search(str(both), "x")
+    assert search(str(both), "x", step="again").documents == 2
