@@ -181,7 +181,7 @@ def numbers_of(lists: pa.Array) -> Singles:
     shape = len(lists), lists.type.list_size
     if pa.types.is_floating(values.type):
         return _singles(values.fill_null(math.nan).to_numpy().reshape(shape))
-    vectors = values.to_numpy(zero_copy_only=False).reshape(shape)
+    vectors: npt.NDArray[np.integer[Any]] = values.to_numpy(zero_copy_only=False).reshape(shape)
     if not pa.types.is_uint8(values.type):
         return vectors.astype(np.float32)
     bits = np.unpackbits(vectors.astype(np.uint8), axis=1).astype(np.float32)
