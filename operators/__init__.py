@@ -22,6 +22,7 @@ from operators.gopher_repetition import GopherRepetition
 from operators.ideal import Ideal
 from operators.importance_resample import ImportanceResample
 from operators.infer_mixture import InferMixture
+from operators.init_embeddings import InitEmbeddings
 from operators.k_center import KCenter
 from operators.lang_per_line import LangPerLine
 from operators.language_id import LanguageId
@@ -68,6 +69,7 @@ AnyOperator = Annotated[
     | Ideal
     | ImportanceResample
     | InferMixture
+    | InitEmbeddings
     | KCenter
     | LangPerLine
     | LanguageId

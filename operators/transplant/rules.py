@@ -7,12 +7,13 @@ whole W, whose rows of O are copies.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.base import DataError
+from operators.transplant.choice import PieceShare
 from operators.transplant.matching import Matches, variants
 from operators.transplant.vocabularies import TokenForms
 from operators.transplant.weights import (
@@ -28,8 +29,6 @@ from operators.transplant.weights import (
     from_entries,
     mixed,
 )
-
-PieceShare = Literal["mean", "length", "first", "last"]
 
 _NORMAL_ANCHORS: Final = 256
 """Old rows in a normal row: so many that their mixture is as good as normal."""

@@ -9,8 +9,8 @@ U+FFFD. Special tokens are no text: they match by their content, then by what th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -74,6 +74,12 @@ class TokenForms:
         found = self.is_text
         found[list(self.specials)] = True
         return found
+
+    def lacking(self, gone: Iterable[int]) -> TokenForms:
+        """The same without these ids, which become ids that no token has."""
+        absent = set(gone)
+        forms = tuple(b"" if number in absent else form for number, form in enumerate(self.forms))
+        return replace(self, forms=forms)
 
     @cached_property
     def by_form(self) -> Mapping[bytes, tuple[int, ...]]:

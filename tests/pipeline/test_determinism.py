@@ -14,6 +14,7 @@ from pipeline.executors.local import LocalExecutor
 from tests.pipeline.engine import Json, Mill, digests, flawed_texts, rows_of
 
 ROOT = Path(__file__).parents[2]
+CAUSAL_MODEL = str(ROOT / "tests" / "data" / "causal_model")
 STEPS: list[Json] = [  # new ones go last: a test below takes some by their place
     {"kind": "language_id", "name": "lid", "min_score": 0.1},
     {"kind": "gopher_repetition", "audit": True},
@@ -64,6 +65,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "length_buckets", "step": "train_tokenizer", "min_length": 8, "max_length": 32},
     {"kind": "infer_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
     {"kind": "audit_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
+    {"kind": "init_embeddings", "step": "train_tokenizer", "model": CAUSAL_MODEL, "min_count": 2, "dim": 8},
     {"kind": "embed_documents", "encoder": "tests.operators.toy_encoder:toy"},
     {"kind": "semantic_dedup", "step": "embed_documents", "epsilon": 0.001, "clusters": 4},
 ]

@@ -22,6 +22,9 @@ ENCODER = "tests.operators.toy_encoder:toy"
 CLASSIFIER = str(Path(__file__).resolve().parents[1] / "data" / "classifier.bin")
 """Random numbers for five words and their pairs, and the labels `hq` and `cc`; see `fasttext_files.py`."""
 
+CAUSAL_MODEL = str(Path(__file__).resolve().parents[1] / "data" / "causal_model")
+"""A table of random numbers for a vocabulary of five merges; see `tests/operators/transplant/models.py`."""
+
 CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "audit_mixture": ({"step": "trained", "by": "kind"}, {"step": "trained", "by": "kind", "range": 0.1}),
     "c4_quality": ({"min_sentences": 1}, {"terminal_punctuation": False, "min_sentences": 2, "min_long_paragraphs": 1}),
@@ -70,6 +73,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
     "infer_mixture": (
         {"tokenizer": TOKENIZER, "by": "source"},
         {"tokenizer": TOKENIZER, "by": "kind", "range": 0.1, "bootstrap": 3},
+    ),
+    "init_embeddings": (
+        {"model": CAUSAL_MODEL, "tokenizer": TOKENIZER, "min_count": 2, "dim": 8},
+        {"model": CAUSAL_MODEL, "tokenizer": TOKENIZER, "method": "subword"},
     ),
     "k_center": ({"select": {"docs": 9}, "vectors": {"dim": 32}, "partition_size": 20},),
     "lang_per_line": ({"min_line_chars": 12, "min_share": 0.9, "keep": ["de", "en"]},),

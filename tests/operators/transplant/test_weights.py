@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from operators.base import DataError, RecipeError
 from operators.tokenizer_files import to_tokenizer_json
+from operators.transplant.choice import PieceShare
 from operators.transplant.matching import match
 from operators.transplant.pieces import Cutter
-from operators.transplant.rules import PieceShare, copies, new_rows, normal, subwords, with_variants
+from operators.transplant.rules import copies, new_rows, normal, subwords, with_variants
 from operators.transplant.vocabularies import read_forms
 from operators.transplant.weights import (
     EXACT,

@@ -1,0 +1,111 @@
+"""Give an existing language model another tokenizer: rows for its new tokens, made of the rows that it has.
+
+Every method is one sparse matrix W from old ids to new ones: tokens that both vocabularies have are copied to the bit,
+and a new one is a weighted sum of old rows, by the pieces that the old tokenizer makes of it and by the shared tokens
+that are used alike (Dobler and de Melo 2023, FOCUS, arXiv:2305.14481; Minixhofer et al. 2022, WECHSEL,
+arXiv:2112.06598), told by vectors that are trained here on the documents that reach the step. docs/transplant.md says
+which method to take and what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from operators import tokenizer_sources
+from operators.base import Fold, Map, RecipeError, Repeat
+from operators.chosen_tokenizer import OfTokenizer
+from operators.labelled_documents import Collect, Draw
+from operators.transplant.building import Building, special_ids
+from operators.transplant.choice import SHARE, WITHOUT_VECTORS, Method, PieceShare
+
+
+class InitEmbeddings(OfTokenizer):
+    """Make the token vectors of a model for another tokenizer; publishes embeddings, weights, tokenizer and report.
+
+    The documents that reach the step are what auxiliary vectors are trained on, cut by the new tokenizer. The report
+    has a test: shared tokens are treated as new, and their rows compared with the true ones.
+
+    >>> [stage.label for stage in InitEmbeddings(model="SmolLM2", step="tokenizer").stages_of("", "")]
+    ['draw', 'documents', 'build']
+    """
+
+    kind: Literal["init_embeddings"] = "init_embeddings"
+    model: str = Field(min_length=1, description="the model: a folder with safetensors, or a GGUF file; no pickle")
+    tokenizer: str = Field(default="", description="the new tokenizer.json, of any algorithm")
+    step: str = Field(
+        default="", description="instead of a file: an earlier train_tokenizer (any algorithm) or trim_tokenizer step"
+    )
+    method: Method = Field(
+        default="focus_subword", description="how rows are made; x_subword is half x and half its pieces"
+    )
+    donor: str = Field(
+        default="", description="a model that owns the new tokens: its vectors are compared, none are trained"
+    )
+    share: float = Field(default=SHARE, ge=0, le=1, description="of a mixture: what is not pieces")
+    temperature: float = Field(default=1.0, gt=0, le=10, description="of FOCUS: cosines are divided by it")
+    pieces: PieceShare = Field(
+        default="mean", description="what a token's pieces weigh: alike, by length, or one of them all"
+    )
+    max_documents: int = Field(default=20_000, ge=1, description="to train vectors on, drawn by a hash of the id")
+    dim: int = Field(default=100, ge=1, le=4096, description="numbers in an auxiliary vector")
+    epochs: int = Field(default=3, ge=1, le=1000, description="passes over the documents")
+    min_count: int = Field(default=10, ge=1, description="rarer tokens have no auxiliary row of their own")
+    held_out: int = Field(default=2000, ge=0, le=100_000, description="shared tokens that the test treats as new")
+
+    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | {"model", "donor"}  # their digests decide
+    done: ClassVar[str] = "used"
+    takes_any: ClassVar[bool] = True
+
+    @model_validator(mode="after")
+    def _donor_is_used(self) -> Self:
+        if self.donor and self.method in WITHOUT_VECTORS:
+            msg = f"method {self.method!r} compares no vectors: leave donor out, or take focus, wechsel or omp"
+            raise ValueError(msg)
+        return self
+
+    @override
+    def check(self) -> None:
+        """RecipeError where a model or the tokenizer cannot be read, or both vocabularies share no token."""
+        from operators.transplant.methods import pair_of
+        from operators.transplant.model_files import open_model
+        from operators.transplant.rules import copies
+
+        model = open_model(self.model)
+        if self.donor:
+            open_model(self.donor)
+        if not self.tokenizer:
+            return
+        content = tokenizer_sources.content_of(self.tokenizer)
+        if not tokenizer_sources.is_tokenizer_json(content):
+            msg = f"tokenizer {self.tokenizer!r} is a rank file, which says nothing of special tokens: expected a "
+            raise RecipeError(f"{msg}tokenizer.json")
+        pair = pair_of(model.tokenizer_json, content, special_ids(model.config))
+        copies(pair.source, pair.target, pair.matches)
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        from operators.transplant.model_files import digest
+
+        donor = {"donor": digest(self.donor)} if self.donor else {}
+        return {**super().models(), "model": digest(self.model), **donor}
+
+    @override
+    def stages(self) -> tuple[Map | Fold | Repeat, ...]:
+        models = self.models()
+        return self.stages_of(models["model"], models.get("donor", ""))
+
+    def stages_of(self, model_sha256: str, donor_sha256: str) -> tuple[Map | Fold | Repeat, ...]:
+        """The stages, for models of these digests."""
+        vectors = "" if self.method in WITHOUT_VECTORS else "donor" if self.donor else "text"
+        drawn = {"max_documents": self.max_documents}
+        how: dict[str, Any] = self.model_dump(include=Building.model_fields.keys() - {"name", "tokenizer", "step"})
+        how |= {"model_sha256": model_sha256, "donor_sha256": donor_sha256, "vectors": vectors}
+        return (
+            Draw(name="draw", **drawn),
+            Collect(name="documents", draws=("draw",), held_out=0, **drawn),
+            Building(name="build", **{**how, **self.chosen()}),
+        )
