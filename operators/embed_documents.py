@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, Columns, Composite, Fold, Map, Repeat, fingerprint
+from operators.base import TEXT, Columns, Composite, Fold, Map, Repeat
 from operators.embedding import forms
-from operators.embedding.encoders import EncoderChoice, maker_of
+from operators.embedding.encoders import EncoderChoice, digest_of, maker_of
 from operators.embedding.stages import ModelFile, Vectors
 from operators.scorers import is_scorer
 
@@ -59,5 +59,5 @@ class EmbedDocuments(EncoderChoice, Composite):
         before = maker.stages(self)
         how = {**self.model_dump(include={*EncoderChoice.model_fields, "format"}), **maker.settled(self)}
         trained = before[-1].label if before else ""
-        vectors = Vectors(name="vectors", digest=fingerprint(dict(self.models())), trained=trained, **how)
+        vectors = Vectors(name="vectors", digest=digest_of(self), trained=trained, **how)
         return *before, vectors, ModelFile(name="model", encoder=self.encoder, format=self.format)

@@ -153,7 +153,7 @@ def read_checkpoint(name: str) -> Checkpoint:
         pooling=_pooling(folder),
         context=context,
         cap=cap,
-        dimension=int(config.get("hidden_size") or config.get("dim") or config.get("n_embd") or 0),
+        dimension=_dimension(folder, config),
         prompt=str((prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"), "")),
         is_lower_case=bool(sentences.get("do_lower_case")),
         has_left_truncation=about.get("truncation_side") == "left",
@@ -226,6 +226,16 @@ def _context(config: Mapping[str, Any]) -> int:
     most = int(config.get("max_position_embeddings") or config.get("n_positions") or MOST_TOKENS)
     shifted = config.get("model_type") in _SHIFTED
     return most - (int(config.get("pad_token_id") or 1) + 1) if shifted else most
+
+
+def _dimension(folder: Path, config: Mapping[str, Any]) -> int:
+    found = next((config[name] for name in ("hidden_size", "dim", "n_embd", "d_model") if config.get(name)), 0)
+    if not isinstance(found, int) or found < 1:
+        msg = (
+            f"encoder {str(folder)!r}: its config.json does not say how many dimensions its vectors have (hidden_size)"
+        )
+        raise RecipeError(f"{msg}: expected a model of texts alone")
+    return found
 
 
 def _object(file: Path) -> dict[str, Any]:

@@ -133,6 +133,11 @@ def maker_of(encoder: str) -> Maker:
     return Transformers()
 
 
+def digest_of(choice: EncoderChoice) -> str:
+    """The sha256 over all files that decide the vectors."""
+    return fingerprint(dict(maker_of(choice.encoder).digests(choice)))
+
+
 def open_encoder(choice: EncoderChoice, artifacts: Artifacts | None = None) -> Encoder:
     """The encoder, loaded. `artifacts` holds what the run trained, for `static`. RecipeError where it cannot be."""
     return maker_of(choice.encoder).open(choice, artifacts or {})

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import PART, ROW, WARNINGS, BatchFn, Context, Fold, Outputs, Resources, TableFold
+from operators.base import PART, ROW, WARNINGS, BatchFn, Context, Fold, Outputs, RecipeError, Resources, TableFold
 from operators.embedding import forms
-from operators.embedding.encoders import Encoder, EncoderChoice, open_encoder
+from operators.embedding.encoders import Encoder, EncoderChoice, digest_of, open_encoder
 from operators.embedding.transformer import Embedded, TransformerEncoder
 
 FILE: Final = "model.json"
@@ -48,6 +48,11 @@ class Vectors(EncoderChoice, Fold):
 
     @override
     def bind(self, context: Context) -> BatchFn:
+        if digest_of(self) != self.digest:
+            msg = (
+                f"encoder {self.encoder!r} has changed since the run began, or is another one here: start the run again"
+            )
+            raise RecipeError(msg)
         encoder = open_encoder(self, context.artifacts)
         about = json.dumps(encoder.describe(), sort_keys=True)
 

@@ -9,11 +9,13 @@ tokens than are read, a longer one is taken, at last all of it.
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from operators.base import RecipeError
@@ -22,8 +24,8 @@ from operators.transplant.vocabularies import steps
 
 CHARS: Final = 6
 """Characters of a text that are encoded for a token that is read."""
-_TEXTS: Final = 256
-"""Texts that are encoded at once: an encoding in the library takes some 100 bytes a token."""
+_TEXTS, _BYTES = 256, 4 << 20
+"""Texts that are encoded at once, and their bytes: an encoding in the library takes some 100 bytes a token."""
 _GROWS: Final = 4
 _SPLITTERS: Final = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
 
@@ -70,7 +72,7 @@ class Tokeniser:
 
     def __call__(self, texts: pa.ChunkedArray) -> Encoded:
         """The chunks of texts; a text of nothing but white space, or without a token, has none."""
-        parts = [self._some(texts.slice(start, _TEXTS).to_pylist()) for start in range(0, len(texts), _TEXTS)]
+        parts = [self._some(texts.slice(start, count).to_pylist()) for start, count in _groups(texts)]
         sizes = np.array([own.size for part in parts for own, _ in part], np.int64)
         chunks = spread(sizes, self.room, self._most)
         flat = [own for part in parts for own, _ in part]
@@ -136,6 +138,18 @@ class Tokeniser:
             raise RecipeError("the tokenizer puts special tokens into the midst of a text: this is not supported")
         start = starts[0]
         return np.array(whole[:start], np.int32), np.array(whole[start + len(bare) :], np.int32)
+
+
+def _groups(texts: pa.ChunkedArray) -> list[tuple[int, int]]:
+    """Stretches (start, texts) of at most so many texts and bytes, or of one text."""
+    sizes = pc.binary_length(texts.cast(pa.large_string())).fill_null(0).to_numpy().tolist()
+    starts, inside = [0] if sizes else [], 0
+    for place, size in enumerate(sizes):
+        if place > starts[-1] and (place - starts[-1] == _TEXTS or inside + size > _BYTES):
+            starts.append(place)
+            inside = 0
+        inside += size
+    return [(start, end - start) for start, end in pairwise([*starts, len(sizes)])]
 
 
 def splits_at_spaces(tokenizer: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from operators.base import RecipeError
+from operators.base import Context, RecipeError
 from operators.embed_documents import EmbedDocuments
 from operators.embedding import devices, transformers
 from operators.embedding.checkpoints import located, read_checkpoint
@@ -63,6 +63,13 @@ def test_what_decides_vectors_decides_the_fingerprint_and_the_place_does_not(fol
     assert identity(folder) != first
 
 
+def test_a_model_that_changes_in_a_run_is_noticed_by_the_workers(folder: Path) -> None:
+    vectors = step(folder).stages()[0]
+    tiny.write_json(folder, "1_Pooling/config.json", {"pooling_mode": "cls"})
+    with pytest.raises(RecipeError, match="has changed since the run began"):
+        vectors.bind(Context(0, {}))  # type: ignore[union-attr]
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
@@ -97,6 +104,7 @@ def causal(folder: Path) -> None:
         (lambda folder: shutil.rmtree(folder / "1_Pooling"), {}, "type 'bert' and does not say how .* pooling: mean"),
         (lambda folder: tiny.write_tables(folder, rows=60), {}, "ids up to 62, and its table 60 rows"),
         (lambda folder: tiny.write_tables(folder, wrong_row=7), {}, "1 of 63 token vectors are not finite, .* id 7"),
+        (write("config.json", {**tiny.CONFIG, "hidden_size": None}), {}, "how many dimensions"),
         (lambda _: None, {"max_tokens": 41}, "max_tokens 41 is more than the 40 tokens"),
         (lambda _: None, {"max_tokens": 2}, "max_tokens 2 leaves no room"),
         (lambda _: None, {"dimension": 40}, "dimension 40 is more than the 32"),

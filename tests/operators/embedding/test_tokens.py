@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from operators.base import RecipeError
+from operators.embedding import tokens
 from operators.embedding.tokens import Encoded, Tokeniser, splits_at_spaces
 from tests.operators.embedding.tiny import write_tokenizer
 
@@ -51,6 +52,16 @@ def test_a_beginning_that_gives_too_few_tokens_is_made_longer(file: Path) -> Non
     text = "the river" + " " * 500 + "by the town"
     _, chunks = encoded(Tokeniser(file, 8, 1), [text])
     assert chunks == [[2, *whole(file, text), 3]]
+
+
+def test_texts_are_encoded_a_few_at_a_time_and_stay_in_order(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["the river", "by", " ", "town " * 30, "the town by the river", "a"] * 5
+    tokenise = Tokeniser(file, 9, 2)
+    expected = encoded(tokenise, texts)[1]
+    for count, size in ((1, 1 << 20), (256, 40), (3, 100)):
+        monkeypatch.setattr(tokens, "_TEXTS", count)
+        monkeypatch.setattr(tokens, "_BYTES", size)
+        assert encoded(tokenise, texts)[1] == expected
 
 
 def test_long_documents_are_read_in_chunks_each_with_special_tokens_and_prompt(file: Path) -> None:

@@ -266,3 +266,15 @@ def test_bytes_do_not_depend_on_workers_and_vectors_hardly_on_shards(flawed: Mil
     large = flawed.run([STEP], out="out3", work="work3", shard_mb=1)
     first, again = (unit(artifact(ran.version).astype(np.float32)) for ran in (one, large))
     assert (first * again).sum(axis=1).min() > 0.9998
+
+
+@pytest.mark.timeout(600)
+def test_actors_on_ray_give_the_bytes_of_this_process(flawed: Mill) -> None:
+    from pipeline.executors.ray import RayExecutor
+
+    expected = flawed.run([STEP], shard_mb=0.008).bytes
+    ray = RayExecutor(2)
+    try:
+        assert flawed.run([STEP], out="ray", work="w2", executor=ray, shard_mb=0.008).bytes == expected
+    finally:
+        ray.close()
