@@ -8,6 +8,7 @@ from operators.audit_mixture import AuditMixture
 from operators.base import Operator
 from operators.c4_quality import C4Quality
 from operators.classify import Classify
+from operators.cluster import Cluster
 from operators.concordance_score import ConcordanceScore
 from operators.corpus_stats import CorpusStats
 from operators.decontaminate import Decontaminate
@@ -55,6 +56,7 @@ AnyOperator = Annotated[
     AuditMixture
     | C4Quality
     | Classify
+    | Cluster
     | ConcordanceScore
     | CorpusStats
     | Decontaminate

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pipeline.report.buckets import bucketed, bucketing
 from pipeline.report.classifiers import classifier, metrics
+from pipeline.report.clusters import clustered, clustering
 from pipeline.report.concordance import concordance, concordant
 from pipeline.report.evaluation import found_in_text, searching
 from pipeline.report.importance import resampled, resampling
@@ -45,6 +46,7 @@ def trained(run: Facts) -> str:
     rest = _artifacts(run, steps)
     draws = "".join(resampled(step, about) for step in steps if (about := resampling(run, step)))
     draws += "".join(represented(step, about) for step in steps if (about := subset(run, step)))
+    draws += "".join(clustered(step, about) for step in steps if (about := clustering(run, step)))
     buckets = "".join(bucketed(step, about) for step in steps if (about := bucketing(run, step)))
     ladders = "".join(concordant(step, about) for step in steps if (about := concordance(run, step)))
     items = "".join(found_in_text(step, about) for step in steps if (about := searching(run, step)))

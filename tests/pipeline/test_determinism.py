@@ -67,6 +67,7 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "audit_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
     {"kind": "init_embeddings", "step": "train_tokenizer", "model": CAUSAL_MODEL, "min_count": 2, "dim": 8},
     {"kind": "embed_documents", "encoder": "tests.operators.toy_encoder:toy"},
+    {"kind": "cluster", "step": "embed_documents", "clusters": 3},
     {"kind": "semantic_dedup", "step": "embed_documents", "epsilon": 0.001, "clusters": 4},
 ]
 

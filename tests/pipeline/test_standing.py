@@ -32,6 +32,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"model": CLASSIFIER, "min_score": 0.4},
         {"model": CLASSIFIER, "keep_share": 0.4, "by": "source"},
     ),
+    "cluster": ({"step": "embed", "clusters": 3},),
     "concordance_score": (
         {"ladder": ["tests.operators.losses:of_letters", NGRAMS, "tests.operators.losses:of_length"], "min_score": 0.4},
         {"ladder": [NGRAMS, "tests.operators.losses:of_length"]},
@@ -140,6 +141,7 @@ BEFORE: dict[str, dict[str, Any]] = {
     "audit_mixture": {
         "kind": "train_tokenizer", "name": "trained", "pretokenizer": "gpt2", "vocab_sizes": [400], "group_by": "kind",
     },
+    "cluster": {"kind": "embed_documents", "name": "embed", "encoder": ENCODER},
     "semantic_dedup": {"kind": "embed_documents", "name": "embed", "encoder": ENCODER},
 }  # fmt: skip
 """Kind -> a step without which it is nothing."""
