@@ -29,7 +29,7 @@ class InitEmbeddings(OfTokenizer):
     The documents that reach the step are what auxiliary vectors are trained on, cut by the new tokenizer. The report
     has a test: shared tokens are treated as new, and their rows compared with the true ones.
 
-    >>> [stage.label for stage in InitEmbeddings(model="SmolLM2", step="tokenizer").stages_of("", "")]
+    >>> [stage.label for stage in InitEmbeddings(model="SmolLM2", step="tokenizer").stages_of({})]
     ['draw', 'documents', 'build']
     """
 
@@ -45,6 +45,13 @@ class InitEmbeddings(OfTokenizer):
     donor: str = Field(
         default="", description="a model that owns the new tokens: its vectors are compared, none are trained"
     )
+    pairs: str = Field(
+        default="", description="word pairs, old and new: a dictionary by tabs, or aligned sentences (Pharaoh)"
+    )
+    old_text: str = Field(
+        default="", description="of wechsel with pairs: a reference input in the old language, to align its vectors"
+    )
+    rows: str = Field(default="", description="of method rows: safetensors with embed (and lm_head) of all new ids")
     share: float = Field(default=SHARE, ge=0, le=1, description="of a mixture: what is not pieces")
     temperature: float = Field(default=1.0, gt=0, le=10, description="of FOCUS: cosines are divided by it")
     pieces: PieceShare = Field(
@@ -56,15 +63,25 @@ class InitEmbeddings(OfTokenizer):
     min_count: int = Field(default=10, ge=1, description="rarer tokens have no auxiliary row of their own")
     held_out: int = Field(default=2000, ge=0, le=100_000, description="shared tokens that the test treats as new")
 
-    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | {"model", "donor"}  # their digests decide
+    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | {"model", "donor", "pairs", "rows"}  # their digests decide
     done: ClassVar[str] = "used"
     takes_any: ClassVar[bool] = True
 
     @model_validator(mode="after")
-    def _donor_is_used(self) -> Self:
-        if self.donor and self.method in WITHOUT_VECTORS:
-            msg = f"method {self.method!r} compares no vectors: leave donor out, or take focus, wechsel or omp"
-            raise ValueError(msg)
+    def _goes_together(self) -> Self:
+        aligned = self.method in ("wechsel", "wechsel_subword") and bool(self.old_text)
+        wrong = {
+            f"donor goes with a method that compares vectors, not {self.method!r}": self.donor
+            and (self.method in WITHOUT_VECTORS or aligned),
+            "old_text goes with method wechsel or wechsel_subword, and with pairs": self.old_text
+            and not (aligned and self.pairs),
+            "pairs goes with method pairs, or with old_text": self.pairs and not (self.method == "pairs" or aligned),
+            "method pairs needs a file of word pairs: give pairs": self.method == "pairs" and not self.pairs,
+            "rows and method rows go together": bool(self.rows) != (self.method == "rows"),
+        }
+        for msg, is_so in wrong.items():
+            if is_so:
+                raise ValueError(msg)
         return self
 
     @override
@@ -88,24 +105,27 @@ class InitEmbeddings(OfTokenizer):
 
     @override
     def models(self) -> Mapping[str, str]:
+        from operators.transplant.imported import digest as digest_of_file
         from operators.transplant.model_files import digest
 
         donor = {"donor": digest(self.donor)} if self.donor else {}
-        return {**super().models(), "model": digest(self.model), **donor}
+        files = {name: digest_of_file(path) for name, path in (("pairs", self.pairs), ("rows", self.rows)) if path}
+        return {**super().models(), "model": digest(self.model), **donor, **files}
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        models = self.models()
-        return self.stages_of(models["model"], models.get("donor", ""))
+        return self.stages_of(self.models())
 
-    def stages_of(self, model_sha256: str, donor_sha256: str) -> tuple[Map | Fold | Repeat, ...]:
-        """The stages, for models of these digests."""
-        vectors = "" if self.method in WITHOUT_VECTORS else "donor" if self.donor else "text"
-        drawn = {"max_documents": self.max_documents}
+    def stages_of(self, digests: Mapping[str, str]) -> tuple[Map | Fold | Repeat, ...]:
+        """The stages, for files of these digests."""
         how: dict[str, Any] = self.model_dump(include=Building.model_fields.keys() - {"name", "tokenizer", "step"})
-        how |= {"model_sha256": model_sha256, "donor_sha256": donor_sha256, "vectors": vectors}
-        return (
-            Draw(name="draw", **drawn),
-            Collect(name="documents", draws=("draw",), held_out=0, **drawn),
-            Building(name="build", **{**how, **self.chosen()}),
-        )
+        how |= {f"{name}_sha256": digests.get(name, "") for name in ("model", "donor", "pairs", "rows")}
+        how["vectors"] = "" if self.method in WITHOUT_VECTORS else "donor" if self.donor else "text"
+        limit = {"max_documents": self.max_documents}
+        stages: list[Fold] = [Draw(name="draw", **limit)]
+        if self.old_text:
+            of_old = {"reference": self.old_text, **limit}
+            stages.append(Draw(name="old_draw", **of_old))
+            stages.append(Collect(name="old_documents", draws=("old_draw",), held_out=0, **of_old))
+        stages.append(Collect(name="documents", draws=("draw",), held_out=0, **limit))
+        return (*stages, Building(name="build", **{**how, **self.chosen()}))

@@ -20,12 +20,13 @@ from operators.groups import joined
 from operators.labelled_documents import DOCUMENTS, DRAWN
 from operators.tokenizer_files import tokenizer_config
 from operators.transplant.choice import Choice, Method, PieceShare
-from operators.transplant.weights import ROUTES, Floats, Routes, apply
+from operators.transplant.weights import ROUTES, Floats, Routes
 
 if TYPE_CHECKING:
+    from operators.kernels.token_vectors import Settings
     from operators.transplant.auxiliary import Auxiliary
+    from operators.transplant.making import Maker
     from operators.transplant.methods import Pair
-    from operators.transplant.model_files import Model
 
 _SETTINGS: Final = {
     "method", "vectors", "dim", "epochs", "min_count", "temperature", "share", "pieces", "held_out", "max_documents"
@@ -50,9 +51,14 @@ class Building(Chosen):
     pieces: PieceShare
     max_documents: int
     held_out: int
+    pairs: str = ""
+    pairs_sha256: str = ""
+    rows: str = ""
+    rows_sha256: str = ""
+    old_text: str = ""
 
     seeded: ClassVar[bool] = True
-    inert: ClassVar[frozenset[str]] = Chosen.inert | {"model", "donor"}  # their digests decide
+    inert: ClassVar[frozenset[str]] = Chosen.inert | {"model", "donor", "pairs", "rows"}  # their digests decide
 
     @override
     def source(self) -> str:
@@ -60,7 +66,7 @@ class Building(Chosen):
 
     @override
     def uses(self) -> tuple[str, ...]:
-        return (*super().uses(), "documents")
+        return (*super().uses(), "documents", *(("old_documents",) if self.old_text else ()))
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -68,16 +74,16 @@ class Building(Chosen):
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
-        from operators.transplant.methods import pair_of, weights_of
+        from operators.transplant.methods import pair_of
         from operators.transplant.model_files import open_model, to_safetensors
 
         model, target_json = open_model(self.model, self.model_sha256), self.content(context)
         pair = pair_of(model.tokenizer_json, target_json, special_ids(model.config))
         texts = joined(context.artifacts["documents"].table(DOCUMENTS)["text"])
-        auxiliary = self._auxiliary(pair, target_json, texts, context.seed)
-        weights = weights_of(self._choice(context.seed), pair, auxiliary)
-        table = apply(weights, model.input_table)
-        output = None if model.output_table is None else apply(weights, model.output_table)
+        maker = self._maker(pair, model.tokenizer_json, target_json, texts, context)
+        made = maker.made(pair)
+        table = made.table(model.input_table, "embed")
+        output = None if model.output_table is None else made.table(model.output_table, "lm_head")
         about = {
             "model_sha256": model.digest,
             "tokenizer_sha256": self.digest(context),
@@ -85,50 +91,63 @@ class Building(Chosen):
             "ids": {"old": len(pair.source), "new": len(pair.target)},
             "width": int(table.shape[1]),
             "is_tied": output is None,
-            "routes": weights.routes(),
-            "mean_norms": _norms(weights.route, table),
+            "routes": made.weights.routes(),
+            "mean_norms": _norms(made.weights.route, table),
             "text": {"documents": len(texts), "bytes": int(pc.sum(pc.binary_length(texts)).as_py() or 0)},
-            "held_out": self._held_out(pair, model, auxiliary, context.seed),
+            "held_out": self._held_out(pair, model.input_table, maker),
         }
         return {
             "embeddings.safetensors": to_safetensors(table, output, {"model_sha256": model.digest}),
-            "weights.npz": weights.content(),
+            "weights.npz": made.weights.content(),
             "tokenizer.json": target_json,
             "tokenizer_config.json": tokenizer_config(),
             "init_report.json": json.dumps(about, indent=1, sort_keys=True).encode() + b"\n",
         }
 
-    def _choice(self, seed: int) -> Choice:
-        return Choice(self.method, self.pieces, self.share, self.temperature, seed)
+    def _maker(
+        self, pair: Pair, source_json: bytes, target_json: bytes, texts: pa.LargeStringArray, context: Context
+    ) -> Maker:
+        from operators.transplant.auxiliary import trained
+        from operators.transplant.imported import read_pairs
+        from operators.transplant.making import Maker
 
-    def _auxiliary(self, pair: Pair, target_json: bytes, texts: pa.LargeStringArray, seed: int) -> Auxiliary | None:
+        settings = self._settings(context.seed)
+        auxiliary = old = None
+        if self.vectors == "donor":
+            auxiliary = self._of_donor(pair)
+        elif self.vectors == "text":
+            auxiliary = trained(texts, target_json, pair.target, settings, self.min_count)
+        if self.old_text:
+            own = joined(context.artifacts["old_documents"].table(DOCUMENTS)["text"])
+            old = trained(own, source_json, pair.source, settings, self.min_count)
+        pairs = read_pairs(self.pairs, sha256=self.pairs_sha256) if self.pairs else None
+        choice = Choice(self.method, self.pieces, self.share, self.temperature, context.seed)
+        return Maker(choice, source_json, target_json, auxiliary, old, pairs, self.rows)
+
+    def _settings(self, seed: int) -> Settings:
         from operators.kernels.token_vectors import Settings
-        from operators.transplant.auxiliary import of_donor, trained
+
+        return Settings(self.dim, self.epochs, seed=seed)
+
+    def _of_donor(self, pair: Pair) -> Auxiliary:
+        from operators.transplant.auxiliary import of_donor
         from operators.transplant.model_files import open_model
         from operators.transplant.vocabularies import read_forms
 
-        if self.vectors == "text":
-            settings = Settings(self.dim, self.epochs, seed=seed)
-            return trained(texts, target_json, pair.target, settings, self.min_count)
-        if self.vectors == "donor":
-            donor = open_model(self.donor, self.donor_sha256)
-            return of_donor(read_forms(donor.tokenizer_json), donor.input_table, pair.target)
-        return None
+        donor = open_model(self.donor, self.donor_sha256)
+        return of_donor(read_forms(donor.tokenizer_json), donor.input_table, pair.target)
 
-    def _held_out(self, pair: Pair, model: Model, auxiliary: Auxiliary | None, seed: int) -> dict[str, Any]:
+    def _held_out(self, pair: Pair, table: Floats, maker: Maker) -> dict[str, Any]:
         """The built-in test, of the table that reads."""
         from operators.transplant.held_out import LEAST, drawn, measured, summary
-        from operators.transplant.methods import held_out, weights_of
+        from operators.transplant.methods import held_out
 
-        tokens = drawn(pair, None if auxiliary is None else auxiliary.frequent, seed, self.held_out)
+        seed = maker.choice.seed
+        tokens = drawn(pair, None if maker.auxiliary is None else maker.auxiliary.frequent, seed, self.held_out)
         if not tokens.size:
             return {"tokens": 0, "why": f"fewer than {LEAST} shared tokens could be held out"}
-        hidden = held_out(pair, model.tokenizer_json, tokens)
-        made = apply(weights_of(self._choice(seed), hidden, auxiliary), model.input_table)[tokens]
-        return {
-            "tokens": int(tokens.size),
-            **summary(pair, tokens, measured(pair, tokens, made, model.input_table), seed),
-        }
+        made = maker.made(held_out(pair, maker.source_json, tokens)).table(table, "embed")[tokens]
+        return {"tokens": int(tokens.size), **summary(pair, tokens, measured(pair, tokens, made, table), seed)}
 
 
 def special_ids(config: Mapping[str, Any]) -> dict[str, int]:

@@ -3,13 +3,25 @@
 from typing import Final, Literal, NamedTuple
 
 Method = Literal[
-    "focus_subword", "wechsel_subword", "focus", "wechsel", "omp", "subword", "variant_subword", "normal", "mean"
+    "focus_subword",
+    "wechsel_subword",
+    "focus",
+    "wechsel",
+    "omp",
+    "ridge",
+    "subword",
+    "variant_subword",
+    "normal",
+    "mean",
+    "pairs",
+    "rows",
 ]
-"""`a_subword` is half of a and half of the mean of pieces; `omp` is clipped to convex weights."""
+"""`a_subword` is half of a and half of the mean of pieces; `omp` is clipped to convex weights.
+`pairs` and `rows` come from files."""
 
 PieceShare = Literal["mean", "length", "first", "last"]
 
-WITHOUT_VECTORS: Final = ("subword", "variant_subword", "normal", "mean")
+WITHOUT_VECTORS: Final = ("subword", "variant_subword", "normal", "mean", "pairs", "rows")
 """Methods that look at no auxiliary vectors."""
 
 SHARE: Final = 0.5

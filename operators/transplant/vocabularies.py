@@ -128,6 +128,17 @@ def read_forms(tokenizer_json: bytes | str, special_ids: Mapping[str, int] | Non
     return TokenForms(tuple(forms), inside, fallback, specials, _roles(specials, special_ids or {}), family)
 
 
+def word_forms(words: Iterable[str]) -> TokenForms:
+    """Words as they stand in text, after a space, so that any tokenizer can cut them.
+
+    >>> word_forms(["the"]).forms
+    (b' the',)
+    """
+    forms = tuple(b" " + word.encode() if word else b"" for word in words)
+    flags = np.zeros(len(forms), bool)
+    return TokenForms(forms, flags, flags, {}, {}, "bytes")
+
+
 def read_model(tokenizer_json: bytes | str) -> tuple[dict[str, Any], dict[str, Any]]:
     """A `tokenizer.json` and what stands under `model` in it. Raises DataError where it has no model that is known."""
     whole = read_json(tokenizer_json, "tokenizer.json")

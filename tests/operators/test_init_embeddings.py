@@ -78,7 +78,7 @@ def test_how_documents_lie_in_shards_does_not_matter(tokenizers: tuple[Path, Pat
     assert built(tokenizers) == built(tokenizers, shuffle=5)
 
 
-@pytest.mark.parametrize("method", ["wechsel", "omp", "subword", "variant_subword", "normal", "mean", "focus"])
+@pytest.mark.parametrize("method", ["wechsel", "omp", "subword", "variant_subword", "normal", "mean", "focus", "ridge"])
 def test_every_method_fills_every_row(method: str, tokenizers: tuple[Path, Path]) -> None:
     files = built(tokenizers, method=method)
     weights, new = read(files["weights.npz"]), load(files["embeddings.safetensors"])["embed"]
@@ -142,8 +142,6 @@ def test_a_donor_that_owns_the_new_tokens_is_compared_instead_of_text(
     assert weights.routes()["omp"] > 50
     sizes = np.diff(weights.indptr)[weights.route == 9]
     assert sizes.max() <= 2, "a sixteenth of the donor's numbers"
-    with pytest.raises(ValidationError, match="compares no vectors"):
-        InitEmbeddings(model="m", step="s", donor="d", method="mean")
 
 
 def test_what_is_wrong_is_said_before_the_work(tokenizers: tuple[Path, Path], tmp_path: Path) -> None:
@@ -194,3 +192,49 @@ def test_a_model_and_its_digest_decide_the_result(tokenizers: tuple[Path, Path],
 def test_the_small_model_of_the_tests_is_read() -> None:
     model = open_model(str(Path(__file__).resolve().parents[1] / "data" / "causal_model"))
     assert model.input_table.shape == (len(vocabulary().ids) + 1, 16)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"donor": "d", "method": "mean"}, "donor goes with a method that compares vectors, not 'mean'"),
+        ({"old_text": "o"}, "old_text goes with method wechsel"),
+        ({"old_text": "o", "method": "wechsel"}, "and with pairs"),
+        ({"pairs": "p"}, "pairs goes with method pairs"),
+        ({"method": "pairs"}, "needs a file of word pairs"),
+        ({"method": "rows"}, "rows and method rows go together"),
+        ({"rows": "r"}, "rows and method rows go together"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        InitEmbeddings(**{"model": "m", "step": "s", **given})
+
+
+def test_word_pairs_and_rows_of_a_file_are_taken(tokenizers: tuple[Path, Path], tmp_path: Path) -> None:
+    target = read_forms(tokenizers[1].read_bytes())
+    source = read_forms((tokenizers[0] / "tokenizer.json").read_bytes())
+    new = [form for form in target.forms if form not in source.by_form and form[1:].isalpha() and form[:1] == b" "]
+    (tmp_path / "words.tsv").write_bytes(b"".join(b"self\t" + form[1:] + b"\n" for form in new))
+    files = built(tokenizers, method="pairs", pairs=str(tmp_path / "words.tsv"))
+    assert read(files["weights.npz"]).routes()["imported"] >= 0.8 * len(new)
+    given = table(700, 16, seed=8)
+    save_file({"embed": given}, tmp_path / "rows.safetensors")
+    files = built(tokenizers, method="rows", rows=str(tmp_path / "rows.safetensors"))
+    made = load(files["embeddings.safetensors"])["embed"]
+    imported = np.flatnonzero(read(files["weights.npz"]).route == 14)
+    assert len(imported) > 100
+    assert made[imported].tobytes() == given[imported].tobytes()
+
+
+def test_two_languages_are_aligned_by_word_pairs(tokenizers: tuple[Path, Path], tmp_path: Path) -> None:
+    words = sorted({word for text in SOURCES for word in text.split() if word.isalpha()})
+    (tmp_path / "words.tsv").write_text("".join(f"{word}\t{word}\n" for word in words))
+    step = InitEmbeddings(
+        model=str(tokenizers[0]), tokenizer=str(tokenizers[1]), method="wechsel", old_text="old",
+        pairs=str(tmp_path / "words.tsv"), **FAST,
+    )  # fmt: skip
+    step.check()
+    engine = run(step, [corpus(SOURCES[1::2])], references={"old": [corpus(SOURCES[::2])]})
+    routes = json.loads(files_of(engine)["init_report.json"])["routes"]
+    assert routes["wechsel"] > 50
