@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from operators.base import Operator
 
 OURS: Final = ("pipeline", "operators")
+CACHES: Final = ("VOCABMILL_CACHE", "HF_HOME", "HF_HUB_CACHE")
+"""Variables that say where models lie."""
 
 
 def packages_of(operators: Iterable[Operator]) -> tuple[str, ...]:
@@ -41,9 +43,7 @@ def module_path(name: str) -> str:
 def environment() -> dict[str, str]:
     """Variables of every worker: one thread per library, and where models lie if that was said here."""
     found = {**dict.fromkeys(ONE_THREAD, "1"), "TOKENIZERS_PARALLELISM": "false"}
-    if "VOCABMILL_CACHE" in os.environ:
-        found["VOCABMILL_CACHE"] = os.environ["VOCABMILL_CACHE"]
-    return found
+    return found | {name: os.environ[name] for name in CACHES if name in os.environ}
 
 
 def fits(node: Mapping[str, Any], wanted: Mapping[str, float]) -> int:

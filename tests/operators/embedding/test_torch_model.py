@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from operators.embedding import devices, torch_model
+from operators.embedding import devices, forms, torch_model
 from operators.embedding.checkpoints import read_checkpoint
 from operators.embedding.encoders import EncoderChoice, open_encoder
 from operators.embedding.pooling import POOLINGS, pooled, unit
@@ -95,6 +95,19 @@ def test_opened_twice_it_gives_the_same_bytes_and_says_what_it_is() -> None:
     }  # fmt: skip
     assert len(str(about["digest"])) == 64
     assert json.dumps(about)
+
+
+def test_vectors_open_in_sentence_transformers_without_a_copy() -> None:
+    import torch
+    from sentence_transformers import util
+
+    rng = np.random.default_rng(8)
+    column = forms.written(unit(rng.normal(size=(20, 64)).astype(np.float32)), "float16")
+    array = column.flatten().to_numpy(zero_copy_only=True).reshape(20, -1)
+    tensor = torch.from_numpy(array)
+    assert tensor.data_ptr() == column.flatten().buffers()[1].address
+    found = util.semantic_search(tensor[3:4].float(), tensor.float(), top_k=1)
+    assert found[0][0]["corpus_id"] == 3
 
 
 # --- small random models ---
