@@ -46,6 +46,7 @@ from operators.semantic_dedup import SemanticDedup
 from operators.substring_dedup import SubstringDedup
 from operators.train_classifier import TrainClassifier
 from operators.train_ngram_model import TrainNgramModel
+from operators.train_static_vectors import TrainStaticVectors
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 from operators.url_filter import UrlFilter
@@ -94,6 +95,7 @@ AnyOperator = Annotated[
     | SubstringDedup
     | TrainClassifier
     | TrainNgramModel
+    | TrainStaticVectors
     | TrainTokenizer
     | TrimTokenizer
     | UrlFilter

@@ -8,11 +8,12 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, Columns, Composite, Fold, Map, Repeat
+from operators.base import TEXT, Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
 from operators.embedding import forms
-from operators.embedding.encoders import EncoderChoice, digest_of, maker_of
+from operators.embedding.encoders import STATIC, EncoderChoice, digest_of, maker_of
 from operators.embedding.stages import ModelFile, Vectors
 from operators.scorers import is_scorer
+from operators.train_static_vectors import TrainStaticVectors
 
 
 class EmbedDocuments(EncoderChoice, Composite):
@@ -28,6 +29,13 @@ class EmbedDocuments(EncoderChoice, Composite):
     )
 
     inert: ClassVar[frozenset[str]] = Composite.inert | {"encoder"}
+
+    @model_validator(mode="after")
+    def _step_of_static(self) -> Self:
+        if (self.encoder == STATIC) != bool(self.step):
+            msg = f"encoder {self.encoder!r} and step {self.step!r}: static goes with a train_static_vectors step"
+            raise ValueError(f"{msg}, and nothing else does; a trained model's folder goes without a step")
+        return self
 
     @model_validator(mode="after")
     def _whole_bytes(self) -> Self:
@@ -54,10 +62,18 @@ class EmbedDocuments(EncoderChoice, Composite):
         maker_of(self.encoder).check(self)
 
     @override
+    def check_against(self, earlier: Mapping[str, Operator]) -> None:
+        """RecipeError where the step leaves no static model."""
+        step = earlier.get(self.step)
+        if step is not None and not isinstance(step, TrainStaticVectors) and ":" not in step.what:
+            msg = f"step: {self.step!r} is of kind {step.what}, which leaves no vectors of tokens"
+            raise RecipeError(f"{msg}: name a train_static_vectors step")
+
+    @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         maker = maker_of(self.encoder)
         before = maker.stages(self)
         how = {**self.model_dump(include={*EncoderChoice.model_fields, "format"}), **maker.settled(self)}
-        trained = before[-1].label if before else ""
+        trained = before[-1].label if before else self.step
         vectors = Vectors(name="vectors", digest=digest_of(self), trained=trained, **how)
         return *before, vectors, ModelFile(name="model", encoder=self.encoder, format=self.format)

@@ -1,14 +1,15 @@
 """What makes vectors of documents: one small interface, and which encoder a step names.
 
-`encoder` names one of: `static` (a table of token vectors that the run itself trains on the corpus), a folder, a name
-in the local cache of the Hugging Face hub, or `package.module:function`, a function of one's own from the choices of a
-recipe to an `Encoder`. Of a folder, what it holds decides: one matrix beside a tokenizer is a static model, a
+`encoder` names one of: `static` (a table of token vectors that an earlier step has trained on the corpus), a folder, a
+name in the local cache of the Hugging Face hub, or `package.module:function`, a function of one's own from the choices
+of a recipe to an `Encoder`. Of a folder, what it holds decides: one matrix beside a tokenizer is a static model, a
 transformer's configuration and weights a transformer. Nothing is ever fetched from a network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
@@ -16,14 +17,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from operators.base import Artifacts, Fold, RecipeError, fingerprint
+from operators.base import Artifacts, Fold, fingerprint
 from operators.embedding.transformers import Transformers
 from operators.scorers import identity_of, is_scorer, scorer_at
 
 Singles = NDArray[np.float32]
 
 STATIC: Final = "static"
-"""The encoder that a run trains on its own corpus."""
+"""The encoder that a step of the run trains on its own corpus."""
 
 
 class Encoder(Protocol):
@@ -53,6 +54,7 @@ class EncoderChoice(BaseModel):
     encoder: str = Field(
         min_length=1, description="`static`, a folder, a name in the local hub cache, or `package.module:function`"
     )
+    step: str = Field(default="", description="with encoder static: an earlier train_static_vectors step")
     pooling: Literal["auto", "mean", "cls", "last", "weighted"] = Field(
         default="auto", description="how token vectors become one; auto: as the checkpoint's 1_Pooling says"
     )
@@ -127,9 +129,10 @@ def maker_of(encoder: str) -> Maker:
     """What opens an encoder of that name. Raises RecipeError where there is none."""
     if is_scorer(encoder):
         return OwnFunctions()
-    if encoder == STATIC:
-        msg = "encoder static: there is no such encoder yet"
-        raise RecipeError(msg)
+    from operators.embedding import static_encoder, static_files
+
+    if encoder == STATIC or static_files.is_static(Path(encoder)):
+        return static_encoder.StaticModels()
     return Transformers()
 
 

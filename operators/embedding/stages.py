@@ -36,7 +36,8 @@ class Vectors(EncoderChoice, Fold):
     """The stage before that trained the encoder."""
 
     per_shard: ClassVar[bool] = True
-    inert: ClassVar[frozenset[str]] = Fold.inert | {"encoder"}  # its digest decides, wherever it lies
+    # Digests decide, of files and of what a step left, wherever they lie and whatever the step is called.
+    inert: ClassVar[frozenset[str]] = Fold.inert | {"encoder", "step", "trained"}
 
     @override
     def uses(self) -> tuple[str, ...]:

@@ -69,6 +69,8 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "embed_documents", "encoder": "tests.operators.toy_encoder:toy"},
     {"kind": "cluster", "step": "embed_documents", "clusters": 3},
     {"kind": "semantic_dedup", "step": "embed_documents", "epsilon": 0.001, "clusters": 4},
+    {"kind": "train_static_vectors", "step": "train_tokenizer", "dimension": 16, "segment_tokens": 16},
+    {"kind": "embed_documents", "name": "static", "encoder": "static", "step": "train_static_vectors"},
 ]
 
 

@@ -120,6 +120,10 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"positive": {"column": "kind", "in": ["prose"]}, "max_documents": 9, "word_ngrams": 1, "dim": 4},
     ),
     "train_ngram_model": ({"order": 3, "max_mb": 0.01}, {"unit": "byte", "order": 6}),
+    "train_static_vectors": (
+        {"tokenizer": TOKENIZER, "dimension": 8, "segment_tokens": 32},
+        {"tokenizer": TOKENIZER, "dimension": 4, "segment_tokens": 8, "max_segments": 50},
+    ),
     "train_tokenizer": (
         {"pretokenizer": "gpt2", "vocab_sizes": [260, 400], "special_tokens": ["<end>"]},
         {"algorithm": "unigram", "pretokenizer": "cl100k", "vocab_sizes": [300, 400], "reserved": 1},
