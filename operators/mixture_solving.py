@@ -19,6 +19,7 @@ from operators.mixture_comparison import compared, complaint, trained_shares
 from operators.mixture_intervals import MixtureIntervals
 from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution
 from operators.mixture_replay import ABOUT, read_changes
+from operators.mixture_verdict import verdict
 from operators.mixtures import FILE
 
 Floats = NDArray[np.float64]
@@ -27,10 +28,6 @@ INTERVAL: Final = (0.025, 0.975)
 """The quantiles that a bootstrap's interval lies between."""
 SHOWN: Final = 20
 """Violations, and missing merges, that are listed."""
-MOST_MISSING: Final = 0.05
-"""Share of the merges that stand in no category; with more of them the categories do not explain the tokenizer."""
-MOST_SURPRISE: Final = 0.25
-"""The objective as a share of what the merges merge; above it the categories do not explain the tokenizer."""
 
 
 class Solve(TableFold):
@@ -155,8 +152,6 @@ def described(
     shares = byte_shares(best.shares, num_bytes, program.num_pairs)
     frequency = program.frequencies(best.shares)
     missing = np.flatnonzero(changes.merged < 0)
-    surprise = best.objective / max(float(frequency.sum()), 1e-9)
-    explains = bool(len(missing) <= MOST_MISSING * len(changes.merged) and surprise <= MOST_SURPRISE)
     merges = {**about["merges"], "missing": len(missing)}
     return {
         "by": by,
@@ -170,8 +165,7 @@ def described(
         },
         "tolerance_ppm": best.tolerance,
         "objective": best.objective,
-        "surprise": surprise,
-        "explains": explains,
+        **verdict(program, solutions, len(missing)).to_json(),
         "merges": merges,
         "program": {"rows": best.rows, "rounds": best.rounds, "iterations": best.iterations,
                     "levels": {f"{one.tolerance:g}": one.objective for one in solutions}},
@@ -188,13 +182,7 @@ def warnings(found: dict[str, Any], wanted: float) -> list[str]:
             f"solved to {found['tolerance_ppm']:g} ppm and not to {wanted:g}: the next level takes more rows or "
             "iterations than are allowed, as the categories' texts are few or unlike those of the tokenizer"
         )
-    if not found["explains"]:
-        merges = found["merges"]
-        lines.append(
-            f"the categories do not explain this tokenizer: {merges['missing']:,} of {merges['used']:,} merges stand "
-            f"in no category, and {100 * found['surprise']:.0f} % of what is merged is out of order"
-        )
-    return lines
+    return [*lines, *([] if found["explains"] else [found["verdict"]])]
 
 
 def _violations(best: Solution, program: MixtureProgram, tokens: list[str], frequency: Floats) -> list[dict[str, Any]]:

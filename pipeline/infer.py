@@ -57,6 +57,7 @@ class Inferred:
             f"{merges['used']:,} merges, {merges['missing']:,} of them in no category; objective "
             f"{self.mixture['objective']:.1f} ppm at a tolerance of {self.mixture['tolerance_ppm']:g} ppm"
         )
+        lines.append(self.mixture["verdict"])
         lines += [f"  {violation['says']}" for violation in self.mixture["violations"][:SHOWN]]
         timed = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join([*lines, timed, *([f"report: {self.report}"] if self.report else [])])

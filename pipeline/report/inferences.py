@@ -15,7 +15,7 @@ from pipeline.report.wording import count, number, plural, share, size, text
 
 SAID: Final = 5
 """Violations that are not folded away."""
-_NEEDED: Final = ("explains", "tolerance_ppm", "merges", "surprise")
+_NEEDED: Final = ("explains", "verdict", "tolerance_ppm", "merges", "surprise")
 _INTERVALS: Final = ("range", "bootstrap")
 
 Found = Mapping[str, Any]
@@ -40,17 +40,11 @@ def inferred(step: Step, found: Found) -> str:
 
 
 def _verdict(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
-    merges = found["merges"]
-    out = f"{share(found['surprise'], 1)} of what its merges merge is out of order"
-    order = out if found["surprise"] else "no merge is out of order"
-    if not found["explains"]:
-        return (
-            '<p class="warning">These categories do not explain the tokenizer: '
-            f"{count(merges['missing'])} of {plural(merges['used'], 'merge')} stand in no category, and {order}. The "
-            "shares below mean little: texts of the kind that it was trained on are lacking.</p>"
-        )
+    said = text(f"{found['verdict'][:1].upper()}{found['verdict'][1:]}.")
     most = [f"{_share(entry['bytes'])} {code(name)}" for name, entry in listed[:3] if entry["bytes"] > 0]
-    return f"<p>The tokenizer is explained by {_and(most)}{' and less of others' * (len(listed) > 3)}; {order}.</p>"
+    if not found["explains"]:
+        return f'<p class="warning">{said}</p>'
+    return f"<p>{_and(most)}{' and less of others' * (len(listed) > 3)}. {said}</p>"
 
 
 def _audit(step: Step, found: Found) -> str:

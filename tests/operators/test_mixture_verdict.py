@@ -1,0 +1,70 @@
+"""What is said of how far a mixture can be trusted."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from operators.mixture_program import MixtureProgram, Solution
+from operators.mixture_verdict import Verdict, verdict
+
+MERGES = 100
+MOST = 10_000.0
+"""ppm of the most frequent merge; all together have ten times as much."""
+
+
+def judged(objectives: dict[float, float], missing: int = 0) -> Verdict:
+    """The verdict where the objective of each level is so many ppm."""
+    frequency = np.full(MERGES, 9 * MOST / (MERGES - 1))
+    frequency[0] = MOST
+    program: Any = SimpleNamespace(
+        changes=SimpleNamespace(merged=np.zeros(MERGES)), frequencies=lambda shares: frequency
+    )
+    nothing = np.zeros(1)
+    solutions = [
+        Solution(level, np.ones(1), nothing, nothing, objective, 1, 1, 1) for level, objective in objectives.items()
+    ]
+    return verdict(cast("MixtureProgram", program), solutions, missing)
+
+
+@pytest.mark.parametrize(
+    ("objective", "fit", "explains", "says"),
+    [
+        (0.0, "well", True, "explain this tokenizer well: 0.0 %"),
+        (1_900.0, "well", True, "right to about 1 percentage point"),
+        (2_100.0, "roughly", True, "roughly: 2.1 % of what it merges is out of order"),
+        (13_900.0, "roughly", True, "up to 6 percentage points"),
+        (14_100.0, "not", False, "do not explain this tokenizer: 14.1 %"),
+    ],
+)
+def test_the_grade_is_by_what_is_out_of_order(objective: float, fit: str, explains: bool, says: str) -> None:
+    found = judged({200.0: objective})
+    assert (found.fit, found.explains) == (fit, explains)
+    assert says in found.says
+    assert found.to_json() == {
+        "surprise": pytest.approx(objective / (10 * MOST)), "judged_ppm": 200.0, "fit": fit, "explains": explains,
+        "verdict": found.says,
+    }  # fmt: skip
+
+
+def test_a_level_is_judged_that_is_comparable_and_not_the_last() -> None:
+    found = judged({5000.0: 0.0, 1000.0: 100.0, 200.0: 1_000.0, 50.0: 50_000.0})
+    assert (found.judged_ppm, found.fit) == (200.0, "well")
+
+
+def test_a_tolerance_too_coarse_says_nothing() -> None:
+    found = judged({5000.0: 0.0, 1000.0: 100.0})
+    assert (found.fit, found.explains) == ("not", False)
+    assert (
+        "cannot be said: its most frequent merge has 1e+04 ppm of the pairs, and 1000 ppm is too coarse" in found.says
+    )
+    assert "do not explain" in judged({1000.0: 20_000.0}).says
+
+
+def test_missing_merges_say_that_some_text_is_of_no_category() -> None:
+    assert judged({200.0: 0.0}, missing=5).explains
+    found = judged({200.0: 0.0}, missing=6)
+    assert (found.fit, found.explains) == ("well", False)
+    assert "well: 0.0 % of" in found.says
+    assert "6 of 100 merges stand in no category" in found.says
