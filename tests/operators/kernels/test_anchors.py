@@ -101,3 +101,19 @@ def test_results_do_not_depend_on_how_tokens_are_split() -> None:
     whole = sparsemax_rows(tokens, anchors)
     parts = [sparsemax_rows(tokens[first : first + 3], anchors) for first in range(0, 19, 3)]
     assert np.concatenate([part.weights for part in parts]).tobytes() == whole.weights.tobytes()
+
+
+@pytest.mark.torch
+def test_pursuit_is_scikit_learns_where_no_weight_is_negative() -> None:
+    from sklearn.linear_model import orthogonal_mp
+
+    generator = np.random.default_rng(3)
+    anchors = generator.standard_normal((60, 24))
+    anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
+    tokens = np.abs(generator.standard_normal((200, 3))) @ anchors[:3]
+    theirs = orthogonal_mp(anchors.T, tokens.T, n_nonzero_coefs=3).T
+    positive = (theirs >= 0).all(axis=1)
+    assert positive.sum() > 20
+    found = dense(pursuit_rows(tokens.astype(np.float32), anchors.astype(np.float32), 3), 60)
+    expected = theirs / theirs.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found[positive], expected[positive], atol=1e-3)
