@@ -278,7 +278,7 @@ def test_bytes_do_not_depend_on_workers_and_vectors_hardly_on_shards(flawed: Mil
     assert one.bytes == other.bytes
     large = flawed.run([STEP], out="out3", work="work3", shard_mb=1)
     first, again = (unit(artifact(ran.version).astype(np.float32)) for ran in (one, large))
-    assert (first * again).sum(axis=1).min() > 0.9998
+    assert (first * again).sum(axis=1).min() >= 0.9999
 
 
 @pytest.mark.timeout(600)
