@@ -47,6 +47,7 @@ class MixtureIntervals(MixtureProgram):
         takes more iterations than a level may.
         """
         found = []
+        self._put_back()
         for sample in range(number):
             self._asked = poisson(sample, len(self.changes.merged))
             self._recost(self._merge_column, self._asked)
@@ -70,6 +71,7 @@ class MixtureIntervals(MixtureProgram):
         values = np.r_[np.full(num, -most), np.ones(columns - num)]
         self._solver.addRow(-np.inf, 0.0, columns, np.arange(columns, dtype=np.int32), values)
         self._recost(np.arange(columns), np.zeros(columns))
+        self._put_back()
         found = np.zeros((num, 2))
         for place in range(num):
             for end, sign in enumerate((1.0, -1.0)):

@@ -8,8 +8,9 @@ of category i at the start, find shares a[i] of the pairs and slacks v[t], v[p] 
                a[i] >= 0, sum of a[i] = 1, v >= 0.
 
 Almost none of its rows matter, so they are added as they are violated, from the first merges on, and the columns v with
-them; each time the simplex method goes on from where it stood. A row counts as violated beyond a tolerance; the program
-is solved for a large one first, then for smaller ones, and what the last finished level gave is the result.
+them; each time the simplex method goes on from where it stood. Rows that have not bound for some time are taken out
+again. A row counts as violated beyond a tolerance; the program is solved for a large one first, then for smaller ones,
+and what the last finished level gave is the result.
 
 Deviations from the paper's code: counts are in parts per million of a category's pairs, as the tolerances of a solver
 are absolute; HiGHS instead of a commercial solver; a merge whose pair stands in no category has no rows (there, one
@@ -37,6 +38,7 @@ LEVELS: Final = (5000.0, 1000.0, 200.0, 50.0, 20.0, 5.0, 1.0, 0.3)
 _OPTIONS: Final = {
     "log_to_console": False, "output_flag": False, "threads": 1, "parallel": "off", "solver": "simplex",
     "presolve": "off", "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9,
+    "simplex_scale_strategy": 0,  # scaled, it takes up to twice as many iterations
 }  # fmt: skip
 
 
@@ -55,6 +57,10 @@ class Limits(NamedTuple):
     """Rows for one merge in one search."""
     interval_rounds: int = 20
     """Searches for each end of an interval and for each resample."""
+    idle: int = 3
+    """Solves that a row may stay without binding; each time that it comes back, twice as many."""
+    fewest: int = 500
+    """Rows, and a tenth of all, that must have been idle for so long before any are taken out."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,9 @@ class MixtureProgram:
         self.scale: Floats = PPM / pairs
         self.rounds = self.iterations = 0
         self._solver: Any = _silent_solver()
+        self._rows: NDArray[np.int64] = np.empty(0, np.int64)  # merge << 32 | pair
+        self._idle: NDArray[np.int64] = np.empty(0, np.int64)  # solves since each bound
+        self._taken_out: dict[int, int] = {}  # how often
         self._merge_column = np.full(len(changes.merged), -1, np.int64)
         self._pair_column = np.full(len(changes.pairs), -1, np.int64)
         self.shares: Floats = np.full(num_categories, 1 / num_categories)
@@ -114,6 +123,7 @@ class MixtureProgram:
                     break
                 if self.rounds >= self.limits.rounds or self._solver.getNumRow() >= self.limits.rows:
                     return
+                self._take_out()
                 self._add(*found)
                 if not self._run():
                     return
@@ -200,6 +210,42 @@ class MixtureProgram:
             size, np.zeros(size), np.full(size, np.inf), len(value), starts.astype(np.int32),
             column[order].astype(np.int32), value[order],
         )  # fmt: skip
+
+        self._rows = np.concatenate([self._rows, merges << 32 | pairs])
+        self._idle = np.concatenate([self._idle, np.zeros(size, np.int64)])
+
+    def _take_out(self) -> None:
+        """Leave out rows that have not bound for some solves; the solution stays, and the basis without them.
+
+        A row that is violated later is found again. It then stays twice as long as the last time.
+        """
+        import highspy
+
+        bound = np.array(self._solver.getSolution().row_dual[1:]) != 0
+        self._idle = np.where(bound, 0, self._idle + 1)
+        times = np.array([self._taken_out.get(row, 0) for row in self._rows.tolist()], np.int64)
+        out = self._idle >= self.limits.idle << times
+        if out.sum() < max(self.limits.fewest, len(out) / 10, 1):
+            return
+        basis = self._solver.getBasis()
+        statuses = basis.row_status
+        out &= np.array([status == highspy.HighsBasisStatus.kBasic for status in statuses[1:]])
+        places = np.flatnonzero(out) + 1
+        self._solver.deleteRows(len(places), places.astype(np.int32))
+        basis.row_status = [
+            status for status, is_out in zip(statuses, [False, *out.tolist()], strict=True) if not is_out
+        ]
+        self._solver.setBasis(basis)
+        for row in self._rows[out].tolist():
+            self._taken_out[row] = self._taken_out.get(row, 0) + 1
+        self._rows, self._idle = self._rows[~out], self._idle[~out]
+
+    def _put_back(self) -> None:
+        """All rows that were taken out, as far as the limit of rows allows: for questions with other answers."""
+        missing = np.setdiff1d(np.array(list(self._taken_out), np.int64), self._rows)
+        missing = missing[: max(0, self.limits.rows - self._solver.getNumRow())]
+        if len(missing):
+            self._add(missing >> 32, missing & 0xFFFFFFFF)
 
     def _run(self, until: int | None = None) -> bool:
         """Whether it was solved within so many iterations."""

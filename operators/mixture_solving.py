@@ -44,7 +44,7 @@ class Solve(TableFold):
     max_difference: float = 0.0
     """In percentage points; larger ones are warned of."""
 
-    revision: ClassVar[int] = 3  # intervals are of the level that was finished
+    revision: ClassVar[int] = 4  # rows that no longer bind are taken out of the program
 
     @override
     def source(self) -> str:

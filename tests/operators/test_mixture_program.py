@@ -23,9 +23,13 @@ import pyarrow as pa  # isort: skip
 Counted = Sequence[tuple[Sequence[int], Mapping[int, int]]]
 
 
-def lazily(words: Counted, merges: Sequence[Merge], num: int, tolerance: float = 1e-7) -> Solution:
+RESTLESS = Limits(per_round=2, per_merge=1, idle=1, fewest=1)
+"""Rows come in twos, and leave after the first solve that they do not bind in."""
+
+
+def lazily(words: Counted, merges: Sequence[Merge], num: int, limits: Limits) -> Solution:
     changes = replay(laid_out(words), np.array(merges), num)
-    return list(MixtureProgram(changes, num).solve([50.0, tolerance]))[-1]
+    return list(MixtureProgram(changes, num, limits).solve([50.0, 1e-7]))[-1]
 
 
 class Whole:
@@ -93,10 +97,11 @@ def test_the_optimum_is_that_of_the_whole_program(
     merges = [(left, right, 4 + place) for place, (left, right) in enumerate(pairs)]
     program = Whole(words, merges, 3)
     expected, _ = program.least(program.cost())
-    found = lazily(words, merges, 3)
-    assert found.objective == pytest.approx(expected, abs=0.01)
-    assert found.shares.sum() == pytest.approx(1)
-    assert found.shares.min() >= 0
+    for limits in (Limits(), RESTLESS):
+        found = lazily(words, merges, 3, limits)
+        assert found.objective == pytest.approx(expected, abs=0.01)
+        assert found.shares.sum() == pytest.approx(1)
+        assert found.shares.min() >= 0
 
 
 @settings(deadline=None, max_examples=25)
@@ -107,7 +112,7 @@ def test_intervals_are_those_of_the_whole_program(
     words = [*words, ([0, 1, 2, 3], {0: 1, 1: 2, 2: 3})]
     merges = [(left, right, 4 + place) for place, (left, right) in enumerate(pairs)]
     whole = Whole(words, merges, 3)
-    program = MixtureIntervals(replay(laid_out(words), np.array(merges), 3), 3)
+    program = MixtureIntervals(replay(laid_out(words), np.array(merges), 3), 3, Limits(idle=1, fewest=1))
     best = list(program.solve([50.0, 1e-7]))[-1]
     sizes = np.array([1.0, 3.0, 0.5])
     ends = program.ranges(best, 0.05, sizes)
@@ -122,6 +127,18 @@ def test_intervals_are_those_of_the_whole_program(
         cost = whole.cost(poisson(sample, len(merges)))
         least = whole.least(cost)[0]
         assert whole.least(cost, shares=shares)[0] == pytest.approx(least, abs=0.01)
+
+
+def test_rows_that_no_longer_bind_are_taken_out() -> None:
+    """And the same optimum is found with fewer of them."""
+    words, counts = drawn(3, 3)
+    merges = [(left, right, 200 + place) for place, (left, right) in enumerate([(97, 98), (99, 100), (101, 102)])]
+    changes = replay(laid_out([(word, dict(enumerate(row))) for word, row in zip(words, counts.tolist(), strict=True)]),
+                     np.array(merges), 3)  # fmt: skip
+    patient, restless = MixtureProgram(changes, 3), MixtureProgram(changes, 3, RESTLESS)
+    found = [list(program.solve([50.0, 1e-6]))[-1] for program in (patient, restless)]
+    assert found[1].objective == pytest.approx(found[0].objective, abs=0.01)
+    assert found[1].rows < found[0].rows
 
 
 def drawn(seed: int, num: int) -> tuple[list[bytes], NDArray[np.int64]]:
