@@ -11,6 +11,7 @@ from operators.budgets import BudgetedStep
 from operators.exact_dedup import ExactDedup
 from operators.minhash_dedup import MinhashDedup
 from operators.mixtures import FILE
+from operators.semantic_dedup import SemanticDedup
 from pipeline.plan import INGEST
 from pipeline.projection.flow import Kind, StepFlow, StepRule, Stratum, with_intervals
 from pipeline.projection.footprint import Measured, add_ends, disk, memory
@@ -115,6 +116,8 @@ def _step_rule(step: Operator, key: KeyRule) -> StepRule:
             return StepRule(step.label, "copies", together=same)
         case MinhashDedup():
             return StepRule(step.label, "copies", together=key.kind == "shingle")
+        case SemanticDedup() if step.keep_share is None:
+            return StepRule(step.label, "copies", together=False)
         case BudgetedStep():
             draw = step.draws()
             kind: Kind = "draw" if draw.how == "chance" else "rows"

@@ -19,6 +19,8 @@ from pipeline.report.wording import count, number, plural, share, text
 
 SOURCES: Final = 20
 LANGUAGES: Final = 12
+VECTORS: Final = "semantic.json"
+"""What a step leaves that compares vectors."""
 
 Found = Mapping[str, Any]
 
@@ -51,6 +53,7 @@ def _documents(run: Facts, step: Step) -> str:
             ("Sets of more than one", count(found.get("clusters", 0))),
             *[("Documents in the largest", count(first.get("documents", 0))) for first in found.get("largest", ())[:1]],
             *_compared(run, step),
+            *_by_vectors(_file(run, step, VECTORS)),
         ]
     )
     figures = _similarities(found, step, run) + _curve(run, step)
@@ -69,6 +72,18 @@ def _compared(run: Facts, step: Step) -> list[tuple[str, str]]:
     if not isinstance(threshold, int | float) or not isinstance(recall, int | float):
         return []
     return [(f"Pairs at {number(threshold)} compared", f"about {share(recall, 1)}")]
+
+
+def _by_vectors(found: Found) -> list[tuple[str, str]]:
+    """At which cosine documents go, and in how many clusters they were compared, where vectors were."""
+    if not found:
+        return []
+    pairs = [
+        ("Cosine at which one goes", f"{number(found['threshold'])} <small>epsilon {number(found['epsilon'])}</small>"),
+        ("Clusters", f"{count(found['clusters'])} <small>the largest {count(found['largest_cluster'])}</small>"),
+    ]
+    without = found.get("without_vector", 0)
+    return pairs + ([("Without a vector, and kept", plural(without, "document"))] if without else [])
 
 
 def _file(run: Facts, step: Step, file: str) -> Found:
@@ -125,7 +140,8 @@ def _similarities(found: Found, step: Step, run: Facts) -> str:
     counts = {int(entry["hundredths"]): int(entry["removed"]) for entry in found.get("similarity", ())}
     if not counts or set(counts) == {100}:
         return ""
-    threshold = None if step.is_estimated else _parameter(run, step, "threshold")
+    vectors = _file(run, step, VECTORS)
+    threshold = None if step.is_estimated else vectors.get("threshold") or _parameter(run, step, "threshold")
     low = min([*counts, *([round(100 * threshold)] if threshold else [])])
     # Equal sets have a column of their own, beyond the axis' 1.
     axis = Axis(max(low - 5, 0) / 100, 1.01)
@@ -137,8 +153,9 @@ def _similarities(found: Found, step: Step, run: Facts) -> str:
     columns = [Column("similarity", True), Column("removed", True)]
     rows = [[number(place / 100), count(rows)] for place, rows in sorted(counts.items())]
     alike = "are estimated to be equal to" if step.is_estimated else "have all shingles of"
+    alike = "have a cosine of 1 to" if vectors else alike
     note = f"{plural(removed, 'removed document')}; {share(equal, removed)} {alike} their survivor."
-    kind = "Estimated similarity" if step.is_estimated else "Similarity"
+    kind = "Estimated similarity" if step.is_estimated else "Cosine" if vectors else "Similarity"
     return (
         '<figure><figcaption><p class="caption">How alike they are</p>'
         f'<p class="why quiet">{kind} to the document that stays, in hundredths. {note}</p></figcaption>'

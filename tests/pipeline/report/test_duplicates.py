@@ -254,3 +254,18 @@ def test_a_set_of_equal_documents_is_named_with_its_survivor(mill: Mill) -> None
     assert (largest["survivor"]["id"], [pair["id"] for pair in largest["removed"]]) == ("a", ["b", "c"])
     assert found["similarity"] == [{"hundredths": 100, "removed": 2}]
     assert in_order(Page((ran.version / "report.html").read_text("utf-8")).text, "The largest sets", "a3b", "c")
+
+
+def test_a_step_that_compares_vectors_says_at_which_cosine_and_in_how_many_clusters() -> None:
+    files = duplicate_files()
+    del files["artifacts/dedup/curve.json"]
+    found = {"threshold": 0.9, "epsilon": 0.1, "clusters": 31, "largest_cluster": 77, "without_vector": 2}
+    files["artifacts/dedup/semantic.json"] = json.dumps(found).encode()
+    shown = near(files)
+    words = Page(shown).text
+    assert (
+        "Cosine at which one goes0.9 epsilon 0.1Clusters31 the largest 77Without a vector, and kept2 documents" in words
+    )
+    assert "Cosine to the document that stays" in words
+    assert "have a cosine of 1 to their survivor" in words
+    assert "shingles" not in words
