@@ -249,6 +249,9 @@ def _search(search: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--encoder", default="", metavar="PATH", help="the model for TEXT, where it is not where model.json says"
     )
+    search.add_argument(
+        "--prompt", default=None, metavar="TEXT", help="put before TEXT in place of the documents' prompt, as 'query: '"
+    )
 
 
 def _shared() -> dict[str, argparse.ArgumentParser]:

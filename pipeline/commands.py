@@ -96,8 +96,9 @@ def search(options: argparse.Namespace) -> int:
     from pipeline.search import search as run_search
 
     found = run_search(
-        options.place, options.query, like=options.like, k=options.k, step=options.step, encoder=options.encoder
-    )
+        options.place, options.query, like=options.like, k=options.k, step=options.step, encoder=options.encoder,
+        prompt=options.prompt,
+    )  # fmt: skip
     tell(_json(found.to_json()) if options.json else found.to_text())
     return 0
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 SHOWN: Final = 100
 """Characters of a text that are shown."""
 _DECIMALS: Final = 6
-_STATIC: Final = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ class Found:
         return "\n".join(lines)
 
 
-def search(place: str, query: str, *, like: str = "", k: int = 10, step: str = "", encoder: str = "") -> Found:
+def search(
+    place: str, query: str, *, like: str = "", k: int = 10, step: str = "", encoder: str = "", prompt: str | None = None
+) -> Found:
     """The `k` documents that are nearest to a text or to the document `like`, which is not among them.
 
     Args:
@@ -79,6 +80,7 @@ def search(place: str, query: str, *, like: str = "", k: int = 10, step: str = "
         k: how many, at least 1.
         step: which of a run's steps made the vectors; "" where there is one.
         encoder: the model for the text; "" for the one that `model.json` names.
+        prompt: put before the text; None for what was put before the documents.
 
     Raises RecipeError where there are no vectors, no such id or no such model, and where they do not fit.
     """
@@ -87,7 +89,7 @@ def search(place: str, query: str, *, like: str = "", k: int = 10, step: str = "
         raise RecipeError(f"expected a text to look for, or --like ID; got {said}")
     directory = _vectors_at(Path(place), step)
     stored = StoredVectors(str(directory))
-    wanted = _of_text(query, stored, encoder) if query else _of_document(like, stored)
+    wanted = _of_text(query, stored, encoder, prompt) if query else _of_document(like, stored)
     nearest = _nearest(stored, wanted, k, like)
     texts = _texts(directory, [name for _, name in nearest])
     hits = [Hit(name, -distance, *texts.get(name, ("", ""))) for distance, name in nearest]
@@ -123,13 +125,13 @@ def _of_document(like: str, stored: StoredVectors) -> Singles:
     return found
 
 
-def _of_text(query: str, stored: StoredVectors, encoder: str) -> Singles:
+def _of_text(query: str, stored: StoredVectors, encoder: str, prompt: str | None) -> Singles:
     model = stored.model()
     if not model and not encoder:
         raise RecipeError(
             f"{str(stored.path)!r} has no {FILE}, which would say what made the vectors: give --encoder, or --like ID"
         )
-    made = _encoder(stored, model, encoder)
+    made = _encoder(stored, model if prompt is None else {**model, "prompt": prompt}, encoder)
     if made.dimension != stored.dimension:
         raise RecipeError(
             f"the encoder makes vectors of {made.dimension} dimensions, but those in {str(stored.path)!r} have "
@@ -146,10 +148,11 @@ def _of_text(query: str, stored: StoredVectors, encoder: str) -> Singles:
 def _encoder(stored: StoredVectors, model: dict[str, Any], given: str) -> Encoder:
     """The encoder that is given, or the one that made the vectors: by its digest, if that is known."""
     from operators.embedding.encoders import STATIC, open_encoder
+    from operators.embedding.static_files import is_static
 
     if not given and model.get("encoder") == STATIC:
         # Trained in the run: its folder lies beside that of the vectors.
-        beside = sorted(path.parent for path in stored.path.parent.glob(f"*/{_STATIC}"))
+        beside = sorted(folder for folder in stored.path.parent.iterdir() if is_static(folder))
         made = [open_encoder(_choice(model, str(folder))) for folder in beside]
         found = next((each for each in made if each.describe().get("digest") == model.get("digest")), None)
         if found is None:

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from operators.vectors import numbers_of
 from pipeline.cli import main
 from pipeline.search import search
 from tests.operators.toy_encoder import Toy
-from tests.pipeline.engine import Mill
+from tests.pipeline.engine import FRENCH, GERMAN, Mill
 
 TOY = "tests.operators.toy_encoder:toy"
 STEP: dict[str, Any] = {"kind": "embed_documents", "name": "embed", "encoder": TOY}
@@ -159,3 +160,29 @@ def test_a_run_without_vectors_or_with_several_is_told_so(tmp_path: Path) -> Non
     with pytest.raises(RecipeError, match="has vectors of again, embed: say which with --step NAME"):
         search(str(both), "x")
     assert search(str(both), "x", step="again").documents == 2
+
+
+def test_a_static_model_is_found_beside_the_vectors_that_it_made(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", [{"text": f"{text} {number} " * 9} for number, text in enumerate([*GERMAN, *FRENCH] * 4)])
+    tokenizer = str(Path(__file__).resolve().parents[1] / "data" / "tokenizer.json")
+    steps: list[dict[str, Any]] = [
+        {
+            "kind": "train_static_vectors",
+            "name": "tokens",
+            "tokenizer": tokenizer,
+            "dimension": 4,
+            "segment_tokens": 16,
+        },
+        {"kind": "embed_documents", "encoder": "static", "step": "tokens"},
+    ]
+    ran = mill.run(steps)
+    found = search(str(ran.out), f"{FRENCH[0]} 3 " * 9, k=4)
+    assert all(hit.excerpt.startswith(FRENCH[0][:40]) for hit in found.results)
+    vectors = tmp_path / "elsewhere"
+    shutil.copytree(ran.out / "artifacts" / "embed_documents", vectors)
+    with pytest.raises(RecipeError, match="is not beside them"):
+        search(str(vectors), FRENCH[0])
+    model = str(ran.out / "artifacts" / "tokens")
+    again = search(str(vectors), f"{FRENCH[0]} 3 " * 9, k=4, encoder=model)
+    assert [hit.id for hit in again.results] == [hit.id for hit in found.results]
