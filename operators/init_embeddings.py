@@ -19,8 +19,11 @@ from operators import tokenizer_sources
 from operators.base import Fold, Map, RecipeError, Repeat
 from operators.chosen_tokenizer import OfTokenizer
 from operators.labelled_documents import Collect, Draw
-from operators.transplant.building import Building, special_ids
+from operators.transplant.building import JUDGED, Building, special_ids
 from operators.transplant.choice import SHARE, WITHOUT_VECTORS, Method, PieceShare
+from operators.transplant.language_model import is_installed, refuse_bfloat16
+from operators.transplant.segments import HeldOutSegments
+from operators.transplant.trial import Trial
 
 
 class InitEmbeddings(OfTokenizer):
@@ -62,6 +65,9 @@ class InitEmbeddings(OfTokenizer):
     epochs: int = Field(default=3, ge=1, le=1000, description="passes over the documents")
     min_count: int = Field(default=10, ge=1, description="rarer tokens have no auxiliary row of their own")
     held_out: int = Field(default=2000, ge=0, le=100_000, description="shared tokens that the test treats as new")
+    evaluate: Trial | None = Field(
+        default=None, description="try the tables in the model, and repair them; needs the extra torch, else not done"
+    )
 
     inert: ClassVar[frozenset[str]] = OfTokenizer.inert | {"model", "donor", "pairs", "rows"}  # their digests decide
     done: ClassVar[str] = "used"
@@ -92,6 +98,8 @@ class InitEmbeddings(OfTokenizer):
         from operators.transplant.rules import copies
 
         model = open_model(self.model)
+        if self.evaluate and is_installed():
+            refuse_bfloat16(self.evaluate.computed_in())
         if self.donor:
             open_model(self.donor)
         if not self.tokenizer:
@@ -121,6 +129,7 @@ class InitEmbeddings(OfTokenizer):
         how: dict[str, Any] = self.model_dump(include=Building.model_fields.keys() - {"name", "tokenizer", "step"})
         how |= {f"{name}_sha256": digests.get(name, "") for name in ("model", "donor", "pairs", "rows")}
         how["vectors"] = "" if self.method in WITHOUT_VECTORS else "donor" if self.donor else "text"
+        how |= {"evaluate": self.evaluate, "is_tried": self.evaluate is not None and is_installed()}
         limit = {"max_documents": self.max_documents}
         stages: list[Fold] = [Draw(name="draw", **limit)]
         if self.old_text:
@@ -128,4 +137,7 @@ class InitEmbeddings(OfTokenizer):
             stages.append(Draw(name="old_draw", **of_old))
             stages.append(Collect(name="old_documents", draws=("old_draw",), held_out=0, **of_old))
         stages.append(Collect(name="documents", draws=("draw",), held_out=0, **limit))
+        if self.evaluate:
+            sizes = self.evaluate.model_dump(include={"segments", "segment_bytes"})
+            stages.append(HeldOutSegments(name=JUDGED, reference=self.evaluate.text, **sizes))
         return (*stages, Building(name="build", **{**how, **self.chosen()}))

@@ -19,15 +19,22 @@ from operators.chosen_tokenizer import Chosen
 from operators.groups import joined
 from operators.labelled_documents import DOCUMENTS, DRAWN
 from operators.tokenizer_files import tokenizer_config
+from operators.transplant.bits_per_byte import Tables
 from operators.transplant.choice import Choice, Method, PieceShare
-from operators.transplant.weights import ROUTES, Floats, Routes
+from operators.transplant.trial import Trial
+from operators.transplant.weights import ROUTES, Floats, Routes, Weights
 
 if TYPE_CHECKING:
     from operators.kernels.token_vectors import Settings
     from operators.transplant.auxiliary import Auxiliary
     from operators.transplant.making import Maker
     from operators.transplant.methods import Pair
+    from operators.transplant.model_files import Model
 
+JUDGED: Final = "judged"
+"""The stage that leaves the segments that the model is tried on."""
+_OWN: Final = 512
+"""Segments of the step's own text at most, to calibrate and heal by."""
 _SETTINGS: Final = {
     "method", "vectors", "dim", "epochs", "min_count", "temperature", "share", "pieces", "held_out", "max_documents"
 }  # fmt: skip
@@ -56,6 +63,9 @@ class Building(Chosen):
     rows: str = ""
     rows_sha256: str = ""
     old_text: str = ""
+    evaluate: Trial | None = None
+    is_tried: bool = False
+    """Whether the model can be run here: a report that says it could not is none for where it can."""
 
     seeded: ClassVar[bool] = True
     inert: ClassVar[frozenset[str]] = Chosen.inert | {"model", "donor", "pairs", "rows"}  # their digests decide
@@ -66,7 +76,8 @@ class Building(Chosen):
 
     @override
     def uses(self) -> tuple[str, ...]:
-        return (*super().uses(), "documents", *(("old_documents",) if self.old_text else ()))
+        more = (("old_documents",) if self.old_text else ()) + ((JUDGED,) if self.evaluate else ())
+        return (*super().uses(), "documents", *more)
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -82,27 +93,47 @@ class Building(Chosen):
         texts = joined(context.artifacts["documents"].table(DOCUMENTS)["text"])
         maker = self._maker(pair, model.tokenizer_json, target_json, texts, context)
         made = maker.made(pair)
-        table = made.table(model.input_table, "embed")
         output = None if model.output_table is None else made.table(model.output_table, "lm_head")
+        tables, trial = Tables(made.table(model.input_table, "embed"), output), {}
+        if self.evaluate:
+            tables, trial["trial"] = self._tried(model, made.weights, tables, (target_json, texts), context)
         about = {
             "model_sha256": model.digest,
             "tokenizer_sha256": self.digest(context),
             "settings": {"seed": context.seed, **self.model_dump(mode="json", include=_SETTINGS)},
             "ids": {"old": len(pair.source), "new": len(pair.target)},
-            "width": int(table.shape[1]),
+            "width": int(tables.reads.shape[1]),
             "is_tied": output is None,
             "routes": made.weights.routes(),
-            "mean_norms": _norms(made.weights.route, table),
+            "mean_norms": _norms(made.weights.route, tables.reads),
             "text": {"documents": len(texts), "bytes": int(pc.sum(pc.binary_length(texts)).as_py() or 0)},
             "held_out": self._held_out(pair, model.input_table, maker),
+            **trial,
         }
         return {
-            "embeddings.safetensors": to_safetensors(table, output, {"model_sha256": model.digest}),
+            "embeddings.safetensors": to_safetensors(tables.reads, tables.output, {"model_sha256": model.digest}),
             "weights.npz": made.weights.content(),
             "tokenizer.json": target_json,
             "tokenizer_config.json": tokenizer_config(),
             "init_report.json": json.dumps(about, indent=1, sort_keys=True).encode() + b"\n",
         }
+
+    def _tried(
+        self, model: Model, weights: Weights, tables: Tables, new: tuple[bytes, pa.LargeStringArray], context: Context
+    ) -> tuple[Tables, dict[str, Any]]:
+        """The tables after they were tried and repaired; `new` is the new tokenizer and the step's text."""
+        from operators.text_tokens import text_encoder
+        from operators.transplant.rules import marked, new_rows
+        from operators.transplant.segments import SEGMENTS, segment
+        from operators.transplant.trial import Made, Texts, tried
+
+        trial, (target_json, texts) = self.evaluate or Trial(), new
+        judged = context.artifacts[JUDGED].table(SEGMENTS)["text"].to_pylist()
+        own = [segment(text, 0, trial.segment_bytes) for text in texts[:_OWN].to_pylist()]
+        counts = np.bincount(text_encoder(target_json, "target")(texts).ids, minlength=weights.shape[0])
+        is_new = marked(new_rows(weights), weights.shape[0])
+        made = Made(tables, is_new, target_json, self.method, weights.mean_of)
+        return tried(self.model, model, made, Texts(judged, own, counts), trial, context.seed)
 
     def _maker(
         self, pair: Pair, source_json: bytes, target_json: bytes, texts: pa.LargeStringArray, context: Context

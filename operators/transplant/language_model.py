@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.base import RecipeError
+from operators.embedding.devices import cpu_has_bfloat16
 from operators.transplant.gguf_files import GgufFile
 from operators.transplant.model_files import Model, is_gguf
 
@@ -108,17 +109,10 @@ def refuse_without_torch() -> None:
 
 def refuse_bfloat16(dtype: Dtype) -> None:
     """RecipeError where the CPU only pretends to multiply bfloat16."""
-    if dtype == "bfloat16" and not multiplies_bfloat16():
-        raise RecipeError("dtype bfloat16: this CPU does not multiply bfloat16 (avx512_bf16, amx_bf16): leave it out")
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether the CPU says that it has instructions for bfloat16."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:
-        return False
-    return " avx512_bf16" in flags or " amx_bf16" in flags
+    if dtype == "bfloat16" and not cpu_has_bfloat16():
+        raise RecipeError(
+            "dtype bfloat16: this CPU has no instructions for it (avx512_bf16, amx_bf16, bf16): leave it out"
+        )
 
 
 def start_id(model: Model) -> int:

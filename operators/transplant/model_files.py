@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from operators.base import DataError, RecipeError
 from operators.ngram_sources import digest as digest_of_file
 from operators.transplant.gguf_files import INPUT, OUTPUT, GgufFile
-from operators.transplant.tensor_files import INDEX, Tensors, read_object, weight_files
+from operators.transplant.tensor_files import INDEX, Tensors, read_object, tensor_bytes, weight_files
 
 Table = NDArray[np.float32]
 
@@ -102,10 +102,8 @@ def to_safetensors(input_table: Table, output_table: Table | None, about: Mappin
         output_table: the same; None where tied.
         about: strings that the file carries.
     """
-    from safetensors.numpy import save
-
     tables = {EMBED: input_table, **({} if output_table is None else {LM_HEAD: output_table})}
-    return save({name: np.ascontiguousarray(table) for name, table in tables.items()}, dict(sorted(about.items())))
+    return tensor_bytes(tables, about)
 
 
 def is_gguf(path: str) -> bool:

@@ -87,6 +87,20 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
+def tensor_bytes(tables: Mapping[str, NDArray[Any]], about: Mapping[str, str]) -> bytes:
+    """A safetensors file of float tables: the same bytes for the same content, where the library's own vary."""
+    kinds = {np.dtype(code): kind for kind, code in _KINDS.items() if kind != "BF16"}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(about.items()))}
+    begin = 0
+    for name, table in tables.items():
+        offsets = [begin, begin + table.nbytes]
+        header[name] = {"dtype": kinds[table.dtype], "shape": list(table.shape), "data_offsets": offsets}
+        begin = offsets[1]
+    written = json.dumps(header, separators=(",", ":")).encode()
+    written += b" " * (-len(written) % 8)  # so that numbers lie at multiples of eight
+    return b"".join((len(written).to_bytes(8, "little"), written, *(table.tobytes() for table in tables.values())))
+
+
 def read_object(file: Path) -> dict[str, Any]:
     """A JSON file that holds an object. Raises RecipeError where it cannot be read."""
     try:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from operators.base import DataError
+from operators.embedding.devices import cpu_has_bfloat16
 from operators.transplant import language_model
 from operators.transplant.bits_per_byte import Flags, Ids, Reading, Tables, difference, read, refuse_dominance
 from operators.transplant.calibration import calibrate
@@ -27,6 +28,8 @@ from operators.transplant.segments import encoded
 
 UNTRIED: Final = "torch and transformers are not installed: bits per byte and dominance were not measured"
 UNREPAIRED: Final = "and the tables were not calibrated or healed"
+_CALIBRATED_BY: Final = 16
+"""Segments of the step's own text: some 4,000 tokens are enough for a mean state."""
 
 
 class Trial(BaseModel):
@@ -66,7 +69,7 @@ class Trial(BaseModel):
         """The number format."""
         if self.dtype != "auto":
             return self.dtype
-        return "bfloat16" if language_model.multiplies_bfloat16() else "float32"
+        return "bfloat16" if cpu_has_bfloat16() else "float32"
 
 
 @dataclass(frozen=True)
@@ -165,5 +168,6 @@ class _Run:
         """The tables calibrated by the step's own text, and the numbers of it."""
         if self._counts is None or not self.own:
             raise DataError("calibrate: there is no text to count tokens in: give the step documents, or leave it out")
-        reading = read(self.body, tables, self.own, [1] * len(self.own), self._made.is_new)
+        own = self.own[:_CALIBRATED_BY]
+        reading = read(self.body, tables, own, [1] * len(own), self._made.is_new)
         return calibrate(tables, self._made.is_new, self._counts, reading.mean_state)

@@ -20,6 +20,7 @@ from pipeline.report.settings import settings
 from pipeline.report.subsets import represented, subset
 from pipeline.report.tokens import Vocabulary, chip, vocabulary
 from pipeline.report.training import by_language, left_out, trained_on
+from pipeline.report.transplants import transplanted, transplanting
 from pipeline.report.trimmed import trimmed, trimmed_sizes, trimming
 from pipeline.report.wording import count, number, plural, short, size, text
 
@@ -35,7 +36,8 @@ def trained(run: Facts) -> str:
     steps = [step for step in run.steps if step.artifacts]
     if not steps:
         return ""
-    tokenizers = "".join(_tokenizer(run, step) for step in steps if _is_tokenizer(step))
+    models = {step.name: about for step in steps if (about := transplanting(run, step))}
+    tokenizers = "".join(_tokenizer(run, step) for step in steps if _is_tokenizer(step) and step.name not in models)
     mixtures = "".join(_mixtures(run, step) for step in steps)
     sizes = [*vocabularies(run), *trimmed_sizes(run)]
     found = [(step, about) for step in steps if (about := metrics(run, step))]
@@ -48,9 +50,10 @@ def trained(run: Facts) -> str:
     draws += "".join(represented(step, about) for step in steps if (about := subset(run, step)))
     draws += "".join(clustered(step, about) for step in steps if (about := clustering(run, step)))
     buckets = "".join(bucketed(step, about) for step in steps if (about := bucketing(run, step)))
+    tables = "".join(transplanted(step, models[step.name]) for step in steps if step.name in models)
     ladders = "".join(concordant(step, about) for step in steps if (about := concordance(run, step)))
     items = "".join(found_in_text(step, about) for step in steps if (about := searching(run, step)))
-    body = tokenizers + classifiers + items + mixtures + draws + buckets + ladders
+    body = tokenizers + tables + classifiers + items + mixtures + draws + buckets + ladders
     title = "What was trained" if tokenizers or classifiers else "What was made"
     return section("trained", title, lede, body + (fold("All artifacts by step", rest) if body else rest))
 

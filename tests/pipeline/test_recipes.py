@@ -3,13 +3,18 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
+from operators.transplant import language_model
 from pipeline.check import check_recipe
 from pipeline.executors.local import LocalExecutor
 from pipeline.recipe import Recipe, load_recipe
 from pipeline.session import run_recipe
+from tests.operators.transplant.models import llama, write_gguf
 from tests.pipeline.engine import FRENCH, GERMAN, Json, flawed_texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,3 +99,32 @@ def test_imitate_draws_in_the_shares_of_a_reference_and_the_audit_finds_them_aga
             asked["categories"][name]["bytes"], abs=0.05
         )  # to less than a document
         assert entry["bytes"] == pytest.approx(entry["trained"], abs=0.001)
+
+
+@pytest.mark.parametrize("has_torch", [False, pytest.param(True, marks=pytest.mark.torch)])
+def test_transplant_gives_a_model_a_tokenizer_of_its_own(
+    quickstart: Path, monkeypatch: pytest.MonkeyPatch, has_torch: bool
+) -> None:
+    """With PyTorch the model reads held-out text with both tokenizers; without it the tables are made all the same."""
+    if not has_torch:
+        monkeypatch.setattr(language_model, "find_spec", lambda name: None)
+    (quickstart / "data/models/SmolLM2").mkdir(parents=True)
+    write_gguf(quickstart / "data/models/SmolLM2/SmolLM2-135M-Instruct.Q4_1.gguf", llama(tied=True))
+    trial: dict[str, Any] = {"text": "held_out", "segments": 4, "segment_bytes": 300, "max_dominance": 1.0}
+    model: dict[str, Any] = {"evaluate": {**trial, "calibrate": True}, "dim": 8, "epochs": 1, "min_count": 2}
+    ran(small("transplant", tokenizer={"vocab_sizes": [400]}, model={**model, "held_out": 0}))
+    left = quickstart / "out/transplant/artifacts/model"
+    found = json.loads((left / "init_report.json").read_text())
+    assert found["ids"] == {"old": 262, "new": 400}
+    assert found["routes"]["exact"] >= 256
+    embed = load_file(left / "embeddings.safetensors")["embed"]
+    assert embed.shape == (400, 16)
+    assert np.isfinite(embed).all()
+    page = (quickstart / "out/transplant/report.html").read_text()
+    assert "copied to the bit" in page
+    assert found["trial"]["measured"] is has_torch
+    if has_torch:
+        assert set(found["trial"]["readings"]) == {"source", "mean", "made", "calibrated"}
+        assert "Bits per byte of the same held-out text" in page
+    else:
+        assert "Not tried in the model: torch and transformers are not installed" in page

@@ -18,6 +18,8 @@ Table = NDArray[np.float32]
 
 MERGES = [(b"t", b"h"), (b"th", b"e"), (b" ", b"the"), (b"a", b"n"), (b"an", b"d")]
 SPECIAL = ("<|endoftext|>",)
+ROWS = 262
+"""Its ids: 256 bytes, the merges, and the special token."""
 LLAMA = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -38,6 +40,18 @@ def vocabulary() -> Vocabulary:
 
 def table(rows: int, dimension: int = 16, seed: int = 0) -> Table:
     return np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
+
+
+def llama(tied: bool, seed: int = 0) -> dict[str, Any]:
+    """The tensors of a small llama as GGUF names them."""
+    shapes = {"attn_norm": (16,), "ffn_norm": (16,), "attn_q": (16, 16), "attn_k": (8, 16), "attn_v": (8, 16)}
+    shapes |= {"attn_output": (16, 16), "ffn_gate": (24, 16), "ffn_up": (24, 16), "ffn_down": (16, 24)}
+    random = np.random.default_rng(seed)
+    tensors = {f"blk.{layer}.{name}.weight": shape for layer in range(2) for name, shape in shapes.items()}
+    made: dict[str, Any] = {name: random.normal(size=shape).astype(np.float32) / 3 for name, shape in tensors.items()}
+    ends: dict[str, Any] = {"output_norm.weight": np.ones(16, np.float32), "token_embd.weight": table(ROWS)}
+    made |= ends
+    return made if tied else made | {"output.weight": table(ROWS, seed=1)}
 
 
 def write_folder(folder: Path, tensors: dict[str, Any], config: dict[str, Any] | None = None) -> Path:

@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +17,8 @@ from operators.transplant.model_files import Model, open_model
 from operators.transplant.segments import encoded
 from operators.transplant.trial import Made, Texts, Trial, tried
 from operators.vocabulary import trim
-from tests.operators.transplant.models import table, vocabulary, write_folder, write_gguf
+from tests.operators.transplant.models import ROWS, llama, table, vocabulary, write_folder, write_gguf
 
-ROWS = 262
 TEXTS = (
     "the and then, the band 1 2 3 of the hand",
     "and and the the\nand so on, in the end",
@@ -78,18 +76,6 @@ def test_without_torch_the_tables_stay_and_it_says_so(monkeypatch: pytest.Monkey
     )
     with pytest.raises(RecipeError, match="install the extra torch"):
         LanguageModel("nowhere", Model(table(ROWS), None, b"", {}, ""))
-
-
-def llama(tied: bool, seed: int = 0) -> dict[str, Any]:
-    """The tensors of a small llama as GGUF names them."""
-    shapes = {"attn_norm": (16,), "ffn_norm": (16,), "attn_q": (16, 16), "attn_k": (8, 16), "attn_v": (8, 16)}
-    shapes |= {"attn_output": (16, 16), "ffn_gate": (24, 16), "ffn_up": (24, 16), "ffn_down": (16, 24)}
-    random = np.random.default_rng(seed)
-    tensors = {f"blk.{layer}.{name}.weight": shape for layer in range(2) for name, shape in shapes.items()}
-    made: dict[str, Any] = {name: random.normal(size=shape).astype(np.float32) / 3 for name, shape in tensors.items()}
-    ends: dict[str, Any] = {"output_norm.weight": np.ones(16, np.float32), "token_embd.weight": table(ROWS)}
-    made |= ends
-    return made if tied else made | {"output.weight": table(ROWS, seed=1)}
 
 
 def opened(tmp_path: Path, *, tied: bool = True) -> tuple[str, Model]:
