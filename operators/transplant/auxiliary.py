@@ -6,8 +6,8 @@ Every new token that has one has a vector here, shared tokens among them: that i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,10 @@ from operators.transplant.matching import match
 from operators.transplant.vocabularies import TokenForms
 from operators.transplant.weights import Floats, Marks
 
-MIN_COUNT = 10
+if TYPE_CHECKING:
+    from operators.embedding.encoders import Encoder
+
+MIN_COUNT: Final = 10
 """Rarer tokens have no row of their own (FOCUS trains with 10)."""
 
 
@@ -116,9 +119,27 @@ def joined(first: Auxiliary, second: Auxiliary, share: float = 0.5) -> Auxiliary
     return Auxiliary(np.concatenate(parts, axis=1), first.has | second.has, frequent, first.counts)
 
 
-def strings_of(target: TokenForms, tokens: Sequence[int]) -> pa.LargeStringArray:
-    """The text of tokens for an encoder of strings: without the leading space; U+FFFD for parts of characters."""
-    return pa.array([target.forms[token].decode("utf-8", "replace").strip() for token in tokens], pa.large_string())
+def of_strings(encoder: Encoder, target: TokenForms) -> Auxiliary:
+    """What an encoder of texts makes of each token's own text, without the space before it.
+
+    Parts of characters have none. Such vectors mostly find the same text in another case or spacing.
+    """
+    texts = [_text(form) for form in target.forms]
+    tokens = np.array([number for number, text in enumerate(texts) if text], np.int64)
+    strings = pa.chunked_array([[texts[token] for token in tokens.tolist()]], pa.large_string())
+    names = pa.chunked_array([[str(token) for token in tokens.tolist()]], pa.string())
+    found = encoder.encode(strings, names)
+    vectors = np.zeros((len(target), encoder.dimension), np.float32)
+    vectors[tokens] = found
+    has = _is_there(vectors)
+    return Auxiliary(vectors, has, has, np.zeros(len(target), np.int64))
+
+
+def _text(form: bytes) -> str:
+    try:
+        return form.decode().strip()
+    except UnicodeDecodeError:
+        return ""
 
 
 def _is_there(vectors: Floats) -> Marks:
