@@ -6,6 +6,7 @@ Every new token that has one has a vector here, shared tokens among them: that i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -124,15 +125,19 @@ def of_strings(encoder: Encoder, target: TokenForms) -> Auxiliary:
 
     Parts of characters have none. Such vectors mostly find the same text in another case or spacing.
     """
-    texts = [_text(form) for form in target.forms]
-    tokens = np.array([number for number, text in enumerate(texts) if text], np.int64)
-    strings = pa.chunked_array([[texts[token] for token in tokens.tolist()]], pa.large_string())
+    tokens = np.array([number for number, form in enumerate(target.forms) if _text(form)], np.int64)
+    strings = pa.chunked_array([strings_of(target, tokens.tolist())])
     names = pa.chunked_array([[str(token) for token in tokens.tolist()]], pa.string())
     found = encoder.encode(strings, names)
     vectors = np.zeros((len(target), encoder.dimension), np.float32)
     vectors[tokens] = found
     has = _is_there(vectors)
     return Auxiliary(vectors, has, has, np.zeros(len(target), np.int64))
+
+
+def strings_of(target: TokenForms, tokens: Sequence[int]) -> pa.LargeStringArray:
+    """The text of tokens without white space around it; "" for parts of characters."""
+    return pa.array([_text(target.forms[token]) for token in tokens], pa.large_string())
 
 
 def _text(form: bytes) -> str:
