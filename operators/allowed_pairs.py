@@ -88,8 +88,8 @@ def _classes(tokens: list[bytes], alphabet: frozenset[str], rules: PieceRules) -
     classes = rules.classes(sorted(alphabet))
     ends = np.full((2, len(tokens)), ALONE, np.int64)
     for number, token in enumerate(tokens):
-        text = token.decode("utf-8", "replace")
-        if alphabet.issuperset(text):
+        text = token.decode("utf-8", "ignore")  # of a part of a character less than the token, and so never joined
+        if text.encode() == token and alphabet.issuperset(text):
             ends[:, number] = classes[text[0]], classes[text[-1]]
     return ends[0], ends[1]
 

@@ -2,9 +2,9 @@
 
 The figures behind the thresholds are a table in docs/inference.md, made by `benchmarks/mixture_verdicts.py`. Two things
 are looked at. Surprise is the sum of all slacks as a share of what the merges merge: 0 where every merge was the most
-frequent pair of the mixture. It grows as the tolerance falls, so it is taken at one that is comparable, the largest
-level below a share of the most frequent merge. And merges that stand in no category: they betray text of a kind that
-is not among the categories, such as a script of its own; the shares of the others among themselves may still be right.
+frequent pair of the mixture. It grows as the tolerance falls, so it is taken at that of those cases, or at a lower one
+where all merges are rare. And merges that stand in no category: they betray text of a kind that is not among the
+categories, such as a script of its own; the shares of the others among themselves may still be right.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.mixture_program import LEVELS, MixtureProgram, Solution
+from operators.mixture_program import MixtureProgram, Solution
 
 Fit = Literal["well", "roughly", "not"]
 
@@ -25,8 +25,10 @@ ROUGHLY: Final = 0.14
 """The most with which they were right to within 6."""
 MOST_MISSING: Final = 0.05
 """Share of the merges that may stand in no category: other texts of the same kind lack fewer."""
+JUDGED_PPM: Final = 200.0
+"""The tolerance of those cases."""
 COMPARABLE: Final = 0.05
-"""The tolerance at which surprise is taken is at most this share of the most frequent merge."""
+"""The tolerance at which surprise is taken is at most this share of the most frequent merge, too."""
 
 
 class Verdict(NamedTuple):
@@ -49,7 +51,7 @@ def verdict(program: MixtureProgram, solutions: Sequence[Solution], missing: int
     """The verdict on a program that was solved to these levels, where so many merges stand in no category."""
     judged, merged = _comparable(program, solutions)
     surprise = judged.objective / max(float(merged.sum()), 1e-9)
-    coarse = judged.tolerance > COMPARABLE * float(merged.max(initial=0.0))
+    coarse = judged.tolerance > _finest(merged)
     fit: Fit = "not" if coarse or surprise > ROUGHLY else "roughly" if surprise > WELL else "well"
     number = len(program.changes.merged)
     explains = fit != "not" and missing <= MOST_MISSING * number
@@ -81,6 +83,11 @@ def _comparable(program: MixtureProgram, solutions: Sequence[Solution]) -> tuple
     """The solution that is judged, and how frequent each merge is in it."""
     for one in solutions:
         merged = program.frequencies(one.shares)
-        if one.tolerance in LEVELS and one.tolerance <= COMPARABLE * float(merged.max(initial=0.0)):
+        if one.tolerance <= _finest(merged):
             return one, merged
     return solutions[-1], program.frequencies(solutions[-1].shares)
+
+
+def _finest(merged: NDArray[np.float64]) -> float:
+    """The largest tolerance, in ppm, that says something of merges so frequent."""
+    return min(JUDGED_PPM, COMPARABLE * float(merged.max(initial=0.0)))

@@ -73,7 +73,9 @@ def encoded(source: MergeSource, texts: list[str]) -> list[Parts]:
     ends = spans(pa.array(normal, pa.large_string()), cutting_of(source.vocabulary.patterns)).to_pylist()
     tokens = source.vocabulary.tokens
     own = {
-        token for token in tokens if source.alphabet and source.alphabet.issuperset(token.decode("utf-8", "replace"))
+        token
+        for token in tokens
+        if source.alphabet and source.alphabet.issuperset(token.decode("utf-8", "surrogateescape"))
     }
     found = []
     for text, places in zip(normal, ends, strict=True):
