@@ -18,8 +18,10 @@ from typing_extensions import override
 from operators import tokenizer_sources
 from operators.base import Fold, Map, RecipeError, Repeat
 from operators.chosen_tokenizer import OfTokenizer
+from operators.embedding.encoders import STATIC, digest_of, maker_of
 from operators.labelled_documents import Collect, Draw
-from operators.transplant.building import JUDGED, Building, special_ids
+from operators.scorers import is_scorer
+from operators.transplant.building import JUDGED, Building, of_tokens, special_ids
 from operators.transplant.choice import SHARE, WITHOUT_VECTORS, Method, PieceShare
 from operators.transplant.language_model import is_installed, refuse_bfloat16
 from operators.transplant.segments import HeldOutSegments
@@ -54,6 +56,9 @@ class InitEmbeddings(OfTokenizer):
     old_text: str = Field(
         default="", description="of wechsel with pairs: a reference input in the old language, to align its vectors"
     )
+    strings: str = Field(
+        default="", description="an encoder of texts, as embed_documents takes it: half of a cosine is of tokens' text"
+    )
     rows: str = Field(default="", description="of method rows: safetensors with embed (and lm_head) of all new ids")
     share: float = Field(default=SHARE, ge=0, le=1, description="of a mixture: what is not pieces")
     temperature: float = Field(default=1.0, gt=0, le=10, description="of FOCUS: cosines are divided by it")
@@ -69,7 +74,13 @@ class InitEmbeddings(OfTokenizer):
         default=None, description="try the tables in the model, and repair them; needs the extra torch, else not done"
     )
 
-    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | {"model", "donor", "pairs", "rows"}  # their digests decide
+    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | {
+        "model",
+        "donor",
+        "pairs",
+        "rows",
+        "strings",
+    }  # their digests decide
     done: ClassVar[str] = "used"
     takes_any: ClassVar[bool] = True
 
@@ -83,6 +94,9 @@ class InitEmbeddings(OfTokenizer):
             and not (aligned and self.pairs),
             "pairs goes with method pairs, or with old_text": self.pairs and not (self.method == "pairs" or aligned),
             "method pairs needs a file of word pairs: give pairs": self.method == "pairs" and not self.pairs,
+            f"strings goes with a method that compares vectors, not {self.method!r}": self.strings
+            and (self.method in WITHOUT_VECTORS or aligned),
+            "strings names an encoder that exists; static is trained by embed_documents alone": self.strings == STATIC,
             "rows and method rows go together": bool(self.rows) != (self.method == "rows"),
         }
         for msg, is_so in wrong.items():
@@ -102,6 +116,8 @@ class InitEmbeddings(OfTokenizer):
             refuse_bfloat16(self.evaluate.computed_in())
         if self.donor:
             open_model(self.donor)
+        if self.strings:
+            maker_of(self.strings).check(of_tokens(self.strings))
         if not self.tokenizer:
             return
         content = tokenizer_sources.content_of(self.tokenizer)
@@ -118,7 +134,13 @@ class InitEmbeddings(OfTokenizer):
 
         donor = {"donor": digest(self.donor)} if self.donor else {}
         files = {name: digest_of_file(path) for name, path in (("pairs", self.pairs), ("rows", self.rows)) if path}
+        if self.strings:
+            files["strings"] = digest_of(of_tokens(self.strings))
         return {**super().models(), "model": digest(self.model), **donor, **files}
+
+    @override
+    def imports(self) -> tuple[str, ...]:
+        return (self.strings.partition(":")[0],) if is_scorer(self.strings) else ()
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
@@ -127,7 +149,7 @@ class InitEmbeddings(OfTokenizer):
     def stages_of(self, digests: Mapping[str, str]) -> tuple[Map | Fold | Repeat, ...]:
         """The stages, for files of these digests."""
         how: dict[str, Any] = self.model_dump(include=Building.model_fields.keys() - {"name", "tokenizer", "step"})
-        how |= {f"{name}_sha256": digests.get(name, "") for name in ("model", "donor", "pairs", "rows")}
+        how |= {f"{name}_sha256": digests.get(name, "") for name in ("model", "donor", "pairs", "rows", "strings")}
         how["vectors"] = "" if self.method in WITHOUT_VECTORS else "donor" if self.donor else "text"
         how |= {"evaluate": self.evaluate, "is_tried": self.evaluate is not None and is_installed()}
         limit = {"max_documents": self.max_documents}

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from operators.base import BatchFn, Context, Outputs
 from operators.chosen_tokenizer import Chosen
+from operators.embedding.encoders import EncoderChoice
 from operators.groups import joined
 from operators.labelled_documents import DOCUMENTS, DRAWN
 from operators.tokenizer_files import tokenizer_config
@@ -61,6 +62,8 @@ class Building(Chosen):
     pairs: str = ""
     pairs_sha256: str = ""
     rows: str = ""
+    strings: str = ""
+    strings_sha256: str = ""
     rows_sha256: str = ""
     old_text: str = ""
     evaluate: Trial | None = None
@@ -68,7 +71,13 @@ class Building(Chosen):
     """Whether the model can be run here: a report that says it could not is none for where it can."""
 
     seeded: ClassVar[bool] = True
-    inert: ClassVar[frozenset[str]] = Chosen.inert | {"model", "donor", "pairs", "rows"}  # their digests decide
+    inert: ClassVar[frozenset[str]] = Chosen.inert | {
+        "model",
+        "donor",
+        "pairs",
+        "rows",
+        "strings",
+    }  # their digests decide
 
     @override
     def source(self) -> str:
@@ -138,7 +147,9 @@ class Building(Chosen):
     def _maker(
         self, pair: Pair, source_json: bytes, target_json: bytes, texts: pa.LargeStringArray, context: Context
     ) -> Maker:
-        from operators.transplant.auxiliary import trained
+        from operators.embedding.encoders import open_encoder
+        from operators.transplant.auxiliary import joined as joined_vectors
+        from operators.transplant.auxiliary import of_strings, trained
         from operators.transplant.imported import read_pairs
         from operators.transplant.making import Maker
 
@@ -148,6 +159,8 @@ class Building(Chosen):
             auxiliary = self._of_donor(pair)
         elif self.vectors == "text":
             auxiliary = trained(texts, target_json, pair.target, settings, self.min_count)
+        if self.strings and auxiliary is not None:
+            auxiliary = joined_vectors(auxiliary, of_strings(open_encoder(of_tokens(self.strings)), pair.target))
         if self.old_text:
             own = joined(context.artifacts["old_documents"].table(DOCUMENTS)["text"])
             old = trained(own, source_json, pair.source, settings, self.min_count)
@@ -179,6 +192,11 @@ class Building(Chosen):
             return {"tokens": 0, "why": f"fewer than {LEAST} shared tokens could be held out"}
         made = maker.made(held_out(pair, maker.source_json, tokens)).table(table, "embed")[tokens]
         return {"tokens": int(tokens.size), **summary(pair, tokens, measured(pair, tokens, made, table), seed)}
+
+
+def of_tokens(encoder: str) -> EncoderChoice:
+    """How an encoder is used on tokens' own text: in float32, so that any machine sees the same near tokens."""
+    return EncoderChoice(encoder=encoder, dtype="float32", device="cpu")
 
 
 def special_ids(config: Mapping[str, Any]) -> dict[str, int]:

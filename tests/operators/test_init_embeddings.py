@@ -204,6 +204,8 @@ def test_the_small_model_of_the_tests_is_read() -> None:
         ({"method": "pairs"}, "needs a file of word pairs"),
         ({"method": "rows"}, "rows and method rows go together"),
         ({"rows": "r"}, "rows and method rows go together"),
+        ({"strings": "e", "method": "subword"}, "strings goes with a method that compares vectors, not 'subword'"),
+        ({"strings": "static"}, "static is trained by embed_documents alone"),
     ],
 )
 def test_what_does_not_go_together_is_refused(given: dict[str, Any], told: str) -> None:
@@ -238,3 +240,12 @@ def test_two_languages_are_aligned_by_word_pairs(tokenizers: tuple[Path, Path], 
     engine = run(step, [corpus(SOURCES[1::2])], references={"old": [corpus(SOURCES[::2])]})
     routes = json.loads(files_of(engine)["init_report.json"])["routes"]
     assert routes["wechsel"] > 50
+
+
+def test_an_encoder_of_texts_is_half_of_every_cosine(tokenizers: tuple[Path, Path]) -> None:
+    strings = "tests.operators.transplant.small_tokenizers:letters"
+    with_strings, alone = built(tokenizers, method="focus", strings=strings), built(tokenizers, method="focus")
+    assert with_strings["weights.npz"] != alone["weights.npz"]
+    step = InitEmbeddings(model=str(tokenizers[0]), tokenizer=str(tokenizers[1]), strings=strings)
+    assert step.imports() == ("tests.operators.transplant.small_tokenizers",)
+    assert "strings" in step.models()

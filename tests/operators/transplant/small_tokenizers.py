@@ -3,7 +3,10 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 
+from operators.embedding.encoders import EncoderChoice
+from operators.transplant.auxiliary import unit
 from operators.transplant.weights import Floats
 
 SPECIALS = {"<unk>": 0, "<s>": 1, "</s>": 2}
@@ -45,3 +48,22 @@ def wordpiece_json(*tokens: str) -> bytes:
 def table(rows: int, width: int = 8, seed: int = 3) -> Floats:
     """Random vectors."""
     return np.random.default_rng(seed).standard_normal((rows, width)).astype(np.float32)
+
+
+class Letters:
+    """An encoder whose vector of a text says which letters it has."""
+
+    dimension = 26
+
+    def encode(self, texts: pa.ChunkedArray, ids: pa.ChunkedArray) -> Floats:
+        assert ids.null_count == 0
+        rows = [[float(chr(97 + place) in text.lower()) for place in range(26)] for text in texts.to_pylist()]
+        return unit(np.array(rows, np.float32))
+
+    def describe(self) -> dict[str, object]:
+        return {}
+
+
+def letters(choice: EncoderChoice) -> Letters:
+    """As a recipe names it."""
+    return Letters()

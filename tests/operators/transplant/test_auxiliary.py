@@ -10,9 +10,9 @@ from operators.transplant.choice import Choice, Method
 from operators.transplant.methods import Pair, held_out, pair_of, weights_of
 from operators.transplant.similar import of_anchors
 from operators.transplant.vocabularies import read_forms
-from operators.transplant.weights import Floats, Weights, apply
+from operators.transplant.weights import Weights, apply
 from operators.vocabulary import from_merges
-from tests.operators.transplant.small_tokenizers import sentencepiece_json, table
+from tests.operators.transplant.small_tokenizers import Letters, sentencepiece_json, table
 
 PATTERN = (r" ?\p{L}+|\s+|[^\s]+",)
 OLD = [(b" ", b"c"), (b" c", b"a"), (b" ca", b"t"), (b" ", b"d"), (b" d", b"o"), (b" do", b"g"), (b" ", b"s")]
@@ -129,20 +129,6 @@ def test_two_kinds_of_vectors_make_one_cosine(pair: Pair, auxiliary: Auxiliary) 
     cow, cat = number(pair, b" cow"), number(pair, b" cat")
     expected = 0.75 * auxiliary.unit()[cow] @ auxiliary.unit()[cat] + 0.25 * other.unit()[cow] @ other.unit()[cat]
     assert both.vectors[cow] @ both.vectors[cat] == pytest.approx(expected, abs=1e-5)
-
-
-class Letters:
-    """An encoder whose vector of a text says which letters it has."""
-
-    dimension = 26
-
-    def encode(self, texts: pa.ChunkedArray, ids: pa.ChunkedArray) -> Floats:
-        assert ids.null_count == 0
-        rows = [[float(chr(97 + place) in text.lower()) for place in range(26)] for text in texts.to_pylist()]
-        return unit(np.array(rows, np.float32))
-
-    def describe(self) -> dict[str, object]:
-        return {}
 
 
 def test_an_encoder_sees_the_text_of_tokens_and_nothing_of_parts_of_characters(pair: Pair) -> None:
