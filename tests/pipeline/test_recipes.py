@@ -60,6 +60,13 @@ def ran(recipe: Recipe) -> Json:
     return {step["name"]: step for step in summary["steps"]}
 
 
+def test_the_quickstart_makes_a_vector_of_every_document(quickstart: Path) -> None:
+    steps = ran(small("quickstart", tokenizer={"vocab_sizes": [300]}, token_vectors={"dimension": 16}))
+    said = json.loads((quickstart / "out/quickstart/artifacts/vectors/model.json").read_text())
+    assert (said["documents"], said["empty"], said["dimension"]) == (steps["vectors"]["rows_out"], 0, 16)
+    assert (quickstart / "out/quickstart/artifacts/vectors/part-00000.parquet").is_file()
+
+
 def test_select_takes_evaluation_text_out_and_mixes_what_is_like_the_target(quickstart: Path) -> None:
     changed: dict[str, Json] = {"tokenizer": {"vocab_sizes": [300]}, "mix": {"budget": 20_000}}
     steps = ran(small("select", like_manuals={"select": {"fraction": 0.9}}, **changed))
