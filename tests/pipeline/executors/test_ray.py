@@ -122,6 +122,8 @@ def test_one_node_gives_the_same_bytes_as_one_and_two_local_workers(flawed: Mill
     prose = {"column": "kind", "in": ["prose"]}
     like_prose = {"kind": "importance_resample", "target": prose, "select": {"fraction": 0.6}, "min_tokens": 5}
     steps: list[Json] = [{"kind": "exact_dedup"}, {"kind": "minhash_dedup"}, like_prose, {"kind": "corpus_stats"}]
+    steps += [{"kind": "embed_documents", "name": "embed", "encoder": "tests.operators.toy_encoder:toy"}]
+    steps += [{"kind": kind, "step": "embed", "clusters": 3} for kind in ("cluster", "semantic_dedup")]
     expected = flawed.run(steps, out="one", work="w1").bytes
     assert len(expected) > 3
     local = LocalExecutor(2)
