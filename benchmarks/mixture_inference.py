@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.mixture_baselines import by_efficiency, by_strings, bytes_per_token
-from benchmarks.mixture_samples import Sample, Unit, chosen_languages, counted_strips, sampled
+from benchmarks.mixture_samples import Sample, Unit, chosen_languages, counted_strips, dispersion, sampled
 from operators.byte_alphabet import byte_ids, bytes_in_id_order
 from operators.kernels.bpe import products, train
 from operators.kernels.replay import Changes, Words, replay
@@ -211,6 +211,8 @@ def main() -> None:
         for what, sample in (("train on", experiment.first), ("attack with", experiment.second)):
             sizes = zip(experiment.names, experiment.sizes(sample) / 1e6, strict=True)
             print(f"MB to {what}:", ", ".join(f"{name} {size:.1f}" for name, size in sizes), flush=True)
+        apart = zip(experiment.names, dispersion(experiment.first, experiment.second, experiment.number), strict=True)
+        print("Times as far apart as by chance:", ", ".join(f"{name} {value:.1f}" for name, value in apart), flush=True)
     for number in range(options.trials):
         if number not in trials:
             trials[number] = one = experiment.trial(number)

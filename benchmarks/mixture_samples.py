@@ -179,3 +179,25 @@ def _at_most(table: pa.Table, share: float, most: float, *, from_above: bool) ->
         if pc.sum(pc.multiply(pc.binary_length(part["pretoken"]), part["count"])).as_py() <= most:
             return part
         share /= 2
+
+
+def dispersion(first: Sample, second: Sample, number: int) -> Floats:
+    """How much more two samples differ, in each category, than words would that come by chance; those differ by 1.
+
+    The mean, over the 1000 most frequent pre-tokens, of the squared difference from what both together let expect, as
+    a share of the variance of Poisson counts. Noise is that of a text so many times smaller.
+    """
+    place = pc.index_in(second.words, first.words).fill_null(-1).to_numpy()
+    sizes = [sample.by_category(np.ones(len(sample.words)), number) for sample in (first, second)]
+    shares, found = sizes[0] / (sizes[0] + sizes[1]), np.zeros(number)
+    for category, share in enumerate(shares.tolist()):
+        counts = np.zeros((2, len(first.words)))
+        for row, sample, number_of in ((0, first, np.arange(len(first.words))), (1, second, place)):
+            words = number_of[sample.word]
+            chosen = (sample.categories == category) & (words >= 0)
+            counts[row, words[chosen]] = sample.counts[chosen]
+        both = counts.sum(0)
+        top = np.argsort(-both, kind="stable")[:1000]
+        variance = both * share * (1 - share)
+        found[category] = np.mean((counts[0] - both * share)[top] ** 2 / np.maximum(variance[top], 1e-9))
+    return found

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import random
 import sys
@@ -13,7 +14,7 @@ import pytest
 from benchmarks import mixture_inference
 from benchmarks.mixture_baselines import by_efficiency, by_strings
 from benchmarks.mixture_inference import drawn_mixture, log_mse
-from benchmarks.mixture_samples import EDGES, Sample, counted_strips, parts_of, sampled, strips_for
+from benchmarks.mixture_samples import EDGES, Sample, counted_strips, dispersion, parts_of, sampled, strips_for
 
 RANDOM = {5: (-1.39, 0.36), 10: (-1.84, 0.23), 30: (-2.70, 0.13), 112: (-3.82, 0.07)}
 UNIFORM = {5: (-1.67, 0.31), 10: (-2.14, 0.22), 30: (-3.01, 0.14), 112: (-4.12, 0.08)}
@@ -111,6 +112,19 @@ def test_counts_by_chance_are_about_what_they_are_drawn_from(corpus: Path, tmp_p
     words = {word: whole.counts[whole.starts[place]] for place, word in enumerate(whole.words.to_pylist())}
     assert len(words) == len(whole.words)
     assert drawn.starts[-1] == len(drawn.counts) == len(drawn.categories)
+
+
+def test_counts_by_chance_are_as_far_apart_as_chance_says_and_documents_farther() -> None:
+    draw = np.random.default_rng(1)
+    words = pa.array([f"{number:04}".encode() for number in range(2000)], pa.large_binary())
+    counts = draw.integers(50, 500, 2000)
+    sample = Sample(words, np.arange(2001), np.zeros(2000, np.int16), counts, np.full(2000, 4))
+    first, second = (sample.resampled(np.array([factor]), draw) for factor in (3.0, 5.0))
+    assert dispersion(first, second, 1)[0] == pytest.approx(1, abs=0.2)
+    in_bursts = dataclasses.replace(second, counts=draw.poisson(counts / 2) * 10)
+    assert dispersion(first, in_bursts, 1)[0] > 3
+    backwards = Sample(words[::-1], np.arange(2001), np.zeros(2000, np.int16), first.counts[::-1], np.full(2000, 4))
+    assert dispersion(first, backwards, 1)[0] == 0
 
 
 def test_strings_are_counted_wherever_they_stand() -> None:
