@@ -44,7 +44,7 @@ parity: install $(PARITY)/.installed ## the tests that need spaCy, in an environ
 
 torch: install $(TORCH)/.installed ## the tests that need PyTorch, in an environment over .venv that has it
 	@$(TORCH)/bin/python -m pipeline.fetch encoder causal
-	@$(TORCH)/bin/python -m pytest -q -m torch tests/operators
+	@$(TORCH)/bin/python -m pytest -q -m torch tests/operators tests/pipeline
 
 check: $(STAMP) ## lint, format and types; changes nothing
 	@status=0; \

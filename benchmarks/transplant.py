@@ -6,7 +6,7 @@ Runs in an environment with torch (`make torch` makes build/torch). SmolLM2-135M
 gets a byte-level BPE of 24,000 tokens that is trained on the English documents of the files, but for those of a few
 packages (`HELD_OUT`), of which one segment of 1,000 bytes of each of `--segments` documents is read. The tokenizer and
 the auxiliary vectors are kept under build/transplant. Some 6 CPU minutes for the vectors and the tokenizer, and 20
-CPU seconds for each method on 60 segments in bfloat16; copies are compared bit by bit. Figures: docs/measurements.md.
+CPU seconds for each method on 60 segments in bfloat16; copies are compared bit by bit. Figures: docs/transplant.md.
 
 What no step offers is made here: matching pursuit with signed weights, and rows brought to the mean length.
 """
