@@ -263,13 +263,13 @@ def test_a_full_disk_under_the_output_is_an_error(folder: Path) -> None:
 SLEEPER = """\
 import os, sys, time
 import pipeline.session
+from operators.base import Resources
 from pipeline.cli import main
-from pipeline.executors.local import LocalExecutor
 
 def work(recipe, executor, **options):
-    list(executor.map(abs, [1, 2], None, "warm"))
+    list(executor.map(abs, [1, 2], Resources(), "warm"))
     print("ready", flush=True)
-    list(executor.map(time.sleep, [60, 60], None, "sleep"))
+    list(executor.map(time.sleep, [60, 60], Resources(), "sleep"))
 
 pipeline.session.run_recipe = work
 if __name__ == "__main__":
@@ -297,8 +297,7 @@ def test_a_signal_to_end_stops_the_workers_and_says_so_in_one_line(
 
 @pytest.mark.ray
 def test_a_run_on_ray_ends_on_a_signal_as_another_does(folder: Path) -> None:
-    sleeper = SLEEPER.replace('"2"])', '"2", "--executor", "ray"])').replace("None", "Resources()")
-    (folder / "sleeper.py").write_text(f"from operators.base import Resources\n{sleeper}")
+    (folder / "sleeper.py").write_text(SLEEPER.replace('"2"])', '"2", "--executor", "ray"])'))
     process = start(f"exec {sys.executable} sleeper.py", folder)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
