@@ -6,7 +6,6 @@ The stages: `vectors` (as integers), `counts` and `centres` (k-means on a sample
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -14,15 +13,15 @@ import pyarrow as pa
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Composite, Context, Fold, Map, Operator, Repeat
+from operators.base import TEXT, BatchFn, Columns, Context, Fold, Map, Repeat
 from operators.embedding.clustering import MOST, Auto, Centres, Counts, cosines, lengths, placed
-from operators.embedding.given import VectorSource
+from operators.embedding.given import OverVectors
 from operators.embedding.map import Points
 from operators.embedding.naming import CLUSTER, NEAR, Names, Nearest, Sizes, Words
 from operators.vectors import VECTOR, unpacked
 
 
-class Cluster(VectorSource, Composite):
+class Cluster(OverVectors):
     """Give each document the number of its cluster, by k-means of the vectors, and its cosine to the centre.
 
     Both are null where a document has no vector. Clusters are numbered from 0, about the largest first. `clusters.json`
@@ -44,19 +43,6 @@ class Cluster(VectorSource, Composite):
     @override
     def adds(self) -> Columns:
         return {"cluster": pa.int32(), "similarity": pa.float64()}
-
-    @override
-    def models(self) -> Mapping[str, str]:
-        return self.vector_models()
-
-    @override
-    def refuse(self, columns: Columns) -> None:
-        self.refuse_vectors(columns)
-
-    @override
-    def stages_in(self, inputs: Collection[str], earlier: Mapping[str, Operator]) -> tuple[Map | Fold | Repeat, ...]:
-        self.refuse_step(earlier)
-        return self.stages()
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

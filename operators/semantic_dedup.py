@@ -14,19 +14,18 @@ n^2 probes^2 / k for comparing; the vectors are written and exchanged `probes` t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import Columns, Fold, Map, Operator, Repeat
+from operators.base import Columns, Fold, Map, Repeat
 from operators.dedup import Dedup, Lost
 from operators.duplicate_summary import summary_stages
 from operators.embedding.clustering import MOST, Auto, Centres, Counts
 from operators.embedding.duplicate_sets import Sets, Totals
-from operators.embedding.given import VectorSource
+from operators.embedding.given import OverVectors
 from operators.embedding.shares import Levels
 from operators.embedding.survival import Claims, Keep, Members, settled
 from operators.survivors import candidate_needs
@@ -34,7 +33,7 @@ from operators.survivors import candidate_needs
 EPSILON = 0.05
 
 
-class SemanticDedup(VectorSource, Dedup):
+class SemanticDedup(OverVectors, Dedup):
     """Keep one document of those whose vectors are near each other; the others go by the rule `semantic_duplicate`.
 
     A document goes where its cosine to one that stays is at least 1 - `epsilon`. Documents stay in the order of
@@ -76,19 +75,6 @@ class SemanticDedup(VectorSource, Dedup):
     @override
     def adds(self) -> Columns:
         return {"similarity": pa.float64()}
-
-    @override
-    def models(self) -> Mapping[str, str]:
-        return self.vector_models()
-
-    @override
-    def refuse(self, columns: Columns) -> None:
-        self.refuse_vectors(columns)
-
-    @override
-    def stages_in(self, inputs: Collection[str], earlier: Mapping[str, Operator]) -> tuple[Map | Fold | Repeat, ...]:
-        self.refuse_step(earlier)
-        return self.stages()
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

@@ -7,14 +7,14 @@ no vector.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import BatchFn, Columns, Context, Map, Operator, RecipeError
+from operators.base import BatchFn, Columns, Composite, Context, Fold, Map, Operator, RecipeError, Repeat
 from operators.embed_documents import EmbedDocuments
 from operators.embedding.stages import EMBEDDING
 from operators.embedding.stored import StoredVectors
@@ -22,8 +22,8 @@ from operators.text_buffers import one_array
 from operators.vectors import VECTOR, packed_lists, refuse_column
 
 
-class VectorSource(BaseModel):
-    """Parameters that say where vectors are: exactly one of three."""
+class OverVectors(Composite):
+    """A step over vectors; its parameters say where they are: exactly one of three."""
 
     step: str = Field(default="", description="an earlier step of kind embed_documents, whose vectors are taken")
     column: str = Field(default="", description="a column of vectors, in place of a step")
@@ -53,17 +53,24 @@ class VectorSource(BaseModel):
         """The columns that it reads."""
         return {self.column: pa.null()} if self.column else {}
 
-    def vector_models(self) -> Mapping[str, str]:
+    @override
+    def models(self) -> Mapping[str, str]:
         """The digests of a directory's files. RecipeError where they are no vectors."""
         return {"vectors": StoredVectors(self.vectors).digest()} if self.vectors else {}
 
-    def refuse_vectors(self, columns: Columns) -> None:
+    @override
+    def refuse(self, columns: Columns) -> None:
         """RecipeError where the column does not hold vectors."""
         if self.column:
             refuse_column(columns, self.column)
 
-    def refuse_step(self, earlier: Mapping[str, Operator]) -> None:
-        """RecipeError where the step is not there, or makes no vectors."""
+    @override
+    def stages_in(self, inputs: Collection[str], earlier: Mapping[str, Operator]) -> tuple[Map | Fold | Repeat, ...]:
+        """See `Composite.stages_in`. RecipeError where the step is not there, or makes no vectors."""
+        self._refuse_step(earlier)
+        return self.stages()
+
+    def _refuse_step(self, earlier: Mapping[str, Operator]) -> None:
         if not self.step:
             return
         found = earlier.get(self.step)
