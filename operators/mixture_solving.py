@@ -19,13 +19,17 @@ from operators.mixture_comparison import compared, complaint, trained_shares
 from operators.mixture_intervals import MixtureIntervals
 from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution
 from operators.mixture_replay import ABOUT, read_changes
-from operators.mixture_verdict import verdict
+from operators.mixture_verdict import Range, verdict
 from operators.mixtures import FILE
 
 Floats = NDArray[np.float64]
 
 INTERVAL: Final = (0.025, 0.975)
 """The quantiles that a bootstrap's interval lies between."""
+CHEAP: Final = 10_000
+"""Categories times rows up to which the verdict has the ranges looked at, also where nobody asks for them."""
+LOOKED_AT: Final = 0.01
+"""By what share the objective may be larger over these."""
 SHOWN: Final = 20
 """Violations, and missing merges, that are listed."""
 
@@ -44,7 +48,7 @@ class Solve(TableFold):
     max_difference: float = 0.0
     """In percentage points; larger ones are warned of."""
 
-    revision: ClassVar[int] = 4  # rows that no longer bind are taken out of the program
+    revision: ClassVar[int] = 5  # the verdict says whether the merges determine the shares
 
     @override
     def source(self) -> str:
@@ -71,24 +75,43 @@ class Solve(TableFold):
         if not solutions:
             msg = f"the first level ({LEVELS[0]:g} ppm) was not finished within {program.limits}"
             raise RunError(f"{msg}: the categories do not explain this tokenizer, or their texts are too short")
+        intervals, looked_at, failed = self._intervals(program, solutions, num_bytes)
         listed = replayed.table("_merges")
         merges = np.stack([listed["left"].to_numpy(), listed["right"].to_numpy()], axis=1)
-        found = described(self.by, about, solutions, program, tokens, merges)
+        found = described(self.by, about, solutions, program, tokens, merges, looked_at)
         found["tolerance_asked_ppm"] = self.tolerance_ppm
-        lines = warnings(found, self.tolerance_ppm)
-        try:
-            intervals = intervals_of(program, solutions, num_bytes, self.within, self.resamples)
-        except RuntimeError as error:
-            lines.append(f"there are no intervals: one of them was {error}")
-        else:
-            for entry, ends in zip(found["categories"].values(), intervals, strict=True):
-                entry.update(ends)
+        lines = [*warnings(found, self.tolerance_ppm), *failed]
+        for entry, ends in zip(found["categories"].values(), intervals, strict=True):
+            entry.update(ends)
         if self.trained:
             shares = trained_shares(context.artifacts[self.trained].read("training.json"), self.by)
             found = compared(found, shares, self.max_difference, program)
             lines += [line for line in [complaint(found, self.trained)] if line]
         outputs: Outputs = {FILE: (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()}
         return {**outputs, **({WARNINGS: json.dumps(lines).encode()} if lines else {})}
+
+    def _intervals(
+        self, program: MixtureIntervals, solutions: list[Solution], num_bytes: NDArray[np.int64]
+    ) -> tuple[list[dict[str, list[float]]], Floats | None, list[str]]:
+        """The intervals that are asked for, the ranges that the verdict looks at, and what to warn of."""
+        try:
+            intervals = intervals_of(program, solutions, num_bytes, self.within, self.resamples)
+        except RuntimeError as error:
+            return [{} for _ in num_bytes], None, [f"there are no intervals: one of them was {error}"]
+        if self.within is not None:
+            return intervals, np.array([entry["range"] for entry in intervals]), []
+        return intervals, quick_ranges(program, solutions, num_bytes), []
+
+
+def quick_ranges(program: MixtureIntervals, solutions: list[Solution], num_bytes: NDArray[np.int64]) -> Floats | None:
+    """Ranges that nobody asked for, for the verdict; None where they would take long, by the size of the program."""
+    best, size = solutions[-1], len(num_bytes)
+    if size == 1 or program.rounds > best.rounds or size * best.rows > CHEAP:
+        return None
+    try:
+        return program.ranges(best, LOOKED_AT, num_bytes / program.num_pairs)
+    except RuntimeError:
+        return None
 
 
 def levels_to(tolerance: float) -> list[float]:
@@ -145,6 +168,7 @@ def described(
     program: MixtureProgram,
     tokens: list[str],
     listed: NDArray[np.int64],
+    looked_at: Floats | None = None,
 ) -> dict[str, Any]:
     """What `mixture.json` says."""
     best, changes = solutions[-1], program.changes
@@ -153,6 +177,10 @@ def described(
     frequency = program.frequencies(best.shares)
     missing = np.flatnonzero(changes.merged < 0)
     merges = {**about["merges"], "missing": len(missing)}
+    ranges = None
+    if looked_at is not None:
+        ends = zip(about["categories"], shares.tolist(), *looked_at.T.tolist(), strict=True)
+        ranges = [Range(*entry) for entry in ends]
     return {
         "by": by,
         "tokenizer_sha256": about["tokenizer_sha256"],
@@ -165,7 +193,7 @@ def described(
         },
         "tolerance_ppm": best.tolerance,
         "objective": best.objective,
-        **verdict(program, solutions, len(missing)).to_json(),
+        **verdict(program, solutions, len(missing), ranges).to_json(),
         "merges": merges,
         "program": {"rows": best.rows, "rounds": best.rounds, "iterations": best.iterations,
                     "levels": {f"{one.tolerance:g}": one.objective for one in solutions}},
@@ -182,7 +210,12 @@ def warnings(found: dict[str, Any], wanted: float) -> list[str]:
             f"solved to {found['tolerance_ppm']:g} ppm and not to {wanted:g}: the next level takes more rows or "
             "iterations than are allowed, as the categories' texts are few or unlike those of the tokenizer"
         )
-    return [*lines, *([] if found["explains"] else [found["verdict"]])]
+    return [*lines, *([] if is_trusted(found) else [found["verdict"]])]
+
+
+def is_trusted(found: dict[str, Any]) -> bool:
+    """Whether nothing is to be warned of in a mixture: it is explained, determined, and one of several categories."""
+    return found["explains"] and found["determined"] is not False and len(found["categories"]) > 1
 
 
 def _violations(best: Solution, program: MixtureProgram, tokens: list[str], frequency: Floats) -> list[dict[str, Any]]:

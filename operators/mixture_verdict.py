@@ -5,6 +5,9 @@ are looked at. Surprise is the sum of all slacks as a share of what the merges m
 frequent pair of the mixture. It grows as the tolerance falls, so it is taken at that of those cases, or at a lower one
 where all merges are rare. And merges that stand in no category: they betray text of a kind that is not among the
 categories, such as a script of its own; the shares of the others among themselves may still be right.
+
+A third thing is whether the merges determine the shares at all. That is not in the surprise, which is 0 too where a few
+merges suit any mixture: `operators/mixture_solving.py` asks it of the ranges of the shares.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ MOST_MISSING: Final = 0.05
 """Share of the merges that may stand in no category: other texts of the same kind lack fewer."""
 JUDGED_PPM: Final = 200.0
 """The tolerance of those cases."""
+OPEN: Final = {"well": 0.01, "roughly": 0.06, "not": 0.06}
+"""How far the ends of a share's range may be from it, for the merges to determine it: what its grade says."""
 COMPARABLE: Final = 0.05
 """The tolerance at which surprise is taken is at most this share of the most frequent merge, too."""
 
@@ -39,44 +44,90 @@ class Verdict(NamedTuple):
     """The level that surprise was taken at."""
     fit: Fit
     explains: bool
+    determined: bool | None
+    """Whether the merges leave no share more open than the grade says; None where no ranges were looked at."""
     says: str
 
     def to_json(self) -> dict[str, object]:
         """The fields of `mixture.json`."""
         return {"surprise": self.surprise, "judged_ppm": self.judged_ppm, "fit": self.fit,
-                "explains": self.explains, "verdict": self.says}  # fmt: skip
+                "explains": self.explains, "determined": self.determined, "verdict": self.says}  # fmt: skip
 
 
-def verdict(program: MixtureProgram, solutions: Sequence[Solution], missing: int) -> Verdict:
-    """The verdict on a program that was solved to these levels, where so many merges stand in no category."""
+class Range(NamedTuple):
+    """A category, its share of bytes, and the ends of that among mixtures that are as good."""
+
+    name: str
+    share: float
+    low: float
+    high: float
+
+
+def verdict(
+    program: MixtureProgram, solutions: Sequence[Solution], missing: int, ranges: Sequence[Range] | None = None
+) -> Verdict:
+    """The verdict on a program that was solved to these levels.
+
+    Args:
+        program: and its categories.
+        solutions: of its levels.
+        missing: how many merges stand in no category.
+        ranges: of the categories; None where they were not looked at.
+    """
     judged, merged = _comparable(program, solutions)
     surprise = judged.objective / max(float(merged.sum()), 1e-9)
     coarse = judged.tolerance > _finest(merged)
     fit: Fit = "not" if coarse or surprise > ROUGHLY else "roughly" if surprise > WELL else "well"
-    number = len(program.changes.merged)
-    explains = fit != "not" and missing <= MOST_MISSING * number
-    says = _TOO_COARSE if coarse and surprise <= ROUGHLY else _SAYS[fit]
-    says = says.format(out=f"{100 * surprise:.1f} %", most=float(merged.max(initial=0.0)), ppm=judged.tolerance)
-    if missing > MOST_MISSING * number:
-        says += (
-            f"; {missing:,} of {number:,} merges stand in no category, so it saw text of a kind that none of them has, "
-            "and the shares are at best those of the others among themselves"
-        )
-    return Verdict(surprise, judged.tolerance, fit, explains, says)
+    number, one = len(program.changes.merged), len(judged.shares) == 1
+    lacking = missing > MOST_MISSING * number
+    wide = max(ranges or (), key=lambda entry: entry.high - entry.low, default=None)
+    is_open = wide is not None and max(wide.high - wide.share, wide.share - wide.low) > OPEN[fit]
+    determined = None if wide is None and not one else not is_open
+    out = f"{100 * surprise:.1f} % of what it merges is out of order"
+    if surprise >= 1:
+        out = "more is out of order than it merges"
+    said = _TOO_COARSE if coarse and surprise <= ROUGHLY else _SAYS[fit]
+    said = said.format(out=out, most=float(merged.max(initial=0.0)), ppm=judged.tolerance)
+    if fit != "not":
+        said += "" if one else _LEFT_OPEN if is_open else _AS_MANY[fit] + _NOT_LOOKED_AT * (determined is None)
+    if wide is not None and is_open:
+        said = f"{_open(wide)}; {said}"
+    said = f"{_ALONE}; {said}" if one else said
+    said = f"{_LACKING.format(missing=missing, number=number)}; as to the rest, {said}" if lacking else said
+    return Verdict(surprise, judged.tolerance, fit, fit != "not" and not lacking, determined, said)
 
 
 _SAYS: Final = {
-    "well": "the categories explain this tokenizer well: {out} of what it merges is out of order, and shares with so "
-    "little were right to about 1 percentage point",
-    "roughly": "the categories explain this tokenizer roughly: {out} of what it merges is out of order, and shares "
-    "with so much were off by up to 6 percentage points",
-    "not": "the categories do not explain this tokenizer: {out} of what it merges is out of order, and shares with so "
-    "much were off by up to 30 percentage points: read their order, and not their size",
+    "well": "the categories explain this tokenizer well: {out}",
+    "roughly": "the categories explain this tokenizer roughly: {out}",
+    "not": "the categories do not explain this tokenizer: {out}, and shares with so much were off by as much as 37 "
+    "percentage points where the truth is known: read their order, and not their size",
 }  # fmt: skip
+_AS_MANY: Final = {
+    "well": ", and shares with so little were right to about 1 percentage point",
+    "roughly": ", and shares with so much were off by up to 6 percentage points",
+}
+_LEFT_OPEN: Final = ", which many mixtures do"
+_NOT_LOOKED_AT: Final = " where the merges determine them, which was not looked at: ask for range"
+_ALONE: Final = (
+    "there is one category, so there is nothing to infer: `by` names a column with several values, and of several "
+    "inputs each is a category by `source`"
+)
+_LACKING: Final = (
+    "{missing:,} of {number:,} merges stand in no category, so this tokenizer saw text of a kind that none of them "
+    "has, and the shares are at best those of the others among themselves"
+)
 _TOO_COARSE: Final = (
     "whether the categories explain this tokenizer cannot be said: its most frequent merge has {most:.3g} ppm of the "
     "pairs, and {ppm:g} ppm is too coarse a tolerance for that"
 )
+
+
+def _open(wide: Range) -> str:
+    return (
+        f"the merges do not determine the shares: mixtures about as good have from {100 * wide.low:.1f} to "
+        f"{100 * wide.high:.1f} % of {wide.name!r}, so ask more merges, or make one category of those that are alike"
+    )
 
 
 def _comparable(program: MixtureProgram, solutions: Sequence[Solution]) -> tuple[Solution, NDArray[np.float64]]:

@@ -41,10 +41,13 @@ def inferred(step: Step, found: Found) -> str:
 
 def _verdict(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
     said = text(f"{found['verdict'][:1].upper()}{found['verdict'][1:]}.")
-    most = [f"{_share(entry['bytes'])} {code(name)}" for name, entry in listed[:3] if entry["bytes"] > 0]
-    if not found["explains"]:
+    most = [f"{_share(entry['bytes'])} {code(name)}" for name, entry in listed[:SAID] if entry["bytes"] > 0]
+    if not found["explains"] or found.get("determined") is False or len(listed) == 1:
         return f'<p class="warning">{said}</p>'
-    return f"<p>{_and(most)}{' and less of others' * (len(listed) > 3)}. {said}</p>"
+    rest = sum(entry["bytes"] for _, entry in listed[SAID:])
+    if rest > 0:
+        most.append(f"{_share(rest)} of {plural(len(listed) - SAID, 'other', 'others')}")
+    return f"<p>{_and(most)}. {said}</p>"
 
 
 def _audit(step: Step, found: Found) -> str:

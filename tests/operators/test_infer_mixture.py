@@ -128,7 +128,42 @@ def test_what_the_categories_lack_is_named(tokenizer: str) -> None:
     assert not found["explains"]
     assert {"merge", "pair"} == set(found["missing"][0])
     assert any("far earlier than any mixture" in violation["says"] for violation in found["violations"])
-    assert "do not explain this tokenizer" in json.loads(engine.artifacts["solve"].read("_warnings.json"))[0]
+    assert "stand in no category" in json.loads(engine.artifacts["solve"].read("_warnings.json"))[0]
+
+
+def warned(engine: Engine) -> list[str]:
+    """What the step warns of."""
+    artifact = engine.artifacts["solve"]
+    found: list[str] = json.loads(artifact.read("_warnings.json"))
+    return found
+
+
+@pytest.mark.parametrize("merges", [1, 5])
+def test_few_merges_explain_well_and_do_not_determine_the_shares(tokenizer: str, merges: int) -> None:
+    engine = run(InferMixture(tokenizer=tokenizer, by="kind", merges=merges), [table(repeated=False)])
+    found = inferred(engine)
+    assert (found["fit"], found["determined"]) == ("well", False)
+    assert found["verdict"].startswith("the merges do not determine the shares: mixtures about as good have from")
+    assert warned(engine) == [found["verdict"]]
+    assert not {"range"} & found["categories"]["birds"].keys()  # nobody asked
+
+
+def test_equal_categories_are_said_to_be_open_and_many_merges_to_determine_others(tokenizer: str) -> None:
+    rows = table(repeated=False)
+    assert inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [rows]))["determined"]
+    kinds = [f"birds {place % 2}" if kind == "birds" else kind for place, kind in enumerate(rows["kind"].to_pylist())]
+    text = [texts("birds", 1, 0)[0] if kind.startswith("birds") else text
+            for kind, text in zip(kinds, rows["text"].to_pylist(), strict=True)]  # fmt: skip
+    twice = corpus(text).append_column("kind", pa.array(kinds))
+    found = inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [twice]))
+    assert found["determined"] is False
+    assert "of 'birds" in found["verdict"]
+
+
+def test_one_category_is_nothing_to_infer(tokenizer: str) -> None:
+    rows = table(repeated=False).filter(pa.array([kind == "birds" for kind in table(False)["kind"].to_pylist()]))
+    engine = run(InferMixture(tokenizer=tokenizer, by="kind"), [rows])
+    assert "there is one category, so there is nothing to infer" in warned(engine)[0]
 
 
 def test_merges_may_be_skipped(tokenizer: str) -> None:

@@ -1,5 +1,6 @@
 """What is said of how far a mixture can be trusted."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,14 +8,19 @@ import numpy as np
 import pytest
 
 from operators.mixture_program import MixtureProgram, Solution
-from operators.mixture_verdict import Verdict, verdict
+from operators.mixture_verdict import Range, Verdict, verdict
 
 MERGES = 100
 MOST = 10_000.0
 """ppm of the most frequent merge; all together have ten times as much."""
 
 
-def judged(objectives: dict[float, float], missing: int = 0) -> Verdict:
+NARROW = (Range("a", 0.5, 0.495, 0.505), Range("b", 0.5, 0.495, 0.505))
+
+
+def judged(
+    objectives: dict[float, float], missing: int = 0, ranges: Sequence[Range] | None = NARROW, categories: int = 2
+) -> Verdict:
     """The verdict where the objective of each level is so many ppm."""
     frequency = np.full(MERGES, 9 * MOST / (MERGES - 1))
     frequency[0] = MOST
@@ -23,9 +29,10 @@ def judged(objectives: dict[float, float], missing: int = 0) -> Verdict:
     )
     nothing = np.zeros(1)
     solutions = [
-        Solution(level, np.ones(1), nothing, nothing, objective, 1, 1, 1) for level, objective in objectives.items()
+        Solution(level, np.full(categories, 1 / categories), nothing, nothing, objective, 1, 1, 1)
+        for level, objective in objectives.items()
     ]
-    return verdict(cast("MixtureProgram", program), solutions, missing)
+    return verdict(cast("MixtureProgram", program), solutions, missing, ranges)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +51,7 @@ def test_the_grade_is_by_what_is_out_of_order(objective: float, fit: str, explai
     assert says in found.says
     assert found.to_json() == {
         "surprise": pytest.approx(objective / (10 * MOST)), "judged_ppm": 200.0, "fit": fit, "explains": explains,
-        "verdict": found.says,
+        "determined": True, "verdict": found.says,
     }  # fmt: skip
 
 
@@ -66,5 +73,36 @@ def test_missing_merges_say_that_some_text_is_of_no_category() -> None:
     assert judged({200.0: 0.0}, missing=5).explains
     found = judged({200.0: 0.0}, missing=6)
     assert (found.fit, found.explains) == ("well", False)
-    assert "well: 0.0 % of" in found.says
-    assert "6 of 100 merges stand in no category" in found.says
+    assert found.says.startswith("6 of 100 merges stand in no category")
+    assert "as to the rest, the categories explain this tokenizer well: 0.0 % of" in found.says
+
+
+def test_more_out_of_order_than_is_merged_is_no_percentage() -> None:
+    says = judged({200.0: 112_600.0}).says
+    assert "more is out of order than it merges" in says
+    assert "112" not in says
+    assert "as much as 37 percentage points" in says
+
+
+@pytest.mark.parametrize(("objective", "width", "determined"), [
+    (0.0, 0.009, True), (0.0, 0.011, False), (5_000.0, 0.011, True), (5_000.0, 0.061, False),
+])  # fmt: skip
+def test_a_share_is_determined_as_far_as_its_grade_says(objective: float, width: float, determined: bool) -> None:
+    found = judged({200.0: objective}, ranges=[Range("a", 0.2, 0.2, 0.2 + width), Range("b", 0.8, 0.8, 0.8)])
+    assert found.determined is determined
+    assert ("percentage point" in found.says) is determined
+    assert (
+        found.says.startswith("the merges do not determine the shares: mixtures about as good have") is not determined
+    )
+
+
+def test_where_no_range_was_looked_at_the_sentence_says_so() -> None:
+    found = judged({200.0: 0.0}, ranges=None)
+    assert found.determined is None
+    assert found.says.endswith("which was not looked at: ask for range")
+
+
+def test_one_category_leaves_nothing_to_infer() -> None:
+    found = judged({200.0: 0.0}, ranges=None, categories=1)
+    assert found.says.startswith("there is one category, so there is nothing to infer: `by` names a column")
+    assert "right to" not in found.says

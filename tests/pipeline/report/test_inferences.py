@@ -72,6 +72,19 @@ def test_categories_that_explain_nothing_are_said_to() -> None:
     assert "75.00 % en and" not in page
 
 
+def test_shares_that_the_merges_leave_open_are_no_answer() -> None:
+    page = said(determined=False, verdict="the merges do not determine the shares")
+    assert "The merges do not determine the shares." in page
+    assert "75.00 % en and" not in page
+
+
+def test_the_sentence_adds_up_to_all() -> None:
+    entry = {"pairs": 0.0, "text_bytes": 1}
+    shares = {"a": 0.33, "b": 0.2, "c": 0.15, "d": 0.12, "e": 0.1, "f": 0.06, "g": 0.04}
+    page = said(categories={name: {**entry, "bytes": share} for name, share in shares.items()})
+    assert "33.00 % a , 20.00 % b , 15.00 % c , 12.00 % d , 10.00 % e and 10.00 % of 2 others" in page
+
+
 def test_intervals_have_columns_and_many_categories_are_folded() -> None:
     entry = {"bytes": 0.02, "pairs": 0.02, "text_bytes": 1, "range": [0.01, 0.03], "bootstrap": [0.0, 1.0]}
     page = said(categories={f"l{number:02}": entry for number in range(50)})
@@ -89,7 +102,9 @@ def test_a_file_that_says_less_is_left_out(content: bytes) -> None:
 def test_names_are_text_whatever_they_hold() -> None:
     entry = {"bytes": 1.0, "pairs": 1.0}
     page = said(
-        categories={HOSTILE: entry}, violations=[{"says": HOSTILE}], missing=[{"merge": 1, "pair": [HOSTILE] * 2}]
+        categories={HOSTILE: entry, "b": entry},
+        violations=[{"says": HOSTILE}],
+        missing=[{"merge": 1, "pair": [HOSTILE] * 2}],
     )
     assert page.count("<script>document.title=") == 3  # in a page without its tags; a long token loses its middle
 
