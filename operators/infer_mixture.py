@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from typing_extensions import override
 
 from operators import merge_sources
@@ -44,6 +44,14 @@ class Inference(Composite):
     bootstrap: int = Field(
         default=0, ge=0, le=1000, description="give each share's interval over so many resamples of the merges; 0: none"
     )
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _are_several(cls, bootstrap: int) -> int:
+        if bootstrap == 1:
+            msg = "one resample has no interval: expected 0 for none, or at least 2"
+            raise ValueError(msg)
+        return bootstrap
 
     def refuse(self, columns: Columns) -> None:
         """RecipeError where the values of `by` have no text to group by."""

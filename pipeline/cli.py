@@ -196,7 +196,7 @@ def _infer(infer: argparse.ArgumentParser) -> None:
     infer.add_argument(
         "--data", action="append", required=True, metavar="PATH",
         help="texts of the categories: what a recipe's input may name, or a run's output directory; NAME=PATH names "
-        "it, and may be repeated",
+        "it (letters, digits, '_', '.', '-'), and may be repeated",
     )  # fmt: skip
     infer.add_argument(
         "--by", default="", metavar="COLUMN", help="column of the categories (default: source, the input)"
@@ -208,21 +208,26 @@ def _infer(infer: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="merges applied and not asked, of a tokenizer that this one extends",
+        help="merges applied and not asked, of a tokenizer that this one extends (0 or more; default 0)",
     )
     infer.add_argument(
         "--tolerance-ppm",
         type=float,
         default=1.0,
         metavar="X",
-        help="solve until no pair is too frequent by more (default 1)",
+        help="solve until no pair is too frequent by more (above 0, at most 1000; default 1)",
     )
     infer.add_argument(
         "--range", type=float, default=None, metavar="X",
-        help="give each share's range over mixtures whose objective is larger by this share, as 0.01 (costs solves)",
+        help="give each share's range over mixtures whose objective is larger by this share, as 0.01 (0 to 10; "
+        "costs solves)",
     )  # fmt: skip
     infer.add_argument(
-        "--bootstrap", type=int, default=0, metavar="N", help="give intervals over so many resamples of the merges"
+        "--bootstrap",
+        type=int,
+        default=0,
+        metavar="N",
+        help="give intervals over so many resamples of the merges (2 to 1000; default 0, none)",
     )
     infer.add_argument(
         "--pretokenizer", default="own", help="with ranks or a merges.txt: the pattern that cuts text, as cl100k"

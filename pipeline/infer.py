@@ -7,11 +7,13 @@ directory that goes.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from operators.base import RecipeError
 from operators.mixtures import FILE
 from pipeline.faults import Source
 from pipeline.recipe import Recipe, validate_recipe
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 
 STEP: Final = "infer_mixture"
 SHOWN: Final = 5
+
+_OF_PATHS: Final = frozenset("/\\*?[")
+"""Characters that stand in paths and in no name of an input."""
+_PLACE: Final = re.compile(
+    r"vocabmill infer:\d+: (?:steps\[0\]\.(?P<parameter>\w+)|inputs\[(?P<input>\d+)\]\.(?P<field>\w+))"
+)
+"""Where a fault is, in the recipe that nobody wrote."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +107,24 @@ def _recipe(tokenizer: str, data: list[str], by: str, out: str, text: str, param
     inputs = []
     for number, entry in enumerate(data):
         name, equals, path = entry.partition("=")
-        if not equals or not name.isidentifier():
+        if not equals or not name or _OF_PATHS.intersection(name) or Path(entry).exists():
             name, path = ("data" if len(data) == 1 else f"data{number + 1}"), entry
         columns = {"columns": {"text": text}} if text else {}
         inputs.append({"name": name, "path": _corpus_of(path), **columns})
     step = {"kind": STEP, "tokenizer": tokenizer, "by": by, **parameters}
     content = {"name": "infer", "seed": 0, "inputs": inputs, "steps": [step], "outputs": {"path": out}}
     loaded, lines = load_yaml(json.dumps(content, ensure_ascii=False), "vocabmill infer")
-    return validate_recipe(loaded, Source("vocabmill infer", loaded, lines))
+    try:
+        return validate_recipe(loaded, Source("vocabmill infer", loaded, lines))
+    except RecipeError as error:
+        raise RecipeError(_PLACE.sub(lambda place: _option(place, data), str(error))) from error
+
+
+def _option(place: re.Match[str], data: list[str]) -> str:
+    """The option that a place in the recipe was made of."""
+    if place["input"] is None:
+        return f"--{place['parameter'].replace('_', '-')}"
+    return f"--data {data[int(place['input'])]}" + (": its name" if place["field"] == "name" else "")
 
 
 def _corpus_of(path: str) -> str:

@@ -225,3 +225,29 @@ def test_the_command_says_the_same(
     assert (tmp_path / "out" / "report.html").exists()
     assert main(["infer", str(ranks), *data]) == 2
     assert "name its pretokenizer" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--range", "20"], "vocabmill: --range: expected at most 10, not 20.0"),
+        (["--skip", "-1"], "vocabmill: --skip: expected at least 0, not -1"),
+        (["--tolerance-ppm", "0"], "vocabmill: --tolerance-ppm: expected more than 0, not 0.0"),
+        (
+            ["--bootstrap", "1"],
+            "vocabmill: --bootstrap: one resample has no interval: expected 0 for none, or at least 2",
+        ),
+        (["--data", "m\u00fc=a.jsonl"], "vocabmill: --data m\u00fc=a.jsonl: its name: expected a letter or digit"),
+        (["--data", "my-web.old=absent.jsonl"], "inputs.my-web.old: absent.jsonl: no such file"),
+    ],
+)
+def test_a_wrong_option_is_named_as_it_was_given(
+    given: list[str], says: str, tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "a b"}) + "\n")
+    assert main(["infer", tokenizer, "--data", "a.jsonl", *given, "--workers", "1"]) == 2
+    said = capfd.readouterr().err
+    assert says in said
+    assert "steps[0]" not in said
