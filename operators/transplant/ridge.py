@@ -11,7 +11,7 @@ of, and each table has a map.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from operators.hashing import row_hash
 from operators.transplant.auxiliary import Auxiliary
 from operators.transplant.choice import Choice
 from operators.transplant.methods import Pair, held_out, weights_of
-from operators.transplant.rules import new_rows
+from operators.transplant.rules import marked, new_rows
 from operators.transplant.weights import Floats, Weights, apply
 
 FOLDS: Final = 5
@@ -54,7 +54,8 @@ def prepared(pair: Pair, source_json: bytes, auxiliary: Auxiliary, choice: Choic
     for fold in range(FOLDS):
         tokens = anchors[folds == fold].astype(np.int32)
         if tokens.size:
-            known.append((tokens, _both(held_out(pair, source_json, tokens), auxiliary, choice)))
+            asked = replace(auxiliary, has=auxiliary.has & marked(tokens, auxiliary.has.size))  # no other row is read
+            known.append((tokens, _both(held_out(pair, source_json, tokens), asked, choice)))
     parts = _both(pair, auxiliary, choice)
     made = np.array(new_rows(parts[0]), np.int64)
     usable = made[(parts[0].route[made] != parts[1].route[made])]
