@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from operators.mixtures import NULL
 
 if TYPE_CHECKING:
     from operators.mixture_program import MixtureProgram
+
+ROUNDING: Final = 1e-9
+"""Percentage points that are no difference."""
 
 
 def trained_shares(training: bytes, by: str) -> dict[str, float]:
@@ -54,7 +57,7 @@ def compared(found: dict[str, Any], trained: dict[str, float], most: float, prog
 def complaint(found: dict[str, Any], step: str) -> str:
     """What to warn of where the difference is too large; empty where it is not."""
     audit = found["audit"]
-    if audit["largest_difference"] <= audit["max_difference"]:
+    if audit["largest_difference"] <= audit["max_difference"] + ROUNDING:
         return ""
     entry = found["categories"][audit["category"]]
     why = ": what it was trained on fits its merges as well, so few merges leave the shares open" * audit["fits"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from operators.mixture_comparison import ROUNDING
 from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import Column, code, facts, fold, rest_of, table
 from pipeline.report.mixtures import FILE
@@ -58,7 +59,7 @@ def _audit(step: Step, found: Found) -> str:
     points = f"{number(round(audit['largest_difference'], 4))} percentage points"
     said = f"Step {code(step.parameters.get('step', ''))} was trained on these shares to within {points}"
     said += f" ({code(audit['category'])})."
-    if audit["largest_difference"] <= audit["max_difference"]:
+    if audit["largest_difference"] <= audit["max_difference"] + ROUNDING:
         return f"<p>{said}</p>"
     why = " What it was trained on fits its merges as well: so few merges leave the shares open." * audit["fits"]
     return f'<p class="warning">{said} More than {number(audit["max_difference"])} is too much.{why}</p>'

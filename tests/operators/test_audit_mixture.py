@@ -8,6 +8,7 @@ import pytest
 
 from operators.audit_mixture import AuditMixture
 from operators.base import RecipeError
+from operators.mixture_comparison import complaint
 from operators.train_tokenizer import TrainTokenizer
 from operators.trim_tokenizer import TrimTokenizer
 from pipeline.report.inferences import inferred
@@ -109,3 +110,11 @@ def test_what_is_no_training_is_refused() -> None:
     AuditMixture(step="made", by="lang").check_against(
         {"made": TrainTokenizer(pretokenizer="gpt2", vocab_sizes=(300,))}
     )
+
+
+def test_rounding_is_no_difference() -> None:
+    entry = {"bytes": 0.5, "trained": 0.5 + 1e-14}
+    audit = {"largest_difference": 1e-12, "max_difference": 0, "category": "a", "fits": True}
+    found = {"audit": audit, "categories": {"a": entry}, "by": "kind"}
+    assert complaint(found, "made") == ""
+    assert "more than 0" in complaint({**found, "audit": {**audit, "largest_difference": 1e-8}}, "made")
