@@ -83,13 +83,18 @@ class Solution:
     """So far, over all levels."""
 
 
+def pairs_at_first(changes: Changes, num_categories: int) -> Floats:
+    """float64[categories]: how many pairs of neighbours each category has before any merge is asked."""
+    first = slice(0, int(changes.starts[changes.steps[1]]))
+    return np.bincount(changes.category[first], changes.change[first], num_categories).astype(np.float64)
+
+
 class MixtureProgram:
     """The program over the counts of one replay. Its rows stay from one call to the next."""
 
     def __init__(self, changes: Changes, num_categories: int, limits: Limits | None = None) -> None:
         """Raises ValueError where a category has no pairs at all."""
-        first = slice(0, int(changes.starts[changes.steps[1]]))
-        pairs: Floats = np.bincount(changes.category[first], changes.change[first], num_categories).astype(np.float64)
+        pairs = pairs_at_first(changes, num_categories)
         if not np.all(pairs > 0):
             msg = f"categories {np.flatnonzero(pairs <= 0).tolist()} have no pairs of neighbours"
             raise ValueError(msg)

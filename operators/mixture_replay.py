@@ -39,7 +39,7 @@ class Replay(OverCounts):
     skip: int
     """Merges before those, which the text is encoded with first."""
 
-    revision: ClassVar[int] = 3  # says whether tokens are of characters
+    revision: ClassVar[int] = 4  # says how much text has no value of the column
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -64,6 +64,7 @@ class Replay(OverCounts):
             "tokenizer_sha256": self.digest(context),
             "categories": names,
             "bytes": num_bytes.tolist(),
+            "without": text_without(state),
             "merges": {"of_tokenizer": len(live), "skipped": min(self.skip, len(live)), "used": len(used)},
             "of_characters": source.rules is not None,
             "first_segments": int(changes.steps[1]),
@@ -78,6 +79,18 @@ class Replay(OverCounts):
             "_segments": pa.table({"pair": changes.segment_pair, "entries": np.diff(changes.starts)}),
             "_entries": pa.table({"category": changes.category, "change": changes.change}),
         }  # fmt: skip
+
+
+def text_without(state: pa.Table) -> dict[str, Any]:
+    """How many bytes of a table of counts have no value to group by, and whether others have the word that those get.
+
+    >>> counts = {"pretoken": [b"abc", b"ab", b"b"], "count": [2, 1, 1], "group": ["", "de", "null"]}
+    >>> text_without(pa.table(counts))
+    {'bytes': 6, 'shared': True}
+    """
+    rows = state.filter(pc.equal(state[GROUP], ""))
+    size = pc.sum(pc.multiply(pc.binary_length(rows["pretoken"]), rows["count"])).as_py() or 0
+    return {"bytes": size, "shared": bool(pc.any(pc.equal(state[GROUP], NULL)).as_py())}
 
 
 def counted(

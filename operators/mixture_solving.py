@@ -13,11 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from operators.base import WARNINGS, Context, Outputs, RunError, TableFold
+from operators.base import WARNINGS, Context, DataError, Outputs, RunError, TableFold
 from operators.byte_alphabet import to_characters
 from operators.mixture_comparison import compared, complaint, trained_shares
 from operators.mixture_intervals import MixtureIntervals
-from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution
+from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution, pairs_at_first
 from operators.mixture_replay import ABOUT, read_changes
 from operators.mixture_verdict import Range, verdict
 from operators.mixtures import FILE
@@ -65,12 +65,12 @@ class Solve(TableFold):
         changes = read_changes(replayed, about)
         tokens = [_written(token, about["of_characters"]) for token in replayed.table("_tokens")["token"].to_pylist()]
         names, num_bytes = about["categories"], np.array(about["bytes"], np.int64)
-        try:
-            program = MixtureIntervals(changes, len(names), Limits())
-        except ValueError as error:
-            empty = [name for name, size in zip(names, num_bytes, strict=True) if size < 2]
-            msg = f"categories {', '.join(empty) or 'some'} hold no two neighbouring bytes: {error}"
-            raise RunError(msg) from error
+        pairs = pairs_at_first(changes, len(names))
+        empty = [repr(name) for name, number in zip(names, pairs.tolist(), strict=True) if number <= 0]
+        if empty:
+            msg = f"{self.by} {', '.join(empty)}: no text there has two tokens beside each other that could be merged"
+            raise DataError(f"{msg}: give it more text, or leave it out")
+        program = MixtureIntervals(changes, len(names), Limits())
         solutions = list(program.solve(levels_to(self.tolerance_ppm)))
         if not solutions:
             msg = f"the first level ({LEVELS[0]:g} ppm) was not finished within {program.limits}"
@@ -80,7 +80,7 @@ class Solve(TableFold):
         merges = np.stack([listed["left"].to_numpy(), listed["right"].to_numpy()], axis=1)
         found = described(self.by, about, solutions, program, tokens, merges, looked_at)
         found["tolerance_asked_ppm"] = self.tolerance_ppm
-        lines = [*warnings(found, self.tolerance_ppm), *failed]
+        lines = [*warnings(found, self.tolerance_ppm), *nameless(self.by, about["without"]), *failed]
         for entry, ends in zip(found["categories"].values(), intervals, strict=True):
             entry.update(ends)
         if self.trained:
@@ -211,6 +211,18 @@ def warnings(found: dict[str, Any], wanted: float) -> list[str]:
             "iterations than are allowed, as the categories' texts are few or unlike those of the tokenizer"
         )
     return [*lines, *([] if is_trusted(found) else [found["verdict"]])]
+
+
+def nameless(by: str, without: dict[str, Any]) -> list[str]:
+    """What to warn of where text has no value of the column.
+
+    >>> nameless("lang", {"bytes": 1234, "shared": False})
+    ["1,234 bytes of text have no 'lang': they are the category 'null'"]
+    """
+    if not without["bytes"]:
+        return []
+    shared = f", together with what has the {by} 'null'" if without["shared"] else ""
+    return [f"{without['bytes']:,} bytes of text have no {by!r}: they are the category 'null'{shared}"]
 
 
 def is_trusted(found: dict[str, Any]) -> bool:

@@ -98,9 +98,26 @@ def infer(
         summary = run_recipe(recipe, executor, out=place, work_dir=work_dir, quiet=quiet)
         store = Store(place)
         mixture = json.loads(store.read(f"artifacts/{STEP}/{FILE}"))
-        stages = json.loads(store.read("manifest.json"))["stages"]
+        manifest = json.loads(store.read("manifest.json"))
     report = summary["report"] if out else ""
-    return Inferred(mixture, _seconds(stages), list(summary.get("warnings", ())), report)
+    warnings = [*_left_out(manifest["inputs"]), *summary.get("warnings", ())]
+    return Inferred(mixture, _seconds(manifest["stages"]), warnings, report)
+
+
+def _left_out(inputs: list[dict[str, Any]]) -> list[str]:
+    """What to warn of where rows of an input were not read.
+
+    >>> _left_out([{"name": "web", "rows_read": 9, "quarantined": {"empty_text": 3}}])
+    ["3 of 9 rows of input 'web' were left out (3 empty_text): a category that has no others is not in the table"]
+    """
+    said = []
+    for entry in inputs:
+        bad = entry["quarantined"]
+        if bad:
+            causes = ", ".join(f"{number:,} {cause}" for cause, number in sorted(bad.items()))
+            some = f"{sum(bad.values()):,} of {entry['rows_read']:,} rows of input {entry['name']!r} were left out"
+            said.append(f"{some} ({causes}): a category that has no others is not in the table")
+    return said
 
 
 def _recipe(tokenizer: str, data: list[str], by: str, out: str, text: str, parameters: dict[str, Any]) -> Recipe:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from operators.base import RecipeError, RunError
+from operators.base import DataError, RecipeError, RunError
 from operators.infer_mixture import InferMixture
 from operators.mixture_intervals import MixtureIntervals
 from operators.mixture_program import Limits
@@ -184,13 +184,36 @@ def test_documents_without_a_category_are_one(tokenizer: str) -> None:
     rows = table(repeated=False)
     kinds = [None if kind == "tools" else kind for kind in rows["kind"].to_pylist()]
     rows = rows.set_column(rows.schema.get_field_index("kind"), "kind", pa.array(kinds, pa.string()))
-    found = inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [rows]))
+    engine = run(InferMixture(tokenizer=tokenizer, by="kind"), [rows])
+    found = inferred(engine)
     assert set(found["categories"]) == {"birds", "stones", "null"}
+    size = found["categories"]["null"]["text_bytes"]
+    assert f"{size:,} bytes of text have no 'kind': they are the category 'null'" in warned(engine)
+    named = rows.set_column(
+        rows.schema.get_field_index("kind"), "kind", pa.array(["null" if kind == "birds" else kind for kind in kinds])
+    )
+    (said,) = [line for line in warned(run(InferMixture(tokenizer=tokenizer, by="kind"), [named])) if "have no" in line]
+    assert said.startswith(f"{size:,} bytes of text have no 'kind'")
+    assert said.endswith("they are the category 'null', together with what has the kind 'null'")
+
+
+def test_rows_that_were_left_out_are_told_of(
+    tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [*table(repeated=False).select(["text", "kind"]).to_pylist(), *[{"text": "", "kind": "gone"}] * 3]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["infer", tokenizer, "--data", "a.jsonl", "--by", "kind", "--workers", "1"]
+    said = "3 of 303 rows of input 'data' were left out (3 empty_text)"
+    assert main([*command, "--json"]) == 0
+    assert any(line.startswith(said) for line in json.loads(capfd.readouterr().out)["warnings"])
+    assert main(command) == 0
+    assert f"warning: {said}" in capfd.readouterr().err
 
 
 def test_a_category_without_pairs_is_refused(tokenizer: str) -> None:
     rows = pa.concat_tables([table(repeated=False), corpus(["a"]).append_column("kind", pa.array(["empty"]))])
-    with pytest.raises(RunError, match="empty"):
+    with pytest.raises(DataError, match="kind 'empty': no text there"):
         run(InferMixture(tokenizer=tokenizer, by="kind"), [rows])
 
 
