@@ -259,7 +259,9 @@ def _node(recipe: Recipe, step: Operator, part: Map | Fold, nodes: dict[str, Nod
         if "/" in wanted and wanted in nodes:
             return (wanted,)
         found = tuple(
-            n.name for n in nodes.values() if n.step == wanted and isinstance(n.operator, Fold) and not n.replaces
+            n.name
+            for n in nodes.values()
+            if n.step == wanted != step.label and isinstance(n.operator, Fold) and not n.replaces
         )
         if not found:
             raise RecipeError(

@@ -176,9 +176,28 @@ def _from_folder(path: Path, found: str) -> Model:
     if not reads:
         msg = f"model {str(path)!r} has none of the tables {', '.join(INPUTS)}: it is laid out in a way we do not know"
         raise RecipeError(msg)
+    if not predicts and config.get("tie_word_embeddings") is False:
+        msg = f"model {str(path)!r}: config.json says tie_word_embeddings: false, and no file has the table that "
+        raise DataError(f"{msg}predicts ({' or '.join(OUTPUTS)}): fetch the whole model, or correct config.json")
     is_tied = not predicts or config.get("tie_word_embeddings") is True
     output = None if is_tied else tensors.read(predicts)
-    return Model(tensors.read(reads), output, (path / "tokenizer.json").read_bytes(), config, found)
+    model = Model(tensors.read(reads), output, (path / "tokenizer.json").read_bytes(), config, found)
+    _check_config(path, model)
+    return model
+
+
+def _check_config(path: Path, model: Model) -> None:
+    """Refuse a table of another size than `config.json` says; padding below it is common."""
+    (rows, width), text = model.input_table.shape, model.config.get("text_config") or {}
+    said = {name: model.config.get(name, text.get(name)) for name in ("vocab_size", "hidden_size")}
+    wrong = {
+        f"vocab_size {said['vocab_size']}": isinstance(said["vocab_size"], int) and rows < said["vocab_size"],
+        f"hidden_size {said['hidden_size']}": isinstance(said["hidden_size"], int) and width != said["hidden_size"],
+    }
+    for name, is_so in wrong.items():
+        if is_so:
+            msg = f"model {str(path)!r}: config.json says {name}, and the table of token vectors has {rows} rows of "
+            raise DataError(f"{msg}{width} numbers: they belong to two models; fetch both again")
 
 
 def _refuse_kind(path: Path, config: Mapping[str, Any], tensors: Tensors) -> None:
@@ -210,6 +229,9 @@ def _check(path: str, model: Model) -> None:
                 f"model {path!r}: {int((~finite).sum())} of {rows} token vectors are not finite, the first of id {row}"
             )
             raise DataError(f"{msg}: the file is damaged, or a training went wrong")
+        if not table.any():
+            msg = f"model {path!r}: all {rows} token vectors are zero: the file is damaged, or the model not trained"
+            raise DataError(msg)
 
 
 def largest_id(tokenizer_json: bytes, name: str) -> int:

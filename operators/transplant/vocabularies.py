@@ -29,6 +29,8 @@ SPACE: Final = "\u2581"
 _BYTE: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _MODELS: Final = ("BPE", "Unigram", "WordPiece")
 _MOST_IDS: Final = 1 << 24
+_SPARSEST, _SPARE = 2, 1024
+"""How much larger ids may be than tokens are many: a factor, and ids on top for small vocabularies."""
 _ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "bos": ("<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "<|im_start|>", "[CLS]", "[BOS]"),
     "eos": ("</s>", "<eos>", "<|end_of_text|>", "<|endoftext|>", "<|im_end|>", "<|eot_id|>", "[SEP]", "[EOS]"),
@@ -115,6 +117,10 @@ def read_forms(tokenizer_json: bytes | str, special_ids: Mapping[str, int] | Non
     if size > _MOST_IDS:
         msg = f"the tokenizer's largest id is {size - 1}: expected less than {_MOST_IDS}"
         raise DataError(msg)
+    tokens = len({*strings.values(), *specials})
+    if size > _SPARSEST * tokens + _SPARE:
+        msg = f"the tokenizer's largest id is {size - 1}, and it has {tokens} tokens: most rows of a table would be"
+        raise DataError(f"{msg} of no token; expected ids that are numbered through")
     prefix = str(model.get("continuing_subword_prefix") or "") if family == "words" else ""
     written = {number: string for string, number in strings.items() if number not in specials}
     forms, inside = [b""] * size, np.zeros(size, bool)

@@ -19,7 +19,7 @@ from operators.trim_tokenizer import TrimTokenizer
 from operators.vocabulary import from_merges
 from tests.operators.harness import Engine, corpus, deal, run
 from tests.operators.kernels.test_bpe import library_sources
-from tests.operators.transplant.models import table, vocabulary, write_folder
+from tests.operators.transplant.models import LLAMA, table, vocabulary, write_folder
 from tests.operators.transplant.small_tokenizers import sentencepiece_json
 
 SOURCES = library_sources(60_000)
@@ -135,7 +135,8 @@ def test_a_trimmed_vocabulary_is_a_copy_and_logits_on_kept_text_are_equal(tokeni
 def test_a_donor_that_owns_the_new_tokens_is_compared_instead_of_text(
     tokenizers: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    write_folder(tmp_path / "donor", {"model.embed_tokens.weight": table(700, 32, seed=4)})
+    wider = {**LLAMA, "hidden_size": 32}
+    write_folder(tmp_path / "donor", {"model.embed_tokens.weight": table(700, 32, seed=4)}, wider)
     (tmp_path / "donor" / "tokenizer.json").write_bytes(tokenizers[1].read_bytes())
     files = built(tokenizers, donor=str(tmp_path / "donor"), method="omp")
     weights = read(files["weights.npz"])

@@ -133,6 +133,30 @@ def test_tables_that_cannot_be_right_are_refused(tmp_path: Path, tensors: dict[s
         open_model(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("changes", "tensors", "says"),
+    [
+        ({"tie_word_embeddings": False}, {READS: table(ROWS)}, r"tie_word_embeddings: false.*lm_head\.weight or"),
+        ({"vocab_size": 300}, {READS: table(ROWS)}, r"says vocab_size 300, and .* has 262 rows of 16 numbers"),
+        ({"text_config": {"vocab_size": 300}}, {READS: table(ROWS)}, "says vocab_size 300"),
+        ({"hidden_size": 32}, {READS: table(ROWS)}, "says hidden_size 32"),
+        ({}, {READS: np.zeros((ROWS, 16), np.float32)}, "all 262 token vectors are zero"),
+        ({}, {READS: table(ROWS), "lm_head.weight": np.zeros((ROWS, 16), np.float32)}, "token vectors are zero"),
+    ],
+)
+def test_tables_and_configuration_that_contradict_each_other_are_refused(
+    tmp_path: Path, changes: dict[str, Any], tensors: dict[str, Any], says: str
+) -> None:
+    folder = write_folder(tmp_path / "m", tensors, {**LLAMA, **changes})
+    with pytest.raises(RecipeError, match=says):
+        open_model(str(folder))
+
+
+def test_a_padded_table_is_no_contradiction(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m", {READS: table(ROWS + 58)}, tied(vocab_size=ROWS))
+    assert len(open_model(str(folder)).input_table) == ROWS + 58
+
+
 def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "m", {READS: table(ROWS)})
     (folder / "tokenizer.json").unlink()

@@ -96,6 +96,7 @@ def test_unigram_and_wordpiece_files_of_our_own_are_read() -> None:
         (b'{"model": {"type": "WordLevel", "vocab": {"a": 0}}}', "of type 'WordLevel'"),
         (b'{"model": {"type": "BPE", "vocab": {"a": "x"}}}', "expected ids by token"),
         (json.dumps({"model": {"type": "BPE", "vocab": {"a": 1 << 40}, "merges": []}}).encode(), "largest id"),
+        (b'{"model": {"type": "BPE", "vocab": {"a": 1026}, "merges": []}}', "id is 1026, and it has 1 tokens"),
         (b'{"model": {"type": "BPE", "vocab": {"a": 0}}, "added_tokens": [7]}', "the added token '7'"),
     ],
 )
