@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from typing_extensions import override
+from typing_extensions import TypeIs, override
 
 from operators.base import PART, ROW, WARNINGS, BatchFn, Context, Fold, Outputs, RecipeError, Resources, TableFold
 from operators.embedding import forms
 from operators.embedding.encoders import Encoder, EncoderChoice, digest_of, open_encoder
+from operators.embedding.static_encoder import StaticEncoder
 from operators.embedding.transformer import Embedded, TransformerEncoder
 
 FILE: Final = "model.json"
@@ -21,6 +22,7 @@ COUNTS: Final = "_counts"
 _COUNTED: Final = ("documents", "empty", "cut", "tokens", "halved")
 _ABOUT: Final = "_about"
 _EMPTY, _CUT, _TOKENS, _HALVED = "_empty", "_cut", "_tokens", "_halved"
+_COUNTS_TOKENS: Final = "_counts_tokens"
 _SCHEMA: Final = pa.schema([(_ABOUT, pa.large_string()), *((name, pa.int64()) for name in _COUNTED)])
 
 
@@ -35,6 +37,7 @@ class Vectors(EncoderChoice, Fold):
     trained: str = ""
     """The stage before that trained the encoder."""
 
+    revision: ClassVar[int] = 2
     per_shard: ClassVar[bool] = True
     # Digests decide, of files and of what a step left, wherever they lie and whatever the step is called.
     inert: ClassVar[frozenset[str]] = Fold.inert | {"encoder", "step", "trained"}
@@ -55,7 +58,7 @@ class Vectors(EncoderChoice, Fold):
             )
             raise RecipeError(msg)
         encoder = open_encoder(self, context.artifacts)
-        about = json.dumps(encoder.describe(), sort_keys=True)
+        about = json.dumps({**encoder.describe(), _COUNTS_TOKENS: _counts(encoder)}, sort_keys=True)
 
         def apply(rows: pa.Table) -> pa.Table:
             found = _embedded(encoder, rows)
@@ -88,7 +91,7 @@ class ModelFile(TableFold):
     """`model.json`: which encoder made the vectors and how, their form, and how much of the documents they are of.
 
     `empty` documents have no token; `cut` ones have tokens in no chunk; `tokens` counts those in chunks, without
-    special ones. An encoder that does not count leaves the last two at 0.
+    special ones. Of an encoder that does not count, as one's own function, the last two are left out.
     """
 
     encoder: str
@@ -109,6 +112,8 @@ class ModelFile(TableFold):
         [counts] = self.merge(state).to_pylist()
         described = json.loads(counts.pop(_ABOUT) or "{}")
         halved = counts.pop("halved")
+        if not described.pop(_COUNTS_TOKENS, True):
+            counts = {name: count for name, count in counts.items() if name not in ("cut", "tokens")}
         content = {"encoder": self.encoder, **described, "format": self.format, **counts}
         file = json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
         return {FILE: file, **_warnings(halved, described)}
@@ -116,10 +121,14 @@ class ModelFile(TableFold):
 
 def _embedded(encoder: Encoder, rows: pa.Table) -> Embedded:
     """Vectors of rows, with counts where the encoder has them."""
-    if isinstance(encoder, TransformerEncoder):
+    if _counts(encoder):
         return encoder.embed(rows["text"], rows["id"])
     vectors = encoder.encode(rows["text"], rows["id"])
     return Embedded(vectors, np.zeros(rows.num_rows, np.int64), np.zeros(rows.num_rows, bool), 0)
+
+
+def _counts(encoder: Encoder) -> TypeIs[TransformerEncoder | StaticEncoder]:
+    return isinstance(encoder, TransformerEncoder | StaticEncoder)
 
 
 def _warnings(halved: int, described: dict[str, Any]) -> dict[str, bytes]:

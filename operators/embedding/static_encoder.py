@@ -20,6 +20,7 @@ from operators.base import Artifacts, Fold, RecipeError, fingerprint
 from operators.embedding import static_files
 from operators.embedding.encoders import EncoderChoice
 from operators.embedding.static_files import StaticFiles, StaticModel
+from operators.embedding.transformer import Embedded
 from operators.text_buffers import one_text_array
 from operators.text_tokens import TextEncoder, text_encoder
 
@@ -48,22 +49,27 @@ class StaticEncoder:
 
     def encode(self, texts: pa.ChunkedArray, ids: pa.ChunkedArray) -> Singles:
         """(rows, dimension), each row of unit length, or of zeros where a text has no token with a weight."""
+        return self.embed(texts, ids).vectors
+
+    def embed(self, texts: pa.ChunkedArray, ids: pa.ChunkedArray) -> Embedded:
+        """Vectors, and of how many tokens each is; cut is a text that has more of them than `max_tokens`."""
         del ids
         whole = one_text_array(texts)
         sizes = np.cumsum(pc.binary_length(whole).to_numpy(zero_copy_only=False), dtype=np.int64)
-        found = [np.zeros((0, self.dimension), np.float32)]
+        nothing = np.zeros(0, np.int64)
+        found = [(np.zeros((0, self.dimension), np.float32), nothing, nothing.astype(bool))]
         start = 0
         while start < len(whole):
             before = int(sizes[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(sizes, before + _AT_ONCE, side="right")))
-            found.append(self._vectors(whole.slice(start, stop - start)))
+            found.append(self._some(whole.slice(start, stop - start)))
             start = stop
-        return np.concatenate(found)
+        vectors, tokens, is_cut = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        return Embedded(vectors, tokens, is_cut, 0)
 
     def describe(self) -> dict[str, object]:
-        """What it is, for `model.json`."""
+        """What it is, for `model.json`, which has the name by which the recipe calls it."""
         return {
-            "encoder": "static",
             "form": self._model.form,
             "digest": fingerprint(self._digests),
             "digests": self._digests,
@@ -71,20 +77,24 @@ class StaticEncoder:
             "dtype": "float32",
             "dimension": self.dimension,
             "max_tokens": self._max_tokens,
-            "tokens": self._model.rows.size,
+            "vocabulary": self._model.rows.size,
             "tokenised_by": self._tokens.name,
         }
 
-    def _vectors(self, texts: pa.LargeStringArray) -> Singles:
+    def _some(self, texts: pa.LargeStringArray) -> tuple[Singles, NDArray[np.int64], NDArray[np.bool_]]:
         from operators.kernels.static_vectors import pooled
 
+        sizes = pc.binary_length(texts)
         if self._max_tokens:
             texts = pc.utf8_slice_codeunits(texts, 0, CHARACTERS * self._max_tokens)
+        is_cut = pc.less(pc.binary_length(texts), sizes).to_numpy(zero_copy_only=False)
         tokens = self._tokens(texts)
         model = self._model
         most = self._max_tokens or 1 << 62
         how = (model.rows, model.weights, model.table, model.mean, model.component)
-        return pooled(tokens.ids, tokens.starts, most, self.dimension, *how)
+        counts = np.diff(tokens.starts)
+        vectors = pooled(tokens.ids, tokens.starts, most, self.dimension, *how)
+        return vectors, np.minimum(counts, most), is_cut | (counts > most)
 
 
 class StaticModels:
@@ -101,9 +111,11 @@ class StaticModels:
             if getattr(choice, name) not in (fields[name].default, "cpu"):
                 msg = f"{name}: {getattr(choice, name)!r} means nothing to a static encoder: leave it out"
                 raise RecipeError(msg)
-        if choice.pooling not in ("auto", "mean") or choice.dtype not in ("auto", "float32"):
-            msg = f"pooling: {choice.pooling}, dtype: {choice.dtype}: a static encoder takes means in float32"
-            raise RecipeError(f"{msg}: leave both out")
+        fit = {"pooling": ("auto", "mean"), "dtype": ("auto", "float32")}
+        if wrong := [name for name, does in fit.items() if getattr(choice, name) not in does]:
+            said = ", ".join(f"{name}: {getattr(choice, name)}" for name in wrong)
+            rest = "leave it out" if len(wrong) == 1 else "leave both out"
+            raise RecipeError(f"{said}: a static encoder takes means in float32: {rest}")
         if not choice.step:
             self.open(choice, {})
 

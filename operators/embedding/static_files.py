@@ -78,7 +78,7 @@ def is_static(folder: Path) -> bool:
 
 
 def read_folder(folder: Path) -> StaticFiles:
-    """The files of a folder. Raises RecipeError where one is missing, or where weights are pickled."""
+    """The files of a folder. RecipeError where one is missing, weights are pickled, or `config.json` is damaged."""
     try:
         entries = sorted(folder.iterdir())
         weights = _weights_in(folder)
@@ -88,6 +88,7 @@ def read_folder(folder: Path) -> StaticFiles:
         if tokenizer is None:
             msg = f"static model {str(folder)!r} has no {TOKENIZER}: put the tokenizer that it was made with beside it"
             raise RecipeError(msg)
+        _refuse_config(folder / CONFIG)
         return StaticFiles(str(folder), weights.read_bytes(), tokenizer.read_bytes())
     except OSError as error:
         raise RecipeError(unreadable(f"static model {str(folder)!r}", error)) from error
@@ -125,7 +126,7 @@ def parse(files: StaticFiles, num_ids: int) -> StaticModel:
     form: Form = "vocabmill" if "mean" in tensors else _TABLES[key]
     _check(files.name, num_ids, table, rows, weights, mean, component)
     weights = np.ascontiguousarray(weights)
-    unknown = _unknown(files.tokenizer) if form != "wordllama" else -1  # WordLlama counts it as any other
+    unknown = unknown_id(files.tokenizer) if form != "wordllama" else -1  # WordLlama counts it as any other
     if 0 <= unknown < weights.size:
         weights = weights.copy()
         weights[unknown] = 0
@@ -187,7 +188,7 @@ def _tensors(files: StaticFiles) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _unknown(tokenizer: bytes) -> int:
+def unknown_id(tokenizer: bytes) -> int:
     """The id of what a tokenizer puts for text that it does not know; -1 where there is none."""
     model = json.loads(tokenizer).get("model") or {}
     if isinstance(model.get("unk_id"), int):
@@ -211,6 +212,16 @@ def _names(file: Path) -> frozenset[str]:
     with file.open("rb") as opened:
         length = int.from_bytes(opened.read(8), "little")
         return frozenset(json.loads(opened.read(min(length, 1 << 20)))) - {"__metadata__"}
+
+
+def _refuse_config(file: Path) -> None:
+    """Nothing of it decides a vector, so it need not be there; a damaged one says that the folder is."""
+    try:
+        content = json.loads(file.read_bytes()) if file.is_file() else {}
+    except ValueError as error:
+        raise RecipeError(f"{file} is no JSON ({error}): the folder is damaged, make it or fetch it again") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{file} is no JSON object: the folder is damaged, make it or fetch it again")
 
 
 def _without_weights(folder: Path, entries: list[Path]) -> str:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from operators.base import RecipeError
 from operators.embedding.chunks import Longs, spread
+from operators.embedding.static_files import unknown_id
 from operators.transplant.vocabularies import steps
 
 CHARS: Final = 6
@@ -65,13 +66,14 @@ class Tokeniser:
         # A space at the prompt's end may become part of the text's first token.
         self._put_before = np.array(self._ids([prompt.rstrip()])[0] if prompt else [], np.int32)
         self.room = cap - self._head.size - self._tail.size - self._put_before.size
+        self._unknown = unknown_id(content)
         self.cuts = most == 1 and not from_end and splits_at_spaces(json.loads(content))
         if self.room < 1:
             msg = f"max_tokens {cap} leaves no room for a text beside {cap - self.room} tokens of prompt and special"
             raise RecipeError(f"{msg} ones: raise it, or shorten the prompt")
 
     def __call__(self, texts: pa.ChunkedArray) -> Encoded:
-        """The chunks of texts; a text of nothing but white space, or without a token, has none."""
+        """The chunks of texts; a text of white space alone, or without a token that is known, has none."""
         parts = [self._some(texts.slice(start, count).to_pylist()) for start, count in _groups(texts)]
         sizes = np.array([own.size for part in parts for own, _ in part], np.int64)
         chunks = spread(sizes, self.room, self._most)
@@ -105,6 +107,8 @@ class Tokeniser:
         return [self._read(own, whole) for own, whole in zip(found, is_whole, strict=True)]
 
     def _read(self, own: Ints, whole: bool) -> tuple[Ints, bool]:
+        if own.size and (own == self._unknown).all():
+            return own[:0], not whole  # else all texts of strange letters would be one
         if self._most > 1 or own.size <= self.room:
             return own, not whole
         return (own[-self.room :] if self._from_end else own[: self.room]), True

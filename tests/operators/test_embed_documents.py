@@ -59,6 +59,7 @@ def test_empty_texts_have_a_vector_of_zeros_and_are_counted(tmp_path: Path) -> N
     assert {name: about(ran)[name] for name in ("encoder", "dimension", "format", "documents", "empty")} == {
         "encoder": TOY, "dimension": 8, "format": "float16", "documents": 30, "empty": 3
     }  # fmt: skip
+    assert not about(ran).keys() & {"cut", "tokens", "_counts_tokens"}  # an own function does not count
 
 
 def test_an_edit_embeds_only_the_shards_that_changed(tmp_path: Path) -> None:

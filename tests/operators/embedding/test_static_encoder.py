@@ -1,3 +1,4 @@
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from operators.embed_documents import EmbedDocuments
 from operators.embedding.encoders import EncoderChoice, open_encoder
 from operators.embedding.static_encoder import StaticEncoder
 from operators.embedding.static_files import is_static, read_folder
+from pipeline.search import search
 from tests.operators.embedding.static_models import TOKENIZER, TOKENS, save, table
+from tests.pipeline.engine import Mill
 
 TEXTS = ["ab cab", "", "b" * 50, "dead beef", "ab", "<|end|> ab"]
 
@@ -71,6 +74,45 @@ def test_a_dimension_keeps_the_first_components_at_unit_length(tmp_path: Path) -
 def test_max_tokens_takes_the_first_tokens(tmp_path: Path) -> None:
     folder = save(tmp_path, {"embeddings": table()})
     assert np.array_equal(encoded(folder, ["abc" * 100], max_tokens=2), encoded(folder, ["abc"]))
+
+
+def test_tokens_are_counted_and_what_is_cut(tmp_path: Path) -> None:
+    files = read_folder(Path(save(tmp_path, {"embeddings": table()})))
+    column = pa.chunked_array([["abc", "", "ab", "ab" * 99, "cab cab"]])
+    whole, short = StaticEncoder(files).embed(column, column), StaticEncoder(files, 2).embed(column, column)
+    assert whole.tokens.tolist() == [2, 0, 1, 99, 5]
+    assert not whole.is_cut.any()
+    assert short.tokens.tolist() == [2, 0, 1, 2, 2]
+    assert short.is_cut.tolist() == [False, False, False, True, True]
+
+
+def test_model_json_names_the_folder_and_counts(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", [{"text": "abc"}, {"text": "abc abc"}])
+    folder = save(tmp_path / "model", {"embeddings": table()})
+    ran = mill.run([{"kind": "embed_documents", "encoder": folder, "max_tokens": 4}])
+    about = json.loads((ran.version / "artifacts/embed_documents/model.json").read_text())
+    assert about["encoder"] == folder
+    assert [about[name] for name in ("documents", "empty", "cut", "tokens")] == [2, 0, 1, 6]
+    assert [hit.id for hit in search(str(ran.out), "abc abc", k=1).results] == [ran.corpus["id"][1].as_py()]
+
+
+def test_a_damaged_config_is_refused_and_a_missing_one_is_not(tmp_path: Path) -> None:
+    folder = save(tmp_path, {"embeddings": table()})
+    for content in ("{", "[]"):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(RecipeError, match=r"config\.json is no JSON .*the folder is damaged"):
+            EmbedDocuments(encoder=folder).check()
+    (tmp_path / "config.json").unlink()
+    EmbedDocuments(encoder=folder).check()
+
+
+def test_only_what_was_given_is_named(tmp_path: Path) -> None:
+    folder = save(tmp_path, {"embeddings": table()})
+    with pytest.raises(RecipeError, match=r"^pooling: cls: a static encoder .*: leave it out$"):
+        EmbedDocuments(encoder=folder, pooling="cls").check()
+    with pytest.raises(RecipeError, match=r"^pooling: cls, dtype: float16: .*: leave both out$"):
+        EmbedDocuments(encoder=folder, pooling="cls", dtype="float16").check()
 
 
 def test_chunks_and_slices_change_no_bit(tmp_path: Path) -> None:
