@@ -14,7 +14,7 @@ n^2 probes^2 / k for comparing; the vectors are written and exchanged `probes` t
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -24,9 +24,11 @@ from operators.base import Columns, Fold, Map, Repeat
 from operators.dedup import Dedup, Lost
 from operators.duplicate_summary import summary_stages
 from operators.embedding.clustering import MOST, Auto, Centres, Counts
+from operators.embedding.doubts import of_beginnings
 from operators.embedding.duplicate_sets import Sets, Totals
 from operators.embedding.given import OverVectors
 from operators.embedding.shares import Levels
+from operators.embedding.stored import StoredVectors
 from operators.embedding.survival import Claims, Keep, Members, settled
 from operators.survivors import candidate_needs
 
@@ -47,7 +49,10 @@ class SemanticDedup(OverVectors, Dedup):
         default=None, ge=0, le=1, description=f"largest 1 - cosine at which one goes; 0: equal vectors ({EPSILON})"
     )
     keep_share: float | None = Field(
-        default=None, gt=0, lt=1, description="in place of epsilon, which is then found: the share of documents to keep"
+        default=None,
+        gt=0,
+        lt=1,
+        description="in place of epsilon, which is found: the share to keep of documents with a vector",
     )
     keep: Keep = Field(
         default="hard", description="hard: far from its cluster's centre first; easy: near first; longest: longest text"
@@ -92,7 +97,14 @@ class SemanticDedup(OverVectors, Dedup):
             Claims(name="claims", threshold=threshold),
             settled("claims"),
             Sets(name="sets"),
-            Totals(name="totals", threshold=threshold, share=share, probes=self.probes),
+            Totals(name="totals", threshold=threshold, share=share, probes=self.probes, **self._made()),
             *summary_stages("sets", "clusters", reads_text=True, rows="claims"),
             Lost(name="verdict", rejects="semantic_duplicate", of="claims", scored=True, **self.gates()),
         )
+
+    def _made(self) -> dict[str, Any]:
+        """What tells how much of the documents the vectors are of."""
+        if not self.vectors:
+            return {"step": self.step}
+        model = StoredVectors(self.vectors).model()
+        return {name: model[name] for name in ("documents", "cut") if of_beginnings(model, "")}

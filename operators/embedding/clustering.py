@@ -11,7 +11,6 @@ Price: sample * clusters * dimension multiplications a round, in one task, and 2
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import pairwise
 from typing import Annotated, ClassVar, Final, Literal, NamedTuple
@@ -23,7 +22,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 from typing_extensions import override
 
-from operators.base import WARNINGS, BatchFn, Columns, Context, Fold, Outputs, Resources
+from operators.base import BatchFn, Columns, Context, Fold, Outputs, Resources
+from operators.embedding.doubts import of_missing, warnings_file
 from operators.hashing import row_hashes
 from operators.subset_stages import NOWHERE, bucket_of
 from operators.vectors import SCALE, VECTOR, Shorts, Singles, packed_rows, unpacked
@@ -94,8 +94,7 @@ class Counts(Fold):
         bucket = placed["bucket"].to_numpy()
         cut = int(bucket[min(last, bucket.size - 1)]) if bucket.size else NOWHERE
         plan = pa.table([[total], [without], [clusters], [cut]], schema=_PLAN)
-        said = f"none of the {without:,} documents has a vector, so nothing was compared; are they of this corpus?"
-        return {"_plan": plan, **({WARNINGS: json.dumps([said]).encode()} if without and not total else {})}
+        return {"_plan": plan, **warnings_file(of_missing(total + without, without))}
 
 
 class Centres(Fold):

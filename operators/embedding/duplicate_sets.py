@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import ROW, BatchFn, Columns, Context, Fold, Outputs, TableFold
+from operators.embedding.doubts import of_beginnings, warnings_file
+from operators.embedding.stages import FILE
 from operators.embedding.survival import threshold_of
 from operators.near_duplicates import clusters_of
 from operators.vectors import VECTOR
@@ -60,6 +62,13 @@ class Totals(TableFold):
     threshold: float | None
     share: float | None
     probes: int
+    step: str = ""
+    """The step that made the vectors; "" for vectors from elsewhere."""
+    documents: int = 0
+    cut: int = 0
+    """Of a directory's documents, those whose beginnings alone were read."""
+
+    inert: ClassVar[frozenset[str]] = TableFold.inert | {"step"}
 
     @override
     def source(self) -> str:
@@ -67,7 +76,8 @@ class Totals(TableFold):
 
     @override
     def uses(self) -> tuple[str, ...]:
-        return ("members", *(("fine",) if self.threshold is None else ()))
+        made = (f"{self.step}/model",) if self.step else ()
+        return ("members", *(("fine",) if self.threshold is None else ()), *made)
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -87,4 +97,9 @@ class Totals(TableFold):
             "largest_cluster": max(compared, default=0),
             "pairs_in_clusters": sum(size * (size - 1) // 2 for size in compared),
         }
-        return {SUMMARY: json.dumps(content, indent=1).encode() + b"\n"}
+        return {SUMMARY: json.dumps(content, indent=1).encode() + b"\n", **warnings_file(self._doubts(context))}
+
+    def _doubts(self, context: Context) -> list[str]:
+        if not self.step:
+            return of_beginnings({"documents": self.documents, "cut": self.cut}, "")
+        return of_beginnings(json.loads(context.artifacts[f"{self.step}/model"].read(FILE)), self.step)

@@ -1,4 +1,4 @@
-"""The threshold that keeps a given share: looked for among 4,096, by 64 at a time.
+"""The threshold that keeps a given share of the documents with a vector: looked for among 4,096, by 64 at a time.
 
 Inside each cluster the choice is made at 64 thresholds at once, a bit of a word each; the documents that would stay,
 each counted where it is at home, are summed over all clusters. `coarse` tries every 64th threshold, `fine` those in
@@ -7,7 +7,6 @@ between. What goes for a document of another cluster alone is not counted, so a 
 
 from __future__ import annotations
 
-import json
 import math
 from typing import ClassVar, Final
 
@@ -16,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from typing_extensions import override
 
-from operators.base import WARNINGS, BatchFn, Context, Outputs, Resources, TableFold
+from operators.base import BatchFn, Context, Outputs, Resources, TableFold
 from operators.drawing import spans
 from operators.embedding.clustering import COSINE_UNIT, LEVELS, lengths
+from operators.embedding.doubts import warnings_file
 from operators.embedding.near_pairs import ACROSS, BLOCK, blocks
 from operators.vectors import VECTOR
 
@@ -67,15 +67,13 @@ class Levels(TableFold):
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         table = self.merge(state).sort_by("level")
         plan = context.artifacts["counts"].table("_plan").to_pylist()[0]
-        wanted = math.ceil(self.share * (plan["docs"] + plan["without"])) - plan["without"]
+        wanted = math.ceil(self.share * plan["docs"])
         enough = np.flatnonzero(table["kept"].to_numpy() >= wanted)
         levels = table["level"].to_pylist()
         place = int(enough[0]) if enough.size else len(levels) - 1
         level = levels[place] if levels else COSINE_UNIT
-        said = {}
-        if self.after and levels and (line := self._missed(plan, table["kept"][place].as_py(), wanted, level)):
-            said = {WARNINGS: json.dumps([line]).encode()}
-        return {"_level": pa.table({"level": [level]}), **said}
+        lines = self._missed(plan["docs"], table["kept"][place].as_py(), wanted, level) if levels else []
+        return {"_level": pa.table({"level": [level]}), **warnings_file(lines if self.after else [])}
 
     def _tried(self, context: Context) -> tuple[int, int]:
         if not self.after:
@@ -83,14 +81,16 @@ class Levels(TableFold):
         found = context.artifacts[self.after].table("_level").to_pylist()[0]
         return found["level"] - LEVELS + 1, 1
 
-    def _missed(self, plan: dict[str, int], kept: int, wanted: int, level: int) -> str:
-        total = plan["docs"] + plan["without"]
-        share = (kept + plan["without"]) / max(total, 1)
+    def _missed(self, docs: int, kept: int, wanted: int, level: int) -> list[str]:
+        """`docs` are the documents with a vector; a single one stays, whatever the share."""
+        if docs < 2:
+            return []
+        said = f"keep_share {self.share:g}: of {docs:,} documents with a vector"
         if kept < wanted:
-            return f"keep_share {self.share:g}: only {share:.3f} are not of one direction with another, and stay"
-        if level == 1 and share > self.share + 0.005:
-            return f"keep_share {self.share:g}: {share:.3f} have no cosine above 0 to one that stays, and stay too"
-        return ""
+            return [f"{said} only {kept / docs:.3f} are not of one direction with another, and stay"]
+        if level == 1 and kept / docs > self.share + 0.005:
+            return [f"{said} {kept / docs:.3f} have no cosine above 0 to one that stays, and stay too"]
+        return []
 
 
 def masks_of(column: pa.ChunkedArray, low: int, step: int) -> npt.NDArray[np.uint64]:

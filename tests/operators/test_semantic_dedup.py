@@ -182,9 +182,42 @@ def test_a_share_that_cannot_be_kept_is_said() -> None:
     table = corpus(["a", "b", "c", "d"], vector=column(np.ones((4, 3))))
     engine = dedup(table, keep_share=0.5)
     assert engine.kept.num_rows == 1
-    assert b"only 0.250 are not of one direction" in engine.artifacts["fine"].read(WARNINGS)
+    assert b"of 4 documents with a vector only 0.250 are not of one" in engine.artifacts["fine"].read(WARNINGS)
     apart = dedup(corpus(["a", "b", "c"], vector=column(np.eye(3))), keep_share=0.1)
-    assert b"1.000 have no cosine above 0" in apart.artifacts["fine"].read(WARNINGS)
+    assert b"of 3 documents with a vector 1.000 have no cosine above 0" in apart.artifacts["fine"].read(WARNINGS)
+
+
+def test_a_share_is_of_the_documents_that_have_a_vector() -> None:
+    whole, part = crowd(100, dim=4), crowd(100, dim=4)
+    bare = corpus({f"bare{number}": "x" for number in range(200)}, vector=column(np.zeros((200, 4))))
+    mixed = dedup(pa.concat_tables([part, bare]), keep_share=0.6, clusters=1, keep="longest")
+    assert survivors(mixed) == survivors(dedup(whole, keep_share=0.6, clusters=1, keep="longest"))
+    assert b"200 of the 300 documents have no vector" in mixed.artifacts["counts"].read(WARNINGS)
+    assert mixed.kept.num_rows == pytest.approx(260, abs=2)
+
+
+def test_the_only_document_stays_and_nothing_is_said() -> None:
+    engine = dedup(corpus(["a"], vector=column(np.ones((1, 3)))), keep_share=0.1)
+    assert engine.kept.num_rows == 1
+    with pytest.raises(KeyError):
+        engine.artifacts["fine"].read(WARNINGS)
+
+
+def test_documents_whose_beginnings_alone_were_read_are_told_of(tmp_path: Path) -> None:
+    mill = Mill(tmp_path)
+    mill.jsonl("a", [{"text": "one licence for all " * 2 + f"text {number} " * 9} for number in range(20)])
+    tokenizer = str(Path(__file__).resolve().parents[1] / "data" / "tokenizer.json")
+    trained = {"kind": "train_static_vectors", "name": "tokens", "tokenizer": tokenizer, "dimension": 4}
+    embed = {"kind": "embed_documents", "name": "embed", "encoder": "static", "step": "tokens", "max_tokens": 8}
+    near = {**STEP, "max_drop_ratio": 1}
+    said = "20 of 20 documents were compared by their beginnings alone"
+    by_step = mill.run([{**trained, "segment_tokens": 16}, embed, {**near, "step": "embed"}])
+    assert any(said in line and "on step 'embed'" in line for line in by_step.summary["warnings"])
+    vectors = str(by_step.version / "artifacts" / "embed")
+    by_path = mill.run([{**near, "vectors": vectors}], out="out2", work="work2")
+    assert any(said in line and "where the vectors are made" in line for line in by_path.summary["warnings"])
+    whole = mill.run([{**trained, "segment_tokens": 16}, {**embed, "max_tokens": 0}, {**near, "step": "embed"}])
+    assert not any("beginnings" in line for line in whole.summary["warnings"])
 
 
 def packed(vectors: Any) -> pa.ChunkedArray:  # noqa: ANN401
