@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from operators.base import DataError, RecipeError
 from operators.merge_lists import from_merges_table, from_merges_txt
@@ -126,11 +126,20 @@ def _content(path: str) -> bytes:
         if fs.isdir(place):
             path, place = (f"{one.rstrip('/')}/tokenizer.json" for one in (path, place))
             if not fs.exists(place):
-                raise IsADirectoryError(0, "it is a directory without a tokenizer.json")
+                hint = _instead(fs, place.removesuffix("/tokenizer.json"))
+                raise IsADirectoryError(0, f"it is a directory without a tokenizer.json{hint}")
         return _cached(path, fs.ukey(place))
     except (OSError, ValueError, ImportError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RecipeError(f"tokenizer {path!r} cannot be read ({reason}); {EXPECTED}") from error
+
+
+def _instead(fs: Any, directory: str) -> str:  # noqa: ANN401 - fsspec has no types.
+    """What in a directory was probably meant."""
+    if fs.exists(f"{directory}/merges.parquet"):
+        return ": name the file merges.parquet in it, and a pretokenizer"
+    found = sorted(fs.glob(f"{directory}/artifacts/*/tokenizer.json"))
+    return f": as of a run, name artifacts/{found[0].split('/')[-2]} in it" if found else ""
 
 
 @lru_cache(maxsize=4)

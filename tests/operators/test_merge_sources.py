@@ -350,6 +350,14 @@ def test_a_file_that_holds_no_merges_in_order_is_refused(tmp_path: Path, make: C
 def test_a_directory_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"directory without a tokenizer.json\); expected a tokenizer.json, ranks"):
         InferMixture(tokenizer=str(tmp_path), by="kind").check()
+    made = tmp_path / "artifacts" / "made"
+    made.mkdir(parents=True)
+    (made / "tokenizer.json").touch()
+    with pytest.raises(RecipeError, match=r"as of a run, name artifacts/made in it\)"):
+        InferMixture(tokenizer=str(tmp_path), by="kind").check()
+    (tmp_path / "merges.parquet").touch()
+    with pytest.raises(RecipeError, match=r"name the file merges.parquet in it, and a pretokenizer\)"):
+        InferMixture(tokenizer=str(tmp_path), by="kind").check()
     with pytest.raises(RecipeError, match="nowhere' cannot be read"):
         InferMixture(tokenizer=str(tmp_path / "nowhere"), by="kind").check()
 
