@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -54,11 +55,11 @@ class Inferred:
     def to_text(self) -> str:
         """A table of the categories, largest first, and what could not be explained."""
         categories = self.mixture["categories"]
-        wide = max(8, *(len(name) for name in categories))
+        wide = max(8, *map(_columns, categories))
         intervals = [name for name in ("range", "bootstrap") if any(name in entry for entry in categories.values())]
         lines = ["  ".join([f"{'category':{wide}}", "  bytes", "  pairs", *(f"{name:>15}" for name in intervals)])]
         for name, entry in sorted(categories.items(), key=lambda item: (-item[1]["bytes"], item[0])):
-            cells = [f"{name:{wide}}", _percent(entry["bytes"]), _percent(entry["pairs"])]
+            cells = [name + " " * (wide - _columns(name)), _percent(entry["bytes"]), _percent(entry["pairs"])]
             cells += [f"{_percent(entry[key][0])} -{_percent(entry[key][1])}" for key in intervals]
             lines.append("  ".join(cells))
         merges = self.mixture["merges"]
@@ -159,6 +160,16 @@ def _seconds(stages: list[dict[str, Any]]) -> dict[str, float]:
                 parts[part] += stage["seconds"]
     counting = [stage["seconds"] for stage in stages if STEP in stage["label"]]
     return {"count": max(0.0, sum(counting) - sum(parts.values())), **parts}
+
+
+def _columns(text: str) -> int:
+    """How wide a terminal shows a text.
+
+    >>> _columns("ab"), _columns("\u65e5\u672c"), _columns("e\u0301")
+    (2, 4, 1)
+    """
+    shown = [letter for letter in text if unicodedata.category(letter) not in ("Mn", "Me", "Cf")]
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in shown)
 
 
 def _percent(share: float) -> str:

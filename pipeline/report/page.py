@@ -41,6 +41,8 @@ def render(manifest: Mapping[str, Any], read: Callable[[str], bytes]) -> str:
     """The page for a run; `read` gives a published file by its name in the manifest."""
     run = facts_of(manifest, read)
     shown = [(anchor, label, body) for anchor, label, make in SECTIONS if (body := make(run))]
+    if run.steps and all(step.kind == "infer_mixture" for step in run.steps):  # what it was run for comes first
+        shown.sort(key=lambda section: section[0] != "trained")
     links = "".join(f'<a href="#{anchor}">{label}</a>' for anchor, label, _ in shown)
     title = f"{text(manifest.get('name', 'run'))} \u2013 vocabmill report"
     style = files("pipeline.report").joinpath("style.css").read_text("utf-8")

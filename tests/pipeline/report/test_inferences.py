@@ -119,3 +119,4 @@ def test_a_run_by_the_command_has_the_section(tmp_path: Path, monkeypatch: pytes
     page = (tmp_path / "out" / "report.html").read_text()
     assert "What it was trained on, inferred" in page
     assert "stand in no category" in page
+    assert '<nav aria-label="Sections"><a href="#trained">' in page
