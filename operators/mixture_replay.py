@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from operators.allowed_pairs import cut_words, without_long_pairs
 from operators.base import Context, Outputs, RunError
-from operators.chosen_tokenizer import OverCounts
+from operators.chosen_tokenizer import OverCounts, cutting_of
+from operators.encode import Merge
 from operators.mixture_counts import source_of
 from operators.mixtures import NULL
 from operators.piece_rules import SPACE
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from operators.kernels.replay import Changes, Words
 
 ABOUT: Final = "_about.json"
+LOOKED_AT: Final = 2000
+"""Merges that stand in no text and are looked at for whether the pattern cuts them."""
 
 
 class Replay(OverCounts):
@@ -39,7 +43,7 @@ class Replay(OverCounts):
     skip: int
     """Merges before those, which the text is encoded with first."""
 
-    revision: ClassVar[int] = 4  # says how much text has no value of the column
+    revision: ClassVar[int] = 4  # says how much text has no value of the column, and which merges a pattern cuts
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -65,7 +69,12 @@ class Replay(OverCounts):
             "categories": names,
             "bytes": num_bytes.tolist(),
             "without": text_without(state),
-            "merges": {"of_tokenizer": len(live), "skipped": min(self.skip, len(live)), "used": len(used)},
+            "merges": {
+                "of_tokenizer": len(live),
+                "skipped": min(self.skip, len(live)),
+                "used": len(used),
+                "cut": number_cut(used, changes.merged, self.patterns),
+            },
             "of_characters": source.rules is not None,
             "first_segments": int(changes.steps[1]),
         }
@@ -79,6 +88,27 @@ class Replay(OverCounts):
             "_segments": pa.table({"pair": changes.segment_pair, "entries": np.diff(changes.starts)}),
             "_entries": pa.table({"category": changes.category, "change": changes.change}),
         }  # fmt: skip
+
+
+def number_cut(merges: list[Merge], merged: NDArray[np.int32], patterns: tuple[str, ...]) -> int:
+    """How many merges stand in no text because the pattern that was named cuts what they make; without one, none.
+
+    Of the first 2,000 that stand in none. A token that is no whole text is not looked at.
+
+    >>> from operators.pretokenizers import cutting
+    >>> number_cut([(b"a", b"b"), (b"b", b" c")], np.array([-1, -1]), cutting("gpt2").patterns)
+    1
+    """
+    from operators.kernels.pretokenize import count
+
+    if not patterns:
+        return 0
+    how, found = cutting_of(patterns), 0
+    for place in np.flatnonzero(merged < 0)[:LOOKED_AT].tolist():
+        token = b"".join(merges[place]).decode("utf-8", "replace")
+        if "\ufffd" not in token:
+            found += int(count(pa.array([token], pa.large_string()), np.ones(1, np.int64), how)[1].sum() > 1)
+    return found
 
 
 def text_without(state: pa.Table) -> dict[str, Any]:

@@ -30,6 +30,8 @@ CHEAP: Final = 10_000
 """Categories times rows up to which the verdict has the ranges looked at, also where nobody asks for them."""
 LOOKED_AT: Final = 0.01
 """By what share the objective may be larger over these."""
+CUT: Final = 0.005
+"""Share of the merges that a pattern may cut, as for tokens that an author put in by hand."""
 SHOWN: Final = 20
 """Violations, and missing merges, that are listed."""
 
@@ -209,6 +211,12 @@ def warnings(found: dict[str, Any], wanted: float) -> list[str]:
         lines.append(
             f"solved to {found['tolerance_ppm']:g} ppm and not to {wanted:g}: the next level takes more rows or "
             "iterations than are allowed, as the categories' texts are few or unlike those of the tokenizer"
+        )
+    cut, used = found["merges"].get("cut", 0), found["merges"]["used"]
+    if cut > CUT * used:
+        lines.append(
+            f"{cut:,} of {used:,} merges make tokens that the named pretokenizer cuts, so they stand in no text: is it "
+            "the one that this tokenizer was trained with?"
         )
     return [*lines, *([] if is_trusted(found) else [found["verdict"]])]
 

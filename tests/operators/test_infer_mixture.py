@@ -250,6 +250,22 @@ def test_the_command_says_the_same(
     assert "name its pretokenizer" in capfd.readouterr().err
 
 
+def test_a_pretokenizer_that_cuts_what_was_merged_is_doubted(tmp_path: Path) -> None:
+    """Trained on whole texts, and cut at words: merges across spaces stand in none."""
+    rows = table(repeated=False)
+    step = TrainTokenizer(pretokenizer="custom", pattern=r"[\s\S]+", vocab_sizes=(400,))
+    ranks = tmp_path / "ranks.tiktoken"
+    content = run(step, [rows]).artifacts["train"].read("tokenizer.json")
+    ranks.write_bytes(rank_lines(from_tokenizer_json(content).ids))
+    for pretokenizer, doubted in (("gpt2", True), ("custom", False)):
+        pattern = r"[\s\S]+" if pretokenizer == "custom" else ""
+        given = {"tokenizer": str(ranks), "by": "kind", "pretokenizer": pretokenizer, "pattern": pattern}
+        engine = run(InferMixture.model_validate({**given, "tolerance_ppm": 200}), [rows])
+        cut = inferred(engine)["merges"]["cut"]
+        assert (cut > 10) is doubted
+        assert not doubted or any(line.startswith(f"{cut} of ") and "is it the one" in line for line in warned(engine))
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
