@@ -22,6 +22,7 @@ from operators.base import DataError, RecipeError
 from operators.embedding.stages import EMBEDDING, FILE
 from operators.embedding.stored import StoredVectors
 from operators.vectors import Singles, numbers_of
+from pipeline.publish import VERSIONS
 
 if TYPE_CHECKING:
     from operators.embedding.encoders import Encoder, EncoderChoice
@@ -85,8 +86,10 @@ def search(
     Raises RecipeError where there are no vectors, no such id or no such model, and where they do not fit.
     """
     if bool(query) == bool(like):
-        said = f"the text {query!r} and --like {like}" if query else "neither"
+        said = f"the text {query!r} and --like {like}" if query else "neither, or an empty text"
         raise RecipeError(f"expected a text to look for, or --like ID; got {said}")
+    if query and not query.strip():
+        raise RecipeError(f"the text {query!r} has no token, as it is white space alone: look for another")
     directory = _vectors_at(Path(place), step)
     stored = StoredVectors(str(directory))
     wanted = _of_text(query, stored, encoder, prompt) if query else _of_document(like, stored)
@@ -103,6 +106,12 @@ def _vectors_at(place: Path, step: str) -> Path:
     if not (place / "manifest.json").is_file():
         if step:
             raise RecipeError(f"--step {step}: {str(place)!r} is no run's output, as it has no manifest.json")
+        if (place / VERSIONS).is_dir():
+            raise RecipeError(f"no finished run is in {str(place)!r}: its run has failed, or goes on; run it again")
+        if not any(place.glob("*.parquet")):
+            raise RecipeError(
+                f"{str(place)!r} has no manifest.json of a finished run, and holds no *.parquet of vectors"
+            )
         return place
     folder = place / "artifacts"
     names = sorted(path.parent.name for path in folder.glob(f"*/{FILE}") if any(path.parent.glob("part-*.parquet")))
@@ -176,7 +185,7 @@ def _choice(model: dict[str, Any], encoder: str) -> EncoderChoice:
 
     used = {
         name: model[name]
-        for name in ("pooling", "max_tokens", "chunks", "prompt", "dtype", "dimension")
+        for name in ("pooling", "max_tokens", "chunks", "prompt", "dtype", "dimension", "backend")
         if name in model
     }
     try:

@@ -49,10 +49,11 @@ class Transformers:
         return ()
 
     def open(self, choice: EncoderChoice, artifacts: Artifacts) -> Encoder:
-        """Load it. A choice that is not settled is settled by this machine."""
+        """Load it. A choice that is not settled is settled by this machine. RecipeError where a package is missing."""
         from operators.embedding.transformer import TransformerEncoder
 
         checkpoint = read_checkpoint(choice.encoder)
+        _refuse_missing(checkpoint, _backend(choice))
         settled = self._settled(checkpoint, choice)
         about = {
             "digest": fingerprint(dict(self.digests(choice))),

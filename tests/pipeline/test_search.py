@@ -17,6 +17,7 @@ from operators.embedding.forms import Form, written
 from operators.vectors import numbers_of
 from pipeline.cli import main
 from pipeline.search import search
+from tests.operators.embedding.tiny import write_checkpoint
 from tests.operators.toy_encoder import Toy
 from tests.pipeline.engine import FRENCH, GERMAN, Mill
 
@@ -116,11 +117,28 @@ def test_errors_say_what_is_wrong_and_what_to_do(out: Path, tmp_path: Path) -> N
         (str(out), "!", {}, "no token that the encoder knows"),
         (str(out), "x", {"encoder": "no_such_module:thing"}, "cannot import"),
         (str(out), "x", {"encoder": str(tmp_path / "no-model")}, "no-model"),
+        (str(out), " \n ", {}, "has no token, as it is white space alone"),
+        (str(out), "", {}, "got neither, or an empty text"),
         (str(out), "x", {"like": "d1"}, "expected a text to look for, or --like ID; got the text"),
     ]
     for place, query, how, message in cases:
         with pytest.raises(RecipeError, match=message):
             search(place, query, **how)  # type: ignore[arg-type]
+
+
+def test_a_run_that_did_not_end_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "failed" / ".versions").mkdir(parents=True)
+    with pytest.raises(RecipeError, match=r"no finished run is in .*failed"):
+        search(str(tmp_path / "failed"), "x")
+
+
+def test_a_transformer_without_what_runs_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    table = pa.table({"id": ["d"], "embedding": written(np.ones((1, 32), np.float32), "float32")})
+    pq.write_table(table, tmp_path / "part-00000.parquet")
+    (tmp_path / "model.json").write_text(json.dumps({"encoder": str(write_checkpoint(tmp_path / "model"))}))
+    with pytest.raises(RecipeError, match=r"needs torch, which is not installed: pip install 'vocabmill\[torch\]'"):
+        search(str(tmp_path), "the river")
 
 
 def test_vectors_that_do_not_fit_the_encoder_are_refused(tmp_path: Path) -> None:
