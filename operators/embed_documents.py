@@ -59,15 +59,26 @@ class EmbedDocuments(EncoderChoice, Composite):
     @override
     def check(self) -> None:
         """RecipeError where the encoder cannot be had, or cannot do what is asked of it."""
-        maker_of(self.encoder).check(self)
+        maker = maker_of(self.encoder)
+        maker.check(self)
+        if self.format == "binary" and not self.dimension and not self.step and not is_scorer(self.encoder):
+            settled = maker.settled(self).get("dimension")
+            _refuse_bits(settled if isinstance(settled, int) else maker.open(self, {}).dimension, self.encoder)
 
     @override
     def check_against(self, earlier: Mapping[str, Operator]) -> None:
-        """RecipeError where the step leaves no static model."""
+        """RecipeError where the step leaves no static model, or one of too few dimensions."""
         step = earlier.get(self.step)
         if step is not None and not isinstance(step, TrainStaticVectors) and ":" not in step.what:
             msg = f"step: {self.step!r} is of kind {step.what}, which leaves no vectors of tokens"
             raise RecipeError(f"{msg}: name a train_static_vectors step")
+        if not isinstance(step, TrainStaticVectors):
+            return
+        if self.dimension > step.dimension:
+            msg = f"dimension {self.dimension}: step {self.step!r} trains {step.dimension} dimensions, and no more"
+            raise RecipeError(f"{msg}: lower it or leave it out")
+        if self.format == "binary" and not self.dimension:
+            _refuse_bits(step.dimension, f"step {self.step}")
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
@@ -77,3 +88,9 @@ class EmbedDocuments(EncoderChoice, Composite):
         trained = before[-1].label if before else self.step
         vectors = Vectors(name="vectors", digest=digest_of(self), trained=trained, **how)
         return *before, vectors, ModelFile(name="model", encoder=self.encoder, format=self.format)
+
+
+def _refuse_bits(dimension: int, made_by: str) -> None:
+    if dimension % 8:
+        msg = f"the {dimension} dimensions of {made_by} are no multiple of 8, as format: binary needs it"
+        raise RecipeError(f"{msg}: set dimension: {dimension // 8 * 8}" if dimension > 8 else f"{msg}: take another")

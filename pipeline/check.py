@@ -14,12 +14,14 @@ import pyarrow as pa
 
 from operators.base import Fold, RecipeError
 from operators.dedup import Dedup
+from operators.embedding.devices import cuda_capabilities
 from pipeline.faults import close_to
 from pipeline.headers import Header, read_header
 from pipeline.plan import BASE_COLUMNS, Plan, make_plan
 from pipeline.readers.schema import unify
 from pipeline.storage import filesystem, is_local
 from pipeline.wording import count_of
+from pipeline.work import most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +55,10 @@ def describe(recipe: Recipe, headers: list[Header], out: str = "", work_dir: str
     lines.append(
         f"{count_of(len(recipe.steps), 'step')}, {num_stages(plan)} stages, columns: {columns_text(plan, headers)}"
     )
-    lines += [f"  note: {note}" for note in [*_unseen(plan, headers), *_doubts(recipe), *_unranked(recipe, headers)]]
+    lines += [
+        f"  note: {note}"
+        for note in [*_unseen(plan, headers), *_doubts(recipe), *_unranked(recipe, headers), *_gpus(plan)]
+    ]
     lines.append(f"output: {out}")
     return [*lines, "ok"]
 
@@ -123,6 +128,13 @@ def _doubts(recipe: Recipe) -> list[str]:
     return [
         f"step {step.label!r}: {doubt}" for step in recipe.steps if isinstance(step, Dedup) for doubt in step.doubts()
     ]
+
+
+def _gpus(plan: Plan) -> list[str]:
+    """A GPU that a step asks for and this machine does not have: `run` refuses that, but on a cluster that has one."""
+    if not most(tuple(plan.nodes.values())).gpus or cuda_capabilities():
+        return []
+    return ["a step asks for a GPU (device: cuda) and this machine has none: run it on a cluster that has one"]
 
 
 def _unranked(recipe: Recipe, headers: list[Header]) -> list[str]:

@@ -12,8 +12,11 @@ from pydantic import ValidationError
 from operators.base import PART, ROWS, RecipeError, Resources
 from operators.embed_documents import EmbedDocuments
 from operators.embedding import forms
+from operators.train_static_vectors import TrainStaticVectors
+from pipeline import check
 from pipeline.executors import local
 from pipeline.executors.local import LocalExecutor
+from tests.operators.embedding.static_models import save, table
 from tests.operators.harness import corpus, run
 from tests.operators.toy_encoder import Toy
 from tests.pipeline.engine import Mill, Ran
@@ -120,12 +123,34 @@ def test_what_cannot_be_is_refused() -> None:
         EmbedDocuments(encoder="no_such_module:thing").check()
 
 
+def test_dimensions_that_the_earlier_step_does_not_have_are_refused_before_the_run(tmp_path: Path) -> None:
+    def refuse(trains: int, **given: Any) -> None:  # noqa: ANN401
+        trained = TrainStaticVectors(tokenizer="t.json", dimension=trains)
+        EmbedDocuments(encoder="static", step="tokens", **given).check_against({"tokens": trained})
+
+    with pytest.raises(RecipeError, match=r"dimension 65: step 'tokens' trains 64 dimensions"):
+        refuse(64, dimension=65)
+    with pytest.raises(RecipeError, match=r"the 20 dimensions of step tokens are no multiple of 8.*dimension: 16"):
+        refuse(20, format="binary")
+    refuse(20, format="binary", dimension=16)
+    refuse(64, dimension=64, format="binary")
+    folder = save(tmp_path, {"embeddings": table(12)})
+    with pytest.raises(RecipeError, match=r"the 12 dimensions of .* are no multiple of 8.*dimension: 8"):
+        EmbedDocuments(encoder=folder, format="binary").check()
+    EmbedDocuments(encoder=folder, format="binary", dimension=8).check()
+
+
 def test_a_gpu_that_is_not_there_is_missed_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mill = Mill(tmp_path)
     mill.jsonl("a", texts("a", 5))
     monkeypatch.setattr(local, "cuda_capabilities", lambda: ())
+    monkeypatch.setattr(check, "cuda_capabilities", lambda: ())
+    assert any(
+        "this machine has none" in line for line in check.check_recipe(mill.recipe([{**STEP, "device": "cuda"}]))
+    )
+    assert not any("GPU" in line for line in check.check_recipe(mill.recipe([STEP])))
     with pytest.raises(RecipeError, match=r"asks for a GPU .device: cuda., and CUDA's driver shows none"):
         mill.run([{**STEP, "device": "cuda"}])
     assert not list((tmp_path / "work").rglob("*.arrow"))
