@@ -1,10 +1,11 @@
 """What clusters are about: their most telling words, by class-based TF-IDF, and the documents nearest to their centres.
 
-Of a word that occurs t times among the N words of a cluster, f times in all clusters, and A words in a cluster on
-average: sqrt(t / N) * log(1 + A / f) (Grootendorst 2022, arXiv:2203.05794, section 3.3; the square root, which
-BERTopic has as an option, holds down words that are frequent everywhere). Only words with a letter count, of two
-characters at least, in lower case, that are more frequent in the cluster than in all. Words are those of
-`operators/words.py`: ideographs stand alone, and are let in alone.
+Of a word that occurs t times among the N words of a cluster, f times in all C clusters, and A words in a cluster on
+average: sqrt(t / N) * log(1 + A / f) (Grootendorst 2022, arXiv:2203.05794, section 3.3; the square root, which BERTopic
+has as an option, holds down words that are frequent everywhere), times log((C + 1) / c) for the c clusters in which it
+is at least half as frequent as in all: nearly 0 for what most share, as "to, the, is" in any language. Only words with
+a letter count, of two characters at least, in lower case, that are more frequent in the cluster than in all. Words are
+those of `operators/words.py`: ideographs stand alone, and are let in alone.
 
 Counted are the documents of the sample from which the centres come, so the state does not grow with the corpus.
 """
@@ -130,6 +131,8 @@ class Nearest(_OfClusters):
 class Names(TableFold):
     """The words that tell most of each cluster, and `clusters.json`, which has all of this stage and those before."""
 
+    revision: ClassVar[int] = 2  # words that most clusters share count for little
+
     @override
     def source(self) -> str:
         return "stage:words/_words"
@@ -212,7 +215,9 @@ def telling(words: pa.Table, sizes: pa.Table) -> pa.Table:
     count = words["count"].to_numpy()
     everywhere = np.bincount(code, weights=count).astype(np.int64)[code]  # exact: integers below 2^53
     size = np.array([in_cluster[cluster] for cluster in words["cluster"].to_pylist()], np.int64)
+    spread = np.bincount(code[2 * count * total >= everywhere * size], minlength=int(code.max()) + 1)[code]
     score = np.sqrt(count / size) * np.log1p(total / max(clusters, 1) / everywhere)
+    score *= np.log((clusters + 1) / spread)
     found = pa.table([words["cluster"], score, words["word"]], schema=_NAMED)
     return found if clusters < 2 else found.filter(pa.array(count * total > everywhere * size))
 

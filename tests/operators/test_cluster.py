@@ -79,14 +79,40 @@ def test_names_are_those_of_the_definition() -> None:
             in_clusters.setdefault(row["cluster"], Counter()).update(split_words(row["text"].lower()))
     everywhere = sum(in_clusters.values(), Counter())
     average = everywhere.total() / len(in_clusters)
+    spread = {
+        word: sum(2 * mine[word] * everywhere.total() >= times * mine.total() for mine in in_clusters.values())
+        for word, times in everywhere.items()
+    }
     for entry in content(engine, "names", "clusters.json")["clusters"]:
         mine = in_clusters[entry["cluster"]]
         score = {
-            word: math.sqrt(times / mine.total()) * math.log(1 + average / everywhere[word])
+            word: math.sqrt(times / mine.total())
+            * math.log(1 + average / everywhere[word])
+            * math.log((len(in_clusters) + 1) / spread[word])
             for word, times in mine.items()
             if times * everywhere.total() > everywhere[word] * mine.total()
         }
         assert entry["words"] == sorted(score, key=lambda word: (-score[word], word))
+
+
+STOPPED = {"en": "to the is and of it", "de": "der die und ist zu es", "fr": "le la et est de il"}
+TOPIC = "abcd"
+
+
+def test_no_cluster_is_named_by_function_words_of_any_language() -> None:
+    rng = np.random.default_rng(4)
+    topics = [(lang, letter) for lang in STOPPED for letter in TOPIC]
+    topic, texts = rng.integers(0, len(topics), 600), []
+    for lang, letter in (topics[number] for number in topic.tolist()):
+        # Three words of four are function words, one of them more in each topic; the others are of a large vocabulary.
+        stops = STOPPED[lang].split()
+        own = [f"{lang}{letter}{chr(97 + number // 8)}{chr(97 + number % 8)}" for number in rng.integers(0, 64, 12)]
+        texts.append(" ".join([*rng.choice(stops, 32), *[stops[TOPIC.index(letter)]] * 4, *own]))
+    vectors = np.eye(12)[topic] + 0.05 * rng.normal(size=(600, 12))
+    named = content(clustered(corpus(texts, vector=column(vectors)), clusters=12), "names", "clusters.json")
+    told = {word for entry in named["clusters"] for word in entry["name"].split(", ")}
+    assert len(told) > 30
+    assert not told & set(" ".join(STOPPED.values()).split())
 
 
 def test_letters_digits_and_endings_name_nothing_and_ideographs_do() -> None:
