@@ -34,6 +34,8 @@ class Levels(TableFold):
     after: str = ""
     """The stage whose two thresholds this one looks between."""
 
+    revision: ClassVar[int] = 2  # a share of the documents with a vector
+
     resources: ClassVar[Resources] = Resources(memory_mb=1024)
 
     @override
