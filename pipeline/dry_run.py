@@ -26,6 +26,7 @@ from pipeline.publish import publish
 from pipeline.storage import Store
 from pipeline.terminal import say
 from pipeline.vault import Vault
+from pipeline.wording import count_of
 
 if TYPE_CHECKING:
     from pipeline.executors.base import Executor
@@ -58,7 +59,7 @@ def project(recipe: Recipe, executor: Executor, docs: int, *, quiet: bool = Fals
 def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool) -> Projection:
     if not quiet:
         names = ", ".join(spec.name for spec in recipe.inputs)
-        say(f"drawing a sample of about {docs:,} documents from {names}")
+        say(f"drawing a sample of about {count_of(docs, 'document')} from {names}")
     with WorkerStart() as start:
         sample = draw_sample(recipe, docs)
         start_seconds, started_bytes = start.result()
@@ -73,7 +74,7 @@ def _project(recipe: Recipe, workers: int, docs: int, root: Path, *, quiet: bool
         try:
             runner.run()
         except RunError as error:
-            msg = f"{error} (of a sample of about {docs:,} documents: --docs draws more)"
+            msg = f"{error} (of a sample of about {count_of(docs, 'document')}: --docs draws more)"
             raise RunError(msg) from error
         then = time.perf_counter()
         files = publish(runner, Store(str(root / "out")), "version")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pipeline.wording import count_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -106,7 +108,7 @@ class Projection:
     def to_text(self) -> str:
         """A table of the steps, the totals, the warnings."""
         lines = [
-            f"Dry run of {self.recipe!r}: {self.sampled:,} of about {self.totals.rows_read:,} documents "
+            f"Dry run of {self.recipe!r}: {self.sampled:,} of about {count_of(self.totals.rows_read, 'document')} "
             f"in {self.took_seconds:.1f} s. Projected for the whole run:",
             "",
             *self._table(),
@@ -160,12 +162,13 @@ class Projection:
     def _closing(self) -> list[str]:
         totals = self.totals
         return [
-            f"{totals.rows_kept:,} documents kept ({size_text(totals.bytes_kept)} of text), "
+            f"{count_of(totals.rows_kept, 'document')} kept ({size_text(totals.bytes_kept)} of text), "
             f"{totals.rows_dropped:,} dropped, {totals.rows_quarantined:,} quarantined",
             f"about {time_text(totals.seconds)} with {totals.workers} worker{'s' if totals.workers > 1 else ''} "
             f"({time_text(totals.start_seconds)} of it to start), {totals.peak_memory_mb:,.0f} MB of memory, "
             f"{totals.work_dir_mb:,.0f} MB in the work directory, {totals.out_mb:,.0f} MB of output",
-            f"sample: {self.sampled:,} documents, {size_text(sum(i.sampled_bytes for i in self.inputs))}; {self.drawn}",
+            f"sample: {count_of(self.sampled, 'document')}, {size_text(sum(i.sampled_bytes for i in self.inputs))}; "
+            f"{self.drawn}",
         ]
 
 
