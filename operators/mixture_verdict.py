@@ -92,8 +92,8 @@ def verdict(
         said += "" if one else _LEFT_OPEN if is_open else _AS_MANY[fit] + _NOT_LOOKED_AT * (determined is None)
     if wide is not None and is_open:
         said = f"{_open(wide)}; {said}"
-    said = f"{_ALONE}; {said}" if one else said
     said = f"{_LACKING.format(missing=missing, number=number)}; as to the rest, {said}" if lacking else said
+    said = f"{_ALONE}; {said}" if one else said
     return Verdict(surprise, judged.tolerance, fit, fit != "not" and not lacking, determined, said)
 
 
@@ -110,8 +110,8 @@ _AS_MANY: Final = {
 _LEFT_OPEN: Final = ", which many mixtures do"
 _NOT_LOOKED_AT: Final = " where the merges determine them, which was not looked at: ask for range"
 _ALONE: Final = (
-    "there is one category, so there is nothing to infer: `by` names a column with several values, and of several "
-    "inputs each is a category by `source`"
+    "there is one category, so there is nothing to infer: `by` (`--by`) names a column with several values, and of "
+    "several inputs each is a category by `source`"
 )
 _LACKING: Final = (
     "{missing:,} of {number:,} merges stand in no category, so this tokenizer saw text of a kind that none of them "

@@ -103,6 +103,7 @@ def test_where_no_range_was_looked_at_the_sentence_says_so() -> None:
 
 
 def test_one_category_leaves_nothing_to_infer() -> None:
-    found = judged({200.0: 0.0}, ranges=None, categories=1)
-    assert found.says.startswith("there is one category, so there is nothing to infer: `by` names a column")
+    found = judged({200.0: 0.0}, 6, ranges=None, categories=1)
+    assert found.says.startswith("there is one category, so there is nothing to infer: `by` (`--by`) names a column")
+    assert "; 6 of 100 merges stand in no category" in found.says
     assert "right to" not in found.says
