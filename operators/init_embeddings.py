@@ -104,6 +104,24 @@ class InitEmbeddings(OfTokenizer):
                 raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _has_effect(self) -> Self:
+        """Refuse what another method would heed; a default that is written out says nothing."""
+        untrained = self.method in WITHOUT_VECTORS or bool(self.donor)
+        idle = {
+            "temperature": self.method not in ("focus", "focus_subword", "ridge"),
+            "share": self.method not in ("focus_subword", "wechsel_subword", "ridge"),
+            "pieces": self.method in ("mean", "normal"),
+            **dict.fromkeys(("dim", "epochs", "min_count"), untrained),
+        }
+        for name, is_idle in idle.items():
+            given = getattr(self, name)
+            if is_idle and given != type(self).model_fields[name].default:
+                trains = name in ("dim", "epochs", "min_count") and self.donor
+                where = "a donor, as no vectors are trained" if trains else f"method {self.method!r}"
+                raise ValueError(f"{name} {given!r} changes nothing with {where}: leave it out")
+        return self
+
     @override
     def check(self) -> None:
         """RecipeError where a model or the tokenizer cannot be read, or both vocabularies share no token."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import BatchFn, Context, Outputs
+from operators.base import WARNINGS, BatchFn, Context, Outputs
 from operators.chosen_tokenizer import Chosen
 from operators.embedding.encoders import EncoderChoice
 from operators.groups import joined
@@ -22,7 +22,7 @@ from operators.labelled_documents import DOCUMENTS, DRAWN
 from operators.tokenizer_files import tokenizer_config
 from operators.transplant.bits_per_byte import Tables
 from operators.transplant.choice import Choice, Method, PieceShare
-from operators.transplant.trial import Trial
+from operators.transplant.trial import SEEN, Trial
 from operators.transplant.weights import ROUTES, Floats, Routes, Weights
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Building(Chosen):
     is_tried: bool = False
     """Whether the model can be run here: a report that says it could not is none for where it can."""
 
+    revision: ClassVar[int] = 2  # the report says whether the text of the trial was trained on
     seeded: ClassVar[bool] = True
     inert: ClassVar[frozenset[str]] = Chosen.inert | {
         "model",
@@ -103,7 +104,8 @@ class Building(Chosen):
         maker = self._maker(pair, model.tokenizer_json, target_json, texts, context)
         made = maker.made(pair)
         output = None if model.output_table is None else made.table(model.output_table, "lm_head")
-        tables, trial = Tables(made.table(model.input_table, "embed"), output), {}
+        tables = Tables(made.table(model.input_table, "embed"), output)
+        trial: dict[str, dict[str, Any]] = {}
         if self.evaluate:
             tables, trial["trial"] = self._tried(model, made.weights, tables, (target_json, texts), context)
         about = {
@@ -125,6 +127,7 @@ class Building(Chosen):
             "tokenizer.json": target_json,
             "tokenizer_config.json": tokenizer_config(),
             "init_report.json": json.dumps(about, indent=1, sort_keys=True).encode() + b"\n",
+            **warnings(trial.get("trial", {})),
         }
 
     def _tried(
@@ -203,6 +206,11 @@ def special_ids(config: Mapping[str, Any]) -> dict[str, int]:
     """The ids of special tokens by role, as a model's configuration names them."""
     found = {role: config.get(f"{role}_token_id") for role in ("bos", "eos", "pad", "unk")}
     return {role: number for role, number in found.items() if type(number) is int and number >= 0}
+
+
+def warnings(trial: Mapping[str, Any]) -> dict[str, bytes]:
+    """What a run says of a trial on text that was trained on."""
+    return {WARNINGS: json.dumps([SEEN]).encode()} if trial.get("is_held_out") is False else {}
 
 
 def _norms(route: Routes, table: Floats) -> dict[str, float]:

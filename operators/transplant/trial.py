@@ -28,6 +28,10 @@ from operators.transplant.segments import encoded
 
 UNTRIED: Final = "torch and transformers are not installed: bits per byte and dominance were not measured"
 UNREPAIRED: Final = "and the tables were not calibrated or healed"
+SEEN: Final = (
+    "the text that evaluate measures on is that of the step, and was trained on: figures flatter the tables; give "
+    "evaluate a text, an input with role: reference"
+)
 _CALIBRATED_BY: Final = 16
 """Segments of the step's own text: some 4,000 tokens are enough for a mean state."""
 
@@ -42,7 +46,7 @@ class Trial(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     text: str = Field(
-        default="", description="input with role: reference to measure on; empty: the documents that reach the step"
+        default="", description="input with role: reference to measure on; empty: the step's own documents, trained on"
     )
     segments: int = Field(default=60, ge=2, le=10_000, description="documents that a segment is taken of")
     segment_bytes: int = Field(default=1000, ge=100, le=20_000, description="bytes of a segment")
@@ -104,6 +108,7 @@ def tried(path: str, model: Model, made: Made, texts: Texts, trial: Trial, seed:
         return made.tables, {"measured": False, "why": f"{UNTRIED}, {UNREPAIRED}" if asked else UNTRIED}
     run = _Run(LanguageModel(path, model, trial.computed_in()), model, made, texts, seed)
     about: dict[str, Any] = {"measured": True, "dtype": trial.computed_in(), **run.about()}
+    about["is_held_out"] = bool(trial.text)
     source, mean = run.source(), run.judge(run.mean())
     readings = {"source": source, "mean": mean, "made": run.judge(made.tables)}
     tables = made.tables

@@ -43,6 +43,10 @@ _READINGS: Final = (
     ("healed", "healed"),
     ("mean", "made rows all the mean row"),
 )
+_SEEN: Final = (
+    "The vectors, and as a rule the tokenizer, were trained on this text: no figure here is of text held out. Give "
+    "evaluate a text."
+)
 
 Found = Mapping[str, Any]
 
@@ -160,7 +164,9 @@ def _chart(trial: Found) -> str:
         cells += [_nats(reading.get("nats_per_shared_token")), _nats(reading.get("nats_per_new_token"))]
         rows.append([says, *cells])
     read = f"{size(trial['bytes'])} in {plural(trial['segments'], 'segment')}, {text(trial.get('dtype', ''))}"
-    return table(f"Bits per byte of the same held-out text ({read})", columns, rows, kind="bars")
+    is_held_out = trial.get("is_held_out", True)
+    of = "the same held-out text" if is_held_out else "text of the step, which was trained on"
+    return table(f"Bits per byte of {of} ({read})", columns, rows, kind="bars")
 
 
 def _checks(trial: Found) -> Sequence[tuple[str, str]]:
@@ -168,7 +174,8 @@ def _checks(trial: Found) -> Sequence[tuple[str, str]]:
     warning = ' class="warning"'
     last = [trial["readings"][name] for name, _ in _READINGS if name in trial["readings"] and name != "mean"][-1]
     wins = last.get("won_by_new", 0)
-    checks = [("", f"At {share(wins, 1)} of the positions a made row wins over every copied one.")]
+    checks = [] if trial.get("is_held_out", True) else [(warning, _SEEN)]
+    checks.append(("", f"At {share(wins, 1)} of the positions a made row wins over every copied one."))
     made = last.get("new_tokens", 0)
     checks.append(("", f"{share(made, 1)} of the tokens of this text have made rows."))
     below = trial.get("below_mean")

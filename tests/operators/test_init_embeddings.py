@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from operators.base import DataError, RecipeError
 from operators.init_embeddings import InitEmbeddings
 from operators.tokenizer_files import to_tokenizer_json
 from operators.train_tokenizer import TrainTokenizer
+from operators.transplant.choice import WITHOUT_VECTORS, Method
 from operators.transplant.matching import match
 from operators.transplant.model_files import open_model
 from operators.transplant.vocabularies import read_forms
@@ -42,7 +43,9 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def built(tokenizers: tuple[Path, Path], texts: list[str] = SOURCES, shuffle: int = 0, **how: Any) -> dict[str, bytes]:  # noqa: ANN401
-    step = InitEmbeddings(model=str(tokenizers[0]), tokenizer=str(tokenizers[1]), **{**FAST, **how})
+    is_trained = "donor" not in how and how.get("method") not in WITHOUT_VECTORS
+    fast = FAST if is_trained else {"held_out": FAST["held_out"]}
+    step = InitEmbeddings(model=str(tokenizers[0]), tokenizer=str(tokenizers[1]), **{**fast, **how})
     step.check()
     engine = run(step, deal(corpus(texts), 3) if shuffle else [corpus(texts)], shuffle=shuffle)
     return files_of(engine)
@@ -206,12 +209,25 @@ def test_the_small_model_of_the_tests_is_read() -> None:
         ({"method": "rows"}, "rows and method rows go together"),
         ({"rows": "r"}, "rows and method rows go together"),
         ({"strings": "e", "method": "subword"}, "strings goes with a method that compares vectors, not 'subword'"),
+        ({"method": "mean", "temperature": 0.3}, "temperature 0.3 changes nothing with method 'mean': leave it out"),
+        ({"method": "omp", "temperature": 0.3}, "temperature 0.3 changes nothing with method 'omp'"),
+        ({"method": "variant_subword", "share": 0.3}, "share 0.3 changes nothing"),
+        ({"method": "normal", "pieces": "first"}, "pieces 'first' changes nothing"),
+        ({"method": "subword", "dim": 50}, "dim 50 changes nothing with method 'subword'"),
+        ({"donor": "d", "epochs": 5}, "epochs 5 changes nothing with a donor, as no vectors are trained"),
         ({"strings": "static"}, "static is trained by embed_documents alone"),
     ],
 )
 def test_what_does_not_go_together_is_refused(given: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         InitEmbeddings(**{"model": "m", "step": "s", **given})
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_a_step_with_its_defaults_written_out_loads_again(method: str) -> None:
+    more = {name: "f" for name in ("pairs", "rows") if name == method}
+    step = InitEmbeddings(model="m", step="s", method=method, **more)
+    assert InitEmbeddings(**step.model_dump()) == step
 
 
 def test_word_pairs_and_rows_of_a_file_are_taken(tokenizers: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """Tables tried in a model: what must be equal is, and what ruins a model is refused."""
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from operators.base import DataError, RecipeError
+from operators.base import WARNINGS, DataError, RecipeError
 from operators.tokenizer_files import to_tokenizer_json
 from operators.transplant import language_model
 from operators.transplant.bits_per_byte import Reading, Tables, difference, interval, read, refuse_dominance
+from operators.transplant.building import warnings
 from operators.transplant.calibration import calibrate
 from operators.transplant.healing import heal
 from operators.transplant.language_model import LanguageModel, start_id
@@ -78,6 +80,12 @@ def test_without_torch_the_tables_stay_and_it_says_so(monkeypatch: pytest.Monkey
         LanguageModel("nowhere", Model(table(ROWS), None, b"", {}, ""))
 
 
+def test_a_run_warns_of_text_that_was_trained_on() -> None:
+    told = json.loads(warnings({"measured": True, "is_held_out": False})[WARNINGS])
+    assert "was trained on" in told[0]
+    assert warnings({"measured": True, "is_held_out": True}) == warnings({"measured": False}) == warnings({}) == {}
+
+
 def opened(tmp_path: Path, *, tied: bool = True) -> tuple[str, Model]:
     path = str(write_gguf(tmp_path / "m.gguf", llama(tied)))
     return path, open_model(path)
@@ -93,6 +101,7 @@ def test_the_same_tokenizer_gives_the_same_bits_per_byte(tmp_path: Path, tied: b
     path, model = opened(tmp_path, tied=tied)
     made = nothing_new(model, Tables(model.input_table, model.output_table))
     _, about = tried(path, model, made, Texts(TEXTS), Trial(), 0)
+    assert about["is_held_out"] is False
     assert about["above_source"]["made"]["bits_per_byte"] == pytest.approx(0, abs=1e-6)
     assert about["readings"]["made"] == about["readings"]["source"]
     other = nothing_new(model, Tables(model.input_table, None if tied else table(ROWS, seed=9)))

@@ -87,6 +87,14 @@ def test_bits_per_byte_have_intervals_and_checks_are_in_words() -> None:
     assert "2 segments left out" in page
 
 
+def test_text_that_was_trained_on_is_not_called_held_out() -> None:
+    page = said(trial={**TRIAL, "is_held_out": False})
+    assert "Bits per byte of text of the step, which was trained on (60.0 kB in 60 segments, bfloat16)" in page
+    assert "no figure here is of text held out" in page
+    assert "same held-out text" not in page
+    assert "no figure here" not in said(trial={**TRIAL, "is_held_out": True})
+
+
 def test_what_was_not_measured_is_said() -> None:
     assert "Not tried in the model: torch is not there." in said(trial={"measured": False, "why": "torch is not there"})
     assert "No shared tokens were held out: too few." in said(held_out={"tokens": 0, "why": "too few"})
