@@ -21,6 +21,7 @@ from operators.chosen_tokenizer import OfTokenizer
 from operators.embedding.encoders import STATIC, digest_of, maker_of
 from operators.labelled_documents import Collect, Draw
 from operators.scorers import is_scorer
+from operators.tokenizer_formats import format_of
 from operators.transplant.building import JUDGED, Building, of_tokens, special_ids
 from operators.transplant.choice import SHARE, WITHOUT_VECTORS, Method, PieceShare
 from operators.transplant.language_model import is_installed, refuse_bfloat16
@@ -140,7 +141,11 @@ class InitEmbeddings(OfTokenizer):
             return
         content = tokenizer_sources.content_of(self.tokenizer)
         if not tokenizer_sources.is_tokenizer_json(content):
-            msg = f"tokenizer {self.tokenizer!r} is a rank file, which says nothing of special tokens: expected a "
+            with tokenizer_sources.naming(self.tokenizer):
+                found = format_of(content)  # a pickle and others are refused by name
+            msg = (
+                f"tokenizer {self.tokenizer!r} is of format {found}, which says nothing of special tokens: expected a "
+            )
             raise RecipeError(f"{msg}tokenizer.json")
         pair = pair_of(model.tokenizer_json, content, special_ids(model.config))
         copies(pair.source, pair.target, pair.matches)
@@ -151,7 +156,9 @@ class InitEmbeddings(OfTokenizer):
         from operators.transplant.model_files import digest
 
         donor = {"donor": digest(self.donor)} if self.donor else {}
-        files = {name: digest_of_file(path) for name, path in (("pairs", self.pairs), ("rows", self.rows)) if path}
+        files = {
+            name: digest_of_file(path, name) for name, path in (("pairs", self.pairs), ("rows", self.rows)) if path
+        }
         if self.strings:
             files["strings"] = digest_of(of_tokens(self.strings))
         return {**super().models(), "model": digest(self.model), **donor, **files}

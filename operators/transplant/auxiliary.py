@@ -76,7 +76,8 @@ def trained(
     counts = np.bincount(tokens.ids, minlength=len(target)).astype(np.int64)[: len(target)]
     words = np.flatnonzero((counts >= min_count) & target.is_text)
     if not words.size:
-        msg = f"no token occurs {min_count} times in {len(texts)} documents: give init_embeddings more text"
+        read = f"{len(texts)} document{'' if len(texts) == 1 else 's'}"
+        msg = f"no token occurs {min_count} times in {read}: give init_embeddings more text, or a smaller min_count"
         raise RunError(msg)
     number = np.full(len(target), -1, np.int32)
     number[words] = np.arange(words.size)

@@ -26,6 +26,7 @@ INPUT: Final = "token_embd.weight"
 OUTPUT: Final = "output.weight"
 
 _ENCODERS: Final = ("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "t5encoder")
+_MAGIC: Final = b"GGUF"
 _DIGITS: Final = "\\p{N}"
 _CUT_BY: Final[Mapping[str, tuple[str, ...]]] = {
     "smollm": (_DIGITS, *PATTERNS["gpt2"]),
@@ -88,8 +89,7 @@ class GgufFile:
         except OSError as error:
             raise RecipeError(unreadable(f"model {path}", error)) from error
         except (ValueError, IndexError, KeyError, OverflowError) as error:
-            msg = f"model {path} is no whole GGUF file ({error}): fetch it again"
-            raise DataError(msg) from error
+            raise DataError(_broken(path, error)) from error
         self._tensors = {str(tensor.name): tensor for tensor in self._reader.tensors}
         self.architecture = str(self.value("general.architecture", ""))
         self._refuse()
@@ -190,6 +190,17 @@ def _tokenizer_json(tokens: list[str], kinds: list[int], merges: list[list[str]]
     added = [AddedToken(token, number, kind != _OF_USER) for number, token, kind in numbered if kind not in _MERGED]
     strings = {token: number for number, token in enumerate(tokens)}
     return byte_level_json(strings, merges, _CUT_BY[cut_by], added, whole_first=cut_by in _WHOLE_FIRST)
+
+
+def _broken(path: Path, error: Exception) -> str:
+    """What is wrong with a file that cannot be read: a number that its bytes do not suffice for tells of a cut."""
+    with path.open("rb") as opened:
+        if opened.read(len(_MAGIC)) != _MAGIC:
+            return f"model {path} is no GGUF file, as it does not begin with GGUF: fetch it again"
+    size = path.stat().st_size
+    if "reshape" in str(error):
+        return f"model {path} ends at byte {size}, in the middle of its tensors: the file is cut off; fetch it again"
+    return f"model {path} of {size} bytes is no whole GGUF file, its header is cut off or damaged: fetch it again"
 
 
 def _shortest(value: Any) -> Any:  # noqa: ANN401

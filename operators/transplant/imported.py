@@ -31,6 +31,7 @@ LEAST_ALIGNED: Final = 10
 """Word pairs that are aligned less often are left out, as in the original."""
 
 _PARTS: Final = "|||"
+_EXPECTED: Final = {"pairs": "word pairs", "rows": "rows, in safetensors"}
 
 
 def read_pairs(path: str, least: int = LEAST_ALIGNED, sha256: str = "") -> WordPairs:
@@ -111,17 +112,17 @@ def read_rows(path: str, name: str, shape: tuple[int, int]) -> Floats | None:
     return rows
 
 
-def digest(path: str) -> str:
-    """The sha256 of a file. Raises RecipeError where it cannot be read."""
-    return hashlib.sha256(_content(path)).hexdigest()
+def digest(path: str, field: str = "") -> str:
+    """The sha256 of a file that `field` names. Raises RecipeError where it cannot be read."""
+    return hashlib.sha256(_content(path, field)).hexdigest()
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, field: str = "") -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}): expected a file of word pairs or of rows"
-        raise RecipeError(msg) from error
+        msg = f"{field} {path} cannot be read ({error.strerror}): expected a file of {_EXPECTED.get(field, 'data')}"
+        raise RecipeError(msg.lstrip()) from error
 
 
 def _translated(line: str) -> dict[tuple[str, str], float]:

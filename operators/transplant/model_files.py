@@ -242,5 +242,6 @@ def largest_id(tokenizer_json: bytes, name: str) -> int:
         ids = list(vocab.values()) if isinstance(vocab, dict) else [len(vocab) - 1]
         return int(max([*ids, *(token["id"] for token in whole.get("added_tokens") or ())]))
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"model {name!r}: its tokenizer.json has no vocabulary that we can read ({error!r})"
+        said = f"no {error}" if isinstance(error, KeyError) else str(error)
+        msg = f"model {name!r}: its tokenizer.json has no vocabulary that we can read ({said}): fetch it again"
         raise DataError(msg) from error

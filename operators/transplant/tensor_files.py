@@ -82,8 +82,10 @@ def weight_files(folder: Path) -> list[Path]:
     outside = [file for file in files if file.parent != folder]
     missing = outside or [file for file in files if not file.is_file()]
     if missing:
-        msg = f"{index} names {missing[0].name!r}, one of {len(files)} files, and it is not in {folder}"
-        raise RecipeError(f"{msg}: fetch the whole model")
+        named = min({name for name in weights.values() if folder / name == missing[0]})
+        there = f"; the folder has {SINGLE} as well: take the index away if that is whole" * (folder / SINGLE).is_file()
+        msg = f"{index} names {named!r}, one of {len(files)} files, and it is not in {folder}"
+        raise RecipeError(f"{msg}: fetch the whole model{there}")
     return files
 
 

@@ -159,6 +159,7 @@ def test_what_is_wrong_is_said_before_the_work(tokenizers: tuple[Path, Path], tm
     (tmp_path / "pickle" / "pytorch_model.bin").write_bytes(b"x")
     (tmp_path / "other.json").write_bytes(sentencepiece_json("\u4e2d"))
     (tmp_path / "ranks").write_bytes(b"IQ== 0\n")
+    (tmp_path / "pickled").write_bytes(b"\x80\x04N.")
     for given, error, told in (
         ({"model": "nowhere"}, RecipeError, "is not there"),
         ({"model": str(tmp_path / "nan")}, DataError, "not finite, the first of id 41"),
@@ -167,14 +168,22 @@ def test_what_is_wrong_is_said_before_the_work(tokenizers: tuple[Path, Path], tm
         ({"tokenizer": "nowhere.json"}, RecipeError, "cannot be read"),
         ({"tokenizer": str(tmp_path / "other.json")}, DataError, "share no token of text"),
         ({"tokenizer": str(tmp_path / "ranks")}, RecipeError, "expected a tokenizer.json"),
+        ({"tokenizer": str(tmp_path / "pickled")}, RecipeError, "a pickled object, which is code"),
         ({"donor": "nowhere"}, RecipeError, "is not there"),
     ):
         with pytest.raises(error, match=told):
             InitEmbeddings(**{"model": model, "tokenizer": new, **given}).check()
 
 
+@pytest.mark.parametrize("field", ["pairs", "rows"])
+def test_a_file_that_is_missing_is_named_with_its_field(field: str, tokenizers: tuple[Path, Path]) -> None:
+    step = InitEmbeddings(model=str(tokenizers[0]), step="s", **{"method": field, field: "nowhere"})
+    with pytest.raises(RecipeError, match=rf"^{field} nowhere cannot be read"):
+        step.models()
+
+
 def test_too_little_text_and_too_few_shared_tokens_are_said(tokenizers: tuple[Path, Path]) -> None:
-    with pytest.raises(Exception, match="no token occurs 10 times"):
+    with pytest.raises(Exception, match=r"10 times in 1 document: .* a smaller min_count"):
         built(tokenizers, ["short"], min_count=10)
     few = tokenizers[1].parent / "few.json"
     few.write_bytes(to_tokenizer_json(from_merges([(b"t", b"h")], (PATTERN,))))

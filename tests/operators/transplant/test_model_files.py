@@ -1,6 +1,7 @@
 """Reading a model: what is in a folder or a GGUF file comes out as it is, and what is no causal model is refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,36 @@ def test_files_that_are_cut_short_are_refused(tmp_path: Path, length: int) -> No
     for model in (folder, gguf):
         with pytest.raises(RecipeError, match=r"fetch it again|fetch the model again"):
             open_model(str(model))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (lambda whole: whole[:-40], r"ends at byte \d+, in the middle of its tensors: the file is cut off"),
+        (lambda whole: whole[:300], "of 300 bytes is no whole GGUF file"),
+        (lambda whole: b"JUNK" + whole[4:], "does not begin with GGUF"),
+    ],
+)
+def test_what_is_wrong_with_a_gguf_file_is_told(tmp_path: Path, content: Callable[[bytes], bytes], says: str) -> None:
+    path = write_gguf(tmp_path / "m.gguf", {"token_embd.weight": table(ROWS)})
+    path.write_bytes(content(path.read_bytes()))
+    with pytest.raises(RecipeError, match=says) as caught:
+        open_model(str(path))
+    assert "reshape" not in str(caught.value)
+
+
+def test_a_tokenizer_without_a_vocabulary_is_told_in_words(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m", {READS: table(ROWS)})
+    (folder / "tokenizer.json").write_text('{"model": {"type": "BPE"}}')
+    with pytest.raises(RecipeError, match=r"that we can read \(no 'vocab'\)"):
+        open_model(str(folder))
+
+
+def test_the_index_names_what_is_missing_as_it_is_written(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m", {READS: table(ROWS)})
+    (folder / INDEX).write_text(json.dumps({"weight_map": {READS: "../other.safetensors"}}))
+    with pytest.raises(RecipeError, match=r"names '\.\./other\.safetensors'.*has model\.safetensors as well"):
+        open_model(str(folder))
 
 
 def test_the_digest_is_of_every_file(tmp_path: Path) -> None:
