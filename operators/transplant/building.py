@@ -23,7 +23,7 @@ from operators.tokenizer_files import tokenizer_config
 from operators.transplant.bits_per_byte import Tables
 from operators.transplant.choice import Choice, Method, PieceShare
 from operators.transplant.trial import SEEN, Trial
-from operators.transplant.weights import ROUTES, Floats, Routes, Weights
+from operators.transplant.weights import MEAN, ROUTES, Floats, Routes, Weights
 
 if TYPE_CHECKING:
     from operators.kernels.token_vectors import Settings
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from operators.transplant.making import Maker
     from operators.transplant.methods import Pair
     from operators.transplant.model_files import Model
+    from operators.transplant.vocabularies import TokenForms
 
 JUDGED: Final = "judged"
 """The stage that leaves the segments that the model is tried on."""
+_SHOWN: Final = 8
+"""Tokens with the mean row that the report names."""
 _OWN: Final = 512
 """Segments of the step's own text at most, to calibrate and heal by."""
 _SETTINGS: Final = {
@@ -116,6 +119,7 @@ class Building(Chosen):
             "width": int(tables.reads.shape[1]),
             "is_tied": output is None,
             "routes": made.weights.routes(),
+            "mean_tokens": _of_mean(made.weights.route, pair.target),
             "mean_norms": _norms(made.weights.route, tables.reads),
             "text": {"documents": len(texts), "bytes": int(pc.sum(pc.binary_length(texts)).as_py() or 0)},
             "held_out": self._held_out(pair, model.input_table, maker),
@@ -211,6 +215,12 @@ def special_ids(config: Mapping[str, Any]) -> dict[str, int]:
 def warnings(trial: Mapping[str, Any]) -> dict[str, bytes]:
     """What a run says of a trial on text that was trained on."""
     return {WARNINGS: json.dumps([SEEN]).encode()} if trial.get("is_held_out") is False else {}
+
+
+def _of_mean(route: Routes, target: TokenForms) -> list[str]:
+    """The first tokens that got the mean row, as text."""
+    first = np.flatnonzero(route == MEAN)[:_SHOWN].tolist()
+    return [target.specials.get(number) or target.forms[number].decode(errors="replace") for number in first]
 
 
 def _norms(route: Routes, table: Floats) -> dict[str, float]:

@@ -109,7 +109,10 @@ def _routes(found: Found) -> str:
         ]
         for name, rows in listed
     ]
-    return table("How the rows came", columns, rows, kind="bars")
+    first = found.get("mean_tokens") or []
+    more = " and others" if found["routes"].get("mean", 0) > len(first) else ""
+    said = f"<p>The mean row went to {', '.join(map(code, first))}{more}.</p>"
+    return table("How the rows came", columns, rows, kind="bars") + (said if first else "")
 
 
 def _held_out(found: Found) -> str:

@@ -72,6 +72,7 @@ def test_shared_tokens_are_copied_to_the_bit_and_others_are_inside_the_hull(toke
     assert apply(weights, old).tobytes() == new.tobytes()
     assert report["routes"] == weights.routes()
     assert report["routes"]["mixed"] > 50
+    assert len(report["mean_tokens"]) == min(report["routes"].get("mean", 0), 8)
     assert 20 <= report["held_out"]["tokens"] <= 60
     assert report["held_out"]["all"]["recall_at_10"]["low"] <= report["held_out"]["all"]["recall_at_10"]["mean"]
     assert files["tokenizer.json"] == tokenizers[1].read_bytes()

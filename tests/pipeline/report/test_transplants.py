@@ -95,6 +95,13 @@ def test_text_that_was_trained_on_is_not_called_held_out() -> None:
     assert "no figure here" not in said(trial={**TRIAL, "is_held_out": True})
 
 
+def test_tokens_that_got_the_mean_row_are_named() -> None:
+    page = said(mean_tokens=["<|pad|>", "zq"])
+    told = page[page.index("The mean row went to") :][:60].replace(" ,", ",")
+    assert told.startswith("The mean row went to <|pad|>, zq and others.")
+    assert "The mean row went to" not in said(mean_tokens=[])
+
+
 def test_what_was_not_measured_is_said() -> None:
     assert "Not tried in the model: torch is not there." in said(trial={"measured": False, "why": "torch is not there"})
     assert "No shared tokens were held out: too few." in said(held_out={"tokens": 0, "why": "too few"})
