@@ -149,6 +149,7 @@ class Claims(TableFold):
 class Settled(TableFold):
     """One round: every document with its claims both ways; what stays and what goes as far as it can be told."""
 
+    revision: ClassVar[int] = 2  # the survivor that is named does not depend on partitions
     key: ClassVar[str] = "node"
     partitioned: ClassVar[bool] = True
 
@@ -172,11 +173,13 @@ class Settled(TableFold):
         stays = settle(nodes, at[is_claimed], claims["claimant"].to_numpy(), claims["stays"].to_numpy())
         made = state.filter(pa.array(~is_claimed))
         made = made.set_column(made.column_names.index("stays"), "stays", pa.array(stays[at[~is_claimed]]))
-        open_ = nodes[stays == _OPEN]
+        known = _status(nodes, stays, claims["claimant"].to_numpy(), claims["stays"].to_numpy())
+        # One that goes waits for all that claim it, of whom the first in the order is named.
+        waits = claims["claimed"].to_numpy()[known == _OPEN]
+        open_ = np.union1d(nodes[stays == _OPEN], waits)
         outputs: Outputs = {"_claims": made.drop_columns(["node"]).cast(_CLAIMS), "_open": pa.table({"node": open_})}
         if open_.size:
             return outputs
-        known = _status(nodes, stays, claims["claimant"].to_numpy(), claims["stays"].to_numpy())
         return {**outputs, ROWS: _lost(claims.filter(pa.array(known == _STAYS)))}
 
 
