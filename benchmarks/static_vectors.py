@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from operators.embedding.encoders import EncoderChoice, open_encoder
+from operators.embedding.encoders import EncoderChoice
+from operators.embedding.makers import open_encoder
 from operators.embedding.static_encoder import StaticEncoder
 from operators.embedding.static_files import read_artifact, read_folder
 from operators.text_tokens import text_encoder

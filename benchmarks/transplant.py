@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 
 from benchmarks.held_out_rows import MODEL, vectors
 from operators.base import Context, DataError
-from operators.embedding.encoders import EncoderChoice, open_encoder
+from operators.embedding.encoders import EncoderChoice
+from operators.embedding.makers import open_encoder
 from operators.transplant import methods
 from operators.transplant.auxiliary import Auxiliary, joined, of_strings
 from operators.transplant.bits_per_byte import Reading, Tables, difference, read, refuse_dominance

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from operators.base import TEXT, Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
 from operators.embedding import forms
-from operators.embedding.encoders import STATIC, EncoderChoice, digest_of, maker_of
+from operators.embedding.encoders import STATIC, EncoderChoice
+from operators.embedding.makers import digest_of, maker_of
 from operators.embedding.stages import ModelFile, Vectors
 from operators.scorers import is_scorer
 from operators.train_static_vectors import TrainStaticVectors

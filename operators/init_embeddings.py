@@ -18,7 +18,8 @@ from typing_extensions import override
 from operators import tokenizer_sources
 from operators.base import Fold, Map, RecipeError, Repeat
 from operators.chosen_tokenizer import OfTokenizer
-from operators.embedding.encoders import STATIC, digest_of, maker_of
+from operators.embedding.encoders import STATIC
+from operators.embedding.makers import digest_of, maker_of
 from operators.labelled_documents import Collect, Draw
 from operators.scorers import is_scorer
 from operators.tokenizer_formats import format_of

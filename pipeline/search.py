@@ -156,7 +156,8 @@ def _of_text(query: str, stored: StoredVectors, encoder: str, prompt: str | None
 
 def _encoder(stored: StoredVectors, model: dict[str, Any], given: str) -> Encoder:
     """The encoder that is given, or the one that made the vectors: by its digest, if that is known."""
-    from operators.embedding.encoders import STATIC, open_encoder
+    from operators.embedding.encoders import STATIC
+    from operators.embedding.makers import open_encoder
     from operators.embedding.static_files import is_static
 
     if not given and model.get("encoder") == STATIC:

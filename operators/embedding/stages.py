@@ -12,7 +12,8 @@ from typing_extensions import TypeIs, override
 
 from operators.base import PART, ROW, WARNINGS, BatchFn, Context, Fold, Outputs, RecipeError, Resources, TableFold
 from operators.embedding import forms
-from operators.embedding.encoders import Encoder, EncoderChoice, digest_of, open_encoder
+from operators.embedding.encoders import Encoder, EncoderChoice
+from operators.embedding.makers import digest_of, open_encoder
 from operators.embedding.static_encoder import StaticEncoder
 from operators.embedding.transformer import Embedded, TransformerEncoder
 

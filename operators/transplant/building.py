@@ -154,7 +154,7 @@ class Building(Chosen):
     def _maker(
         self, pair: Pair, source_json: bytes, target_json: bytes, texts: pa.LargeStringArray, context: Context
     ) -> Maker:
-        from operators.embedding.encoders import open_encoder
+        from operators.embedding.makers import open_encoder
         from operators.transplant.auxiliary import joined as joined_vectors
         from operators.transplant.auxiliary import of_strings, trained
         from operators.transplant.imported import read_pairs

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 
 from operators.base import RecipeError
 from operators.embed_documents import EmbedDocuments
-from operators.embedding.encoders import EncoderChoice, open_encoder
+from operators.embedding.encoders import EncoderChoice
+from operators.embedding.makers import open_encoder
 from operators.embedding.static_encoder import StaticEncoder
 from operators.embedding.static_files import is_static, read_folder
 from pipeline.search import search

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from operators.embedding import devices, forms, torch_model
 from operators.embedding.checkpoints import read_checkpoint
-from operators.embedding.encoders import EncoderChoice, open_encoder
+from operators.embedding.encoders import EncoderChoice
+from operators.embedding.makers import open_encoder
 from operators.embedding.pooling import POOLINGS, pooled, unit
 from operators.embedding.torch_model import Tensor, TorchModel, attend_one_by_one
 from operators.embedding.transformer import DeviceMemoryError, TransformerEncoder
