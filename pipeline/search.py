@@ -8,6 +8,7 @@ compared to six decimals; of equally near documents the smaller id is first.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -158,19 +159,9 @@ def _encoder(stored: StoredVectors, model: dict[str, Any], given: str) -> Encode
     """The encoder that is given, or the one that made the vectors: by its digest, if that is known."""
     from operators.embedding.encoders import STATIC
     from operators.embedding.makers import open_encoder
-    from operators.embedding.static_files import is_static
 
     if not given and model.get("encoder") == STATIC:
-        # Trained in the run: its folder lies beside that of the vectors.
-        beside = sorted(folder for folder in stored.path.parent.iterdir() if is_static(folder))
-        made = [open_encoder(_choice(model, str(folder))) for folder in beside]
-        found = next((each for each in made if each.describe().get("digest") == model.get("digest")), None)
-        if found is None:
-            raise RecipeError(
-                f"the static model that made the vectors is not beside them in {str(stored.path.parent)!r}: give its "
-                "folder with --encoder"
-            )
-        return found
+        return _trained_beside(stored, model)
     made_by = open_encoder(_choice(model, given or str(model.get("encoder", ""))))
     digest = made_by.describe().get("digest")
     if model.get("digest") and digest != model["digest"]:
@@ -179,6 +170,22 @@ def _encoder(stored: StoredVectors, model: dict[str, Any], given: str) -> Encode
             f"{str(digest)[:12]}, that in {FILE} {str(model['digest'])[:12]}"
         )
     return made_by
+
+
+def _trained_beside(stored: StoredVectors, model: dict[str, Any]) -> Encoder:
+    """The static model that the run trained: its folder lies beside that of the vectors, maybe with broken others."""
+    from operators.embedding.makers import open_encoder
+    from operators.embedding.static_files import is_static
+
+    for folder in sorted(folder for folder in stored.path.parent.iterdir() if is_static(folder)):
+        with suppress(RecipeError):
+            made = open_encoder(_choice(model, str(folder)))
+            if made.describe().get("digest") == model.get("digest"):
+                return made
+    raise RecipeError(
+        f"the static model that made the vectors is not beside them in {str(stored.path.parent)!r}: give its folder "
+        "with --encoder"
+    )
 
 
 def _choice(model: dict[str, Any], encoder: str) -> EncoderChoice:

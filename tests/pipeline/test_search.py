@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from operators.base import DataError, RecipeError
 from operators.embedding import stored as stored_vectors
@@ -21,6 +22,7 @@ from tests.operators.embedding.tiny import write_checkpoint
 from tests.operators.toy_encoder import Toy
 from tests.pipeline.engine import FRENCH, GERMAN, Mill
 
+TOKENIZER = Path(__file__).resolve().parent.parent / "data" / "tokenizer.json"
 TOY = "tests.operators.toy_encoder:toy"
 STEP: dict[str, Any] = {"kind": "embed_documents", "name": "embed", "encoder": TOY}
 TEXTS = ["aaa", "aab", "abb", "bbb", "!", "cca", "the text is\n long " * 30]
@@ -141,7 +143,22 @@ def test_a_transformer_without_what_runs_it_is_refused(tmp_path: Path, monkeypat
         search(str(tmp_path), "the river")
 
 
+def test_a_broken_model_beside_the_vectors_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    save_file({"embeddings": np.ones((3, 4), np.float32)}, tmp_path / "old" / "model.safetensors")
+    shutil.copy(TOKENIZER, tmp_path / "old" / "tokenizer.json")  # It has more tokens than that table has rows.
+    (tmp_path / "vectors").mkdir()
+    table = pa.table({"id": ["d"], "embedding": written(np.ones((1, 4), np.float32), "float32")})
+    pq.write_table(table, tmp_path / "vectors" / "part-00000.parquet")
+    (tmp_path / "vectors" / "model.json").write_text(json.dumps({"encoder": "static", "digest": "f" * 64}))
+    with pytest.raises(RecipeError, match="is not beside them"):
+        search(str(tmp_path / "vectors"), "text")
+
+
 def test_vectors_that_do_not_fit_the_encoder_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+
     def put(vectors: list[list[float]], model: dict[str, object] | None = None) -> None:
         table = pa.table(
             {
@@ -149,24 +166,24 @@ def test_vectors_that_do_not_fit_the_encoder_are_refused(tmp_path: Path) -> None
                 "embedding": written(np.array(vectors, np.float32), "float32"),
             }
         )
-        pq.write_table(table, tmp_path / "part-00000.parquet")
+        pq.write_table(table, folder / "part-00000.parquet")
         if model is not None:
-            (tmp_path / "model.json").write_text(json.dumps(model))
+            (folder / "model.json").write_text(json.dumps(model))
 
     put([[1, 0, 0], [0, 1, 0]])
     with pytest.raises(RecipeError, match=r"has no model\.json"):
-        search(str(tmp_path), "text")
+        search(str(folder), "text")
     with pytest.raises(RecipeError, match=r"vectors of 8 dimensions, but those in .* have 3"):
-        search(str(tmp_path), "text", encoder=TOY)
+        search(str(folder), "text", encoder=TOY)
     put([[1, 0, 0], [0, 1, 0]], {"encoder": TOY, "digest": "f" * 64})
     with pytest.raises(RecipeError, match="is not the one that made the vectors"):
-        search(str(tmp_path), "text")
+        search(str(folder), "text")
     put([[1, 0, 0], [0, 1, 0]], {"encoder": "static", "digest": "f" * 64})
     with pytest.raises(RecipeError, match="is not beside them"):
-        search(str(tmp_path), "text")
+        search(str(folder), "text")
     put([[1, 0, 0], [np.nan, 1, 0]])
     with pytest.raises(DataError, match=r"document 'd1' .* not finite"):
-        search(str(tmp_path), "", like="d0")
+        search(str(folder), "", like="d0")
 
 
 def test_a_run_without_vectors_or_with_several_is_told_so(tmp_path: Path) -> None:
