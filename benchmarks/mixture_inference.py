@@ -29,19 +29,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.mixture_baselines import by_efficiency, by_strings, bytes_per_token
 from benchmarks.mixture_samples import Sample, Unit, chosen_languages, counted_strips, dispersion, sampled
-from operators.byte_alphabet import byte_ids, bytes_in_id_order
-from operators.kernels.bpe import products, train
+from operators.byte_alphabet import byte_ids
+from operators.kernels.bpe import train
 from operators.kernels.replay import Changes, Words, replay
 from operators.mixture_program import MixtureProgram
 from operators.mixture_solving import byte_shares, levels_to
 from operators.pretokenizers import cutting
-from operators.vocabulary import Vocabulary, from_merges
+from operators.tokenizer_files import merges_by_id
+from operators.vocabulary import Vocabulary, from_merges, merge_numbers
 
 Floats = NDArray[np.float64]
 
@@ -68,20 +70,21 @@ def drawn_mixture(random: np.random.Generator, num: int) -> Floats:
 
 def learned(sample: Sample, weights: Floats, merges: int) -> Vocabulary:
     """The tokenizer of a mixture in which each category's text weighs so much."""
-    found = train(sample.words, sample.mixed(weights), merges + 256)
-    tokens = products(found.merges.tolist(), [bytes([value]) for value in bytes_in_id_order()])
-    pairs = [(tokens[left], tokens[right]) for left, right in found.merges.tolist()]
-    return from_merges(pairs, cutting("gpt2").patterns)
+    return learned_of(sample.words, sample.mixed(weights), merges)
+
+
+def learned_of(words: pa.LargeBinaryArray, counts: NDArray[np.int64], merges: int) -> Vocabulary:
+    """The tokenizer of counted pre-tokens."""
+    found = train(words, counts, merges + 256).merges.tolist()
+    return from_merges(merges_by_id(found), cutting("gpt2").patterns)
 
 
 def replayed(sample: Sample, vocabulary: Vocabulary, number: int) -> Changes:
     """The counts of pairs of a sample through the merges."""
-    place = {token: place for place, token in enumerate(vocabulary.tokens)}
-    rows = np.array([(place[left], place[right], place[left + right]) for left, right in vocabulary.merges], np.int64)
     data = np.frombuffer(sample.words.buffers()[2], np.uint8)
     offsets = np.concatenate([[0], np.cumsum(sample.lengths)])
     words = Words(byte_ids()[data[: offsets[-1]]], offsets, sample.starts, sample.categories, sample.counts)
-    return replay(words, rows, number)
+    return replay(words, merge_numbers(vocabulary.tokens, vocabulary.merges), number)
 
 
 class Experiment:

@@ -28,9 +28,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.mixture_inference import drawn_mixture
-from operators.byte_alphabet import bytes_in_id_order
-from operators.kernels.bpe import products, train
+from benchmarks.mixture_inference import SCALE, drawn_mixture, learned_of
 from operators.kernels.count_tables import add_up
 from operators.kernels.pretokenize import count
 from operators.kernels.replay import replay
@@ -39,7 +37,7 @@ from operators.mixture_replay import counted
 from operators.mixture_solving import byte_shares, levels_to
 from operators.pretoken_counts import GROUP
 from operators.pretokenizers import cutting
-from operators.vocabulary import Vocabulary, from_merges
+from operators.vocabulary import Vocabulary, merge_numbers
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +45,6 @@ LANGUAGES: Final = ("de", "es", "fr", "ja", "pl", "ru")
 NEARBY: Final = ("it", "nl", "pt")
 HELP, MANUALS = ("libreoffice-help",), ("manpages", "manpages-dev")
 MOST: Final = 3_000_000
-SCALE: Final = 10.0**12
 
 
 class Texts:
@@ -87,17 +84,13 @@ def trained(counts: pa.Table, langs: Sequence[str], shares: Floats, merges: int)
     factor = np.array([weights[lang] for lang in counts[GROUP].to_pylist()])
     words = pa.concat_arrays(counts["pretoken"].cast(pa.large_binary()).chunks)
     mixed = add_up(words, np.rint(counts["count"].to_numpy() * factor).astype(np.int64), None)
-    pairs = train(mixed.words, mixed.counts, merges + 256).merges.tolist()
-    tokens = products(pairs, [bytes([value]) for value in bytes_in_id_order()])
-    return from_merges([(tokens[left], tokens[right]) for left, right in pairs], cutting("gpt2").patterns)
+    return learned_of(mixed.words, mixed.counts, merges)
 
 
 def attacked(counts: pa.Table, vocabulary: Vocabulary, truth: dict[str, float], tolerance: float) -> dict[str, Any]:
     """What an inference says at each level, and how wrong it is."""
     names, words, sizes = counted(counts, vocabulary, [])
-    number = {token: place for place, token in enumerate(vocabulary.tokens)}
-    rows = np.array([(number[a], number[b], number[a + b]) for a, b in vocabulary.merges], np.int64)
-    changes = replay(words, rows, len(names))
+    changes = replay(words, merge_numbers(vocabulary.tokens, vocabulary.merges), len(names))
     program = MixtureProgram(changes, len(names))
     known = sum(truth.get(name, 0.0) for name in names)
     levels = {}

@@ -23,7 +23,7 @@ from operators.mixture_counts import source_of
 from operators.mixtures import NULL
 from operators.piece_rules import SPACE
 from operators.pretoken_counts import GROUP
-from operators.vocabulary import Vocabulary, merge_table
+from operators.vocabulary import Vocabulary, merge_numbers, merge_table
 from operators.vocabulary_training import pretokens_of
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Replay(OverCounts):
         names, words, num_bytes = counted(state, vocabulary, source.merges[:first], source.rules is not None)
         if source.rules:
             words = cut_words(words, vocabulary.tokens, source.alphabet, source.rules)
-        number = {token: place for place, token in enumerate(vocabulary.tokens)}
-        rows = np.array([(number[left], number[right], number[left + right]) for left, right in used], np.int64)
+        rows = merge_numbers(vocabulary.tokens, used)
         changes = replay(words, rows, len(names))
         if source.rules:
             changes = without_long_pairs(changes, vocabulary.tokens, source.rules.max_characters)

@@ -122,7 +122,7 @@ def reach(vocabulary: Vocabulary) -> Reach:
     from operators.kernels.encode import last_merges
 
     last = last_merges(pa.array(vocabulary.tokens, pa.large_binary()), merge_table(vocabulary))
-    left, right, result = _merge_numbers(vocabulary)
+    left, right, result = merge_numbers(vocabulary.tokens, vocabulary.merges).T
     live = (last.left[result] == left) & (last.right[result] == right)
     merges = [merge for merge, is_live in zip(vocabulary.merges, live.tolist(), strict=True) if is_live]
     return Reach(merges, [vocabulary.tokens[number] for number in np.flatnonzero(last.parts != 1).tolist()])
@@ -132,8 +132,8 @@ def merge_table(vocabulary: Vocabulary) -> "MergeTable":
     """The merges for `kernels/encode.py`, between tokens by their place in `tokens`."""
     from operators.kernels import encode
 
-    left, right, result = _merge_numbers(vocabulary)
-    numbers = _numbers(vocabulary)
+    left, right, result = merge_numbers(vocabulary.tokens, vocabulary.merges).T
+    numbers = _numbers(vocabulary.tokens)
     return encode.merge_table(left, right, np.arange(len(left)), result, np.array([numbers[byte] for byte in BYTES]))
 
 
@@ -227,16 +227,19 @@ def reserve(vocabulary: Vocabulary, count: int) -> Vocabulary:
     return replace(vocabulary, added=(*vocabulary.added, *slots))
 
 
-def _numbers(vocabulary: Vocabulary) -> dict[bytes, int]:
-    return {token: number for number, token in enumerate(vocabulary.tokens)}
+def merge_numbers(tokens: Iterable[bytes], merges: Iterable[Merge]) -> Numbers:
+    """int64 (merges, 3): left token, right token and result of every merge, by their places in `tokens`.
+
+    >>> merge_numbers([b"a", b"b", b"ab"], [(b"a", b"b")]).tolist()
+    [[0, 1, 2]]
+    """
+    numbers = _numbers(tokens)
+    rows = [(numbers[left], numbers[right], numbers[left + right]) for left, right in merges]
+    return np.array(rows, np.int64).reshape(-1, 3)
 
 
-def _merge_numbers(vocabulary: Vocabulary) -> tuple[Numbers, Numbers, Numbers]:
-    """Left token, right token and result of every merge, by their places in `tokens`."""
-    numbers = _numbers(vocabulary)
-    rows = [(numbers[left], numbers[right], numbers[left + right]) for left, right in vocabulary.merges]
-    table = np.array(rows, np.int64).reshape(-1, 3)
-    return table[:, 0], table[:, 1], table[:, 2]
+def _numbers(tokens: Iterable[bytes]) -> dict[bytes, int]:
+    return {token: number for number, token in enumerate(tokens)}
 
 
 def _places(vocabulary: Vocabulary, used: Iterable[int]) -> list[int]:
