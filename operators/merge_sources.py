@@ -117,9 +117,10 @@ def _as_trained(merges: list[Merge], ids: Mapping[bytes, int], assembly: int) ->
 
 def _refuse_gaps(ranks: Mapping[bytes, int]) -> None:
     """DataError where ranks are missing that tokens after them are made of; one that is only free does not matter."""
-    numbers = list(ranks.values())
-    gap = next((low for low, high in pairwise(numbers) if high > low + 1), None)
-    irregular = [token for token in merges_of_ranks(ranks).irregular if gap is not None and ranks[token] > gap]
-    if gap is not None and irregular:
+    gap = next((low for low, high in pairwise(ranks.values()) if high > low + 1), None)
+    if gap is None:
+        return
+    irregular = [token for token in merges_of_ranks(ranks).irregular if ranks[token] > gap]
+    if irregular:
         msg = f"rank {gap + 1} is missing, and token {irregular[0]!r} (rank {ranks[irregular[0]]}) is made of no two"
         raise DataError(f"{msg} tokens of lower ranks: expected the whole file, part of it was lost")
