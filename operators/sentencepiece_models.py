@@ -3,7 +3,7 @@ r"""SentencePiece models of BPE, read without any library: their pieces, and by 
 A model is a protobuf message (sentencepiece_model.proto): field 1 holds a piece each (text, score, type), field 2 the
 options of the trainer, field 3 the normaliser. Pieces lie in the order in which training made them, the single
 characters last; scores fall with it, unless somebody changed them afterwards, as those of Mistral's runs of spaces.
-`operators/character_merges.py` makes merges of them.
+`operators/character_files.py` and `operators/merge_sources.py` make merges of them.
 """
 
 from __future__ import annotations
