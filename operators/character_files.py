@@ -15,10 +15,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from operators.base import DataError
-from operators.merge_lists import read_json, read_strings
+from operators.merge_lists import read_strings
 from operators.piece_rules import SPACE, PieceRules, rules_of
 from operators.sentencepiece_models import Kind, Model
 from operators.tokenizer_files import check_affixes, read_added, refuse, steps_of
@@ -68,23 +68,17 @@ def from_model(content: bytes, model: Model) -> CharacterTokenizer:
     )
 
 
-def is_of_characters(content: bytes) -> bool:
-    """Whether a tokenizer.json is BPE and does not write bytes as characters; False where it is no JSON."""
-    try:
-        whole = json.loads(content)
-    except ValueError:
-        return False
+def is_of_characters(whole: object) -> TypeGuard[dict[str, Any]]:
+    """Whether the content of a tokenizer.json is BPE and does not write bytes as characters."""
     model = whole.get("model") if isinstance(whole, dict) else None
-    if not isinstance(model, dict) or not isinstance(model.get("merges"), list):
+    if not isinstance(whole, dict) or not isinstance(model, dict) or not isinstance(model.get("merges"), list):
         return False
     parts = json.dumps([whole.get("pre_tokenizer"), whole.get("normalizer"), whole.get("decoder")])
     return model.get("type", "BPE") == "BPE" and '"ByteLevel"' not in parts
 
 
-def from_json(content: bytes) -> CharacterTokenizer:
-    """The tokenizer in such a tokenizer.json. Raises DataError where it does more than is read."""
-    whole = read_json(content, "tokenizer.json")
-    assert isinstance(whole, dict)
+def from_json(whole: dict[str, Any]) -> CharacterTokenizer:
+    """The tokenizer in the content of such a tokenizer.json. Raises DataError where it does more than is read."""
     model: dict[str, Any] = whole["model"]
     check_affixes(model)
     added = tuple(map(read_added, whole.get("added_tokens") or []))

@@ -76,7 +76,7 @@ class InferMixture(Inference, OfTokenizer):
         super().check()
         if not self.tokenizer:
             return
-        source = merge_sources.read(self.tokenizer, self.chosen()["patterns"])
+        source = merge_sources.read(self.tokenizer, self._patterns())
         merges = len(source.merges) - source.assembly
         if merges <= self.skip:
             msg = f"tokenizer {self.tokenizer!r} has {merges or 'no'} merges, and {self.skip} are skipped"

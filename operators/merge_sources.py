@@ -13,22 +13,21 @@ scores somebody changed) are so asked where they were learned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
 from operators import character_files, tokenizer_sources
 from operators.base import DataError
-from operators.character_files import CharacterTokenizer
+from operators.character_files import CharacterTokenizer, Normalise
 from operators.encode import Merge
+from operators.merge_lists import read_json
 from operators.piece_rules import PieceRules
 from operators.rank_files import merges_of_ranks, read_ranks
 from operators.sentencepiece_models import read_model
 from operators.tokenizer_formats import format_of
 from operators.vocabulary import BYTES, Vocabulary, reach
-
-Normalise = Callable[[list[str]], list[str]]
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,9 @@ class MergeSource:
     """Whether texts are cut into lines first, as SentencePiece's trainer reads them."""
 
 
-def read(path: str, patterns: tuple[str, ...] = (), sha256: str = "") -> MergeSource:
+def read(path: str, patterns: tuple[str, ...] = ()) -> MergeSource:
     """As `tokenizer_sources.read`, of a tokenizer of bytes or of characters. Raises RecipeError where it is none."""
-    return parse(tokenizer_sources.content_of(path, sha256), path, patterns)
+    return parse(tokenizer_sources.content_of(path), path, patterns)
 
 
 @lru_cache(maxsize=4)
@@ -63,8 +62,8 @@ def parse(content: bytes, name: str, patterns: tuple[str, ...] = ()) -> MergeSou
         form = format_of(content)
         if form == "sentencepiece":
             return of_characters(character_files.from_model(content, read_model(content)))
-        if form == "tokenizer.json" and character_files.is_of_characters(content):
-            return of_characters(character_files.from_json(content))
+        if form == "tokenizer.json" and character_files.is_of_characters(whole := read_json(content, form)):
+            return of_characters(character_files.from_json(whole))
         if form == "ranks":
             _refuse_gaps(read_ranks(content))
     vocabulary = tokenizer_sources.parse(content, name, patterns)
