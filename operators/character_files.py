@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from operators.base import DataError
 from operators.merge_lists import read_strings
@@ -23,6 +23,9 @@ from operators.piece_rules import SPACE, PieceRules, rules_of
 from operators.sentencepiece_models import Kind, Model
 from operators.tokenizer_files import check_affixes, read_added, refuse, steps_of
 from operators.vocabulary import AddedToken
+
+if TYPE_CHECKING:
+    from tokenizers.normalizers import Normalizer
 
 Pair = tuple[str, str]
 Normalise = Callable[[list[str]], list[str]]
@@ -106,7 +109,7 @@ def _read_pair(merge: object) -> Pair:
     raise DataError(f"merge {merge!r}: expected two tokens, such as 't h'")
 
 
-def _normalised(form: Any, prepends: bool | None, texts: list[str]) -> list[str]:  # noqa: ANN401
+def _normalised(form: Normalizer | None, prepends: bool | None, texts: list[str]) -> list[str]:
     """Texts as the normaliser leaves them, and Metaspace after it: None where there is none."""
     found = texts if form is None else [form.normalize_str(text) for text in texts]
     if prepends is None:
@@ -115,7 +118,7 @@ def _normalised(form: Any, prepends: bool | None, texts: list[str]) -> list[str]
     return [text if text.startswith(SPACE) or not prepends or not text else SPACE + text for text in found]
 
 
-def _library_form(normalizer: object) -> Any:  # noqa: ANN401
+def _library_form(normalizer: object) -> Normalizer | None:
     """The normaliser as `tokenizers` makes it of its JSON, None for none."""
     if normalizer is None:
         return None
@@ -124,9 +127,10 @@ def _library_form(normalizer: object) -> Any:  # noqa: ANN401
     shell = {"version": "1.0", "added_tokens": [], "normalizer": normalizer, "pre_tokenizer": None,
              "post_processor": None, "decoder": None, "model": {"type": "BPE", "vocab": {}, "merges": []}}  # fmt: skip
     try:
-        return Tokenizer.from_str(json.dumps(shell)).normalizer
+        form: Normalizer = Tokenizer.from_str(json.dumps(shell)).normalizer
     except Exception as error:
         raise DataError(f"tokenizer.json cannot be read: tokenizers does not know its normalizer ({error})") from error
+    return form
 
 
 def _prepends(pre_tokenizer: object) -> bool | None:
