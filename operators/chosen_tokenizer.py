@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -22,6 +22,8 @@ from operators.train_tokenizer import TrainTokenizer
 from operators.vocabulary import Vocabulary
 
 Numbers = NDArray[np.int64]
+Prepare = Callable[[pa.LargeStringArray, Numbers], tuple[pa.LargeStringArray, Numbers]]
+"""What is done to texts, and how often each counts then."""
 
 
 class OfTokenizer(Composite):
@@ -168,16 +170,21 @@ class TokenizerCounts(Chosen, PretokenCounts):
     def bind(self, context: Context) -> BatchFn:
         from operators.kernels.pretokenize import count
 
-        vocabulary = self.load(context)
-        how = cutting_of(vocabulary.patterns)
-        split, normalised = splitter([token.content for token in vocabulary.added]), normaliser(vocabulary.normalizer)
+        vocabulary, prepared = self.preparing(context)
+        split, how = _splitter([token.content for token in vocabulary.added]), cutting_of(vocabulary.patterns)
 
         def apply(rows: pa.Table) -> pa.Table:
-            texts, weights = split(one_text_array(rows["text"]), weights_of(rows))
-            pretokens, totals = count(normalised(texts), weights, how)
+            texts, weights = prepared(*split(one_text_array(rows["text"]), weights_of(rows)))
+            pretokens, totals = count(texts, weights, how)
             return pa.table({"pretoken": pretokens, "count": pa.array(totals, pa.int64())})
 
         return lambda rows: by_group(rows, self.group_by, apply)
+
+    def preparing(self, context: Context) -> tuple[Vocabulary, Prepare]:
+        """The tokenizer, and what it does to texts between added tokens before they are cut."""
+        vocabulary = self.load(context)
+        normalised = normaliser(vocabulary.normalizer)
+        return vocabulary, lambda texts, weights: (normalised(texts), weights)
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -198,7 +205,7 @@ def added_patterns(contents: list[str]) -> tuple[str, re.Pattern[str]]:
     return found, re.compile("|".join(map(re.escape, longest_first)))
 
 
-def splitter(contents: list[str]) -> Any:  # noqa: ANN401
+def _splitter(contents: list[str]) -> Prepare:
     """A function that cuts texts at added tokens, which go; the parts count as often as their text."""
     found, cut = added_patterns(contents)
 
@@ -215,7 +222,7 @@ def splitter(contents: list[str]) -> Any:  # noqa: ANN401
     return split
 
 
-def normaliser(form: str) -> Any:  # noqa: ANN401
+def normaliser(form: str) -> Callable[[pa.LargeStringArray], pa.LargeStringArray]:
     """A function that brings texts to a Unicode normal form, as `tokenizers` does; "" for none."""
     if not form:
         return lambda texts: texts

@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from operators import merge_sources
-from operators.base import BatchFn, Context
-from operators.chosen_tokenizer import Chosen, TokenizerCounts, cutting_of, splitter
-from operators.document_weights import weights_of
-from operators.pretoken_counts import by_group
-from operators.text_buffers import one_text_array
+from operators.base import Context
+from operators.chosen_tokenizer import Chosen, Prepare, TokenizerCounts
 
 if TYPE_CHECKING:
     from operators.merge_sources import MergeSource
+    from operators.vocabulary import Vocabulary
 
 
 class MergeCounts(TokenizerCounts):
     """The table of counts; texts of a tokenizer of characters are cut into lines, normalised, and cut at spaces."""
 
-    revision: ClassVar[int] = TokenizerCounts.revision
-
     @override
-    def bind(self, context: Context) -> BatchFn:
+    def preparing(self, context: Context) -> tuple[Vocabulary, Prepare]:
         source = source_of(self, context)
         if source.normalise is None:
-            return super().bind(context)
-        from operators.kernels.pretokenize import count
+            return super().preparing(context)
+        normalise, by_line = source.normalise, source.by_line
 
-        normalise, how = source.normalise, cutting_of(source.vocabulary.patterns)
-        split = splitter([token.content for token in source.vocabulary.added])
-
-        def apply(rows: pa.Table) -> pa.Table:
-            texts, weights = split(one_text_array(rows["text"]), weights_of(rows))
-            if source.by_line:
+        def prepared(
+            texts: pa.LargeStringArray, weights: NDArray[np.int64]
+        ) -> tuple[pa.LargeStringArray, NDArray[np.int64]]:
+            if by_line:
                 lines = pc.split_pattern(texts, "\n")
                 weights = np.repeat(weights, pc.list_value_length(lines).to_numpy())
                 texts = lines.flatten()
-            texts = pa.array(normalise(texts.to_pylist()), pa.large_string())
-            pretokens, totals = count(texts, weights, how)
-            return pa.table({"pretoken": pretokens, "count": pa.array(totals, pa.int64())})
+            return pa.array(normalise(texts.to_pylist()), pa.large_string()), weights
 
-        return lambda rows: by_group(rows, self.group_by, apply)
+        return source.vocabulary, prepared
 
 
 def source_of(chosen: Chosen, context: Context) -> MergeSource:
