@@ -15,12 +15,12 @@ and what the last finished level gave is the result.
 Deviations from the paper's code: counts are in parts per million of a category's pairs, as the tolerances of a solver
 are absolute; HiGHS instead of a commercial solver; a merge whose pair stands in no category has no rows (there, one
 whose pair happens to have the first number). All limits are of numbers, never of time, so the result is the same on
-every machine; `interrupt` only ends it.
+every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -116,9 +116,7 @@ class MixtureProgram:
         self._budget_row, self._allowed = -1, 0.0
         self._start()
 
-    def solve(
-        self, levels: Sequence[float] = LEVELS, note: Callable[[str], None] = lambda _: None
-    ) -> Iterator[Solution]:
+    def solve(self, levels: Sequence[float]) -> Iterator[Solution]:
         """The solution of each level that is finished within the limits, from the largest tolerance on."""
         for tolerance in levels:
             while True:
@@ -132,7 +130,6 @@ class MixtureProgram:
                 self._add(*found)
                 if not self._run():
                     return
-                note(f"{tolerance:g} ppm: {self._solver.getNumRow()} rows, {self.iterations} iterations")
 
     def frequencies(self, shares: Floats) -> Floats:
         """float64[merges]: how often each merge's pair stands in a mixture when it is merged, in ppm of its pairs."""
