@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from operators.mixtures import NULL
 if TYPE_CHECKING:
     from operators.mixture_program import MixtureProgram
 
-ROUNDING: Final = 1e-9
+_ROUNDING: Final = 1e-9
 """Percentage points that are no difference."""
 
 
@@ -54,10 +55,15 @@ def compared(found: dict[str, Any], trained: dict[str, float], most: float, prog
     return {**found, "categories": categories, "audit": audit}
 
 
+def is_near(audit: Mapping[str, Any]) -> bool:
+    """Whether an `audit` says that the largest difference is as small as it may be."""
+    return bool(audit["largest_difference"] <= audit["max_difference"] + _ROUNDING)
+
+
 def complaint(found: dict[str, Any], step: str) -> str:
     """What to warn of where the difference is too large; empty where it is not."""
     audit = found["audit"]
-    if audit["largest_difference"] <= audit["max_difference"] + ROUNDING:
+    if is_near(audit):
         return ""
     entry = found["categories"][audit["category"]]
     why = ": what it was trained on fits its merges as well, so few merges leave the shares open" * audit["fits"]

@@ -19,7 +19,7 @@ from operators.mixture_comparison import compared, complaint, trained_shares
 from operators.mixture_intervals import MixtureIntervals
 from operators.mixture_program import LEVELS, Limits, MixtureProgram, Solution, pairs_at_first
 from operators.mixture_replay import ABOUT, read_changes
-from operators.mixture_verdict import Range, verdict
+from operators.mixture_verdict import Range, is_trusted, verdict
 from operators.mixtures import FILE
 
 Floats = NDArray[np.float64]
@@ -231,11 +231,6 @@ def nameless(by: str, without: dict[str, Any]) -> list[str]:
         return []
     shared = f", together with what has the {by} 'null'" if without["shared"] else ""
     return [f"{without['bytes']:,} bytes of text have no {by!r}: they are the category 'null'{shared}"]
-
-
-def is_trusted(found: dict[str, Any]) -> bool:
-    """Whether nothing is to be warned of in a mixture: it is explained, determined, and one of several categories."""
-    return found["explains"] and found["determined"] is not False and len(found["categories"]) > 1
 
 
 def _violations(best: Solution, program: MixtureProgram, tokens: list[str], frequency: Floats) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ merges suit any mixture: `operators/mixture_solving.py` asks it of the ranges of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,15 @@ _TOO_COARSE: Final = (
     "whether the categories explain this tokenizer cannot be said: its most frequent merge has {most:.3g} ppm of the "
     "pairs, and {ppm:g} ppm is too coarse a tolerance for that"
 )
+
+
+def is_trusted(found: Mapping[str, Any]) -> bool:
+    """Whether nothing is to be warned of in a `mixture.json`: it is explained, not open, and of several categories.
+
+    >>> is_trusted({"explains": True, "determined": None, "categories": {"a": {}, "b": {}}})
+    True
+    """
+    return found["explains"] and found.get("determined") is not False and len(found["categories"]) > 1
 
 
 def _open(wide: Range) -> str:

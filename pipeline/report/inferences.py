@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from operators.mixture_comparison import ROUNDING
+from operators.mixture_comparison import is_near
+from operators.mixture_verdict import is_trusted
 from pipeline.report.figures import Segment, bar
 from pipeline.report.markup import Column, code, facts, fold, rest_of, table
 from pipeline.report.mixtures import FILE
@@ -43,7 +44,7 @@ def inferred(step: Step, found: Found) -> str:
 def _verdict(found: Found, listed: Sequence[tuple[str, Found]]) -> str:
     said = text(f"{found['verdict'][:1].upper()}{found['verdict'][1:]}.")
     most = [f"{_share(entry['bytes'])} {code(name)}" for name, entry in listed[:SAID] if entry["bytes"] > 0]
-    if not found["explains"] or found.get("determined") is False or len(listed) == 1:
+    if not is_trusted(found):
         return f'<p class="warning">{said}</p>'
     rest = sum(entry["bytes"] for _, entry in listed[SAID:])
     if rest > 0:
@@ -59,7 +60,7 @@ def _audit(step: Step, found: Found) -> str:
     points = f"{number(round(audit['largest_difference'], 4))} percentage points"
     said = f"Step {code(step.parameters.get('step', ''))} was trained on these shares to within {points}"
     said += f" ({code(audit['category'])})."
-    if audit["largest_difference"] <= audit["max_difference"] + ROUNDING:
+    if is_near(audit):
         return f"<p>{said}</p>"
     why = " What it was trained on fits its merges as well: so few merges leave the shares open." * audit["fits"]
     return f'<p class="warning">{said} More than {number(audit["max_difference"])} is too much.{why}</p>'
