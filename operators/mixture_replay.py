@@ -98,16 +98,15 @@ def number_cut(merges: list[Merge], merged: NDArray[np.int32], patterns: tuple[s
     >>> number_cut([(b"a", b"b"), (b"b", b" c")], np.array([-1, -1]), cutting("gpt2").patterns)
     1
     """
-    from operators.kernels.pretokenize import count
+    from operators.kernels.pretokenize import spans
 
     if not patterns:
         return 0
-    how, found = cutting_of(patterns), 0
-    for place in np.flatnonzero(merged < 0)[:LOOKED_AT].tolist():
-        token = b"".join(merges[place]).decode("utf-8", "replace")
-        if "\ufffd" not in token:
-            found += int(count(pa.array([token], pa.large_string()), np.ones(1, np.int64), how)[1].sum() > 1)
-    return found
+    places = np.flatnonzero(merged < 0)[:LOOKED_AT].tolist()
+    tokens = (b"".join(merges[place]).decode("utf-8", "replace") for place in places)
+    texts = pa.array([token for token in tokens if "\ufffd" not in token], pa.large_string())
+    pieces = pc.list_value_length(spans(texts, cutting_of(patterns))).to_numpy()
+    return int((pieces > 1).sum())
 
 
 def text_without(state: pa.Table) -> dict[str, Any]:
