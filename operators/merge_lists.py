@@ -1,7 +1,7 @@
 """Merges as a table, `merges.parquet`, and as GPT-2 published them: `vocab.json` with `merges.txt`."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -9,12 +9,11 @@ import pyarrow as pa
 from operators.base import DataError, RecipeError
 from operators.byte_alphabet import to_bytes, to_characters
 from operators.encode import Merge
+from operators.tokenizer_formats import VERSION
 from operators.vocabulary import BYTES, AddedToken, Vocabulary, from_merges
 
 SCHEMA: Final = pa.schema({"left": pa.binary(), "right": pa.binary(), "count": pa.int64()})
 """In the order of the merges; `count` is how often the pair stood in the training text, null where unknown."""
-
-_VERSION: Final = "#version"
 
 
 def merges_table(merges: Sequence[Merge], counts: Iterable[int | None] | None = None) -> pa.Table:
@@ -54,11 +53,11 @@ def to_vocab_and_merges(vocabulary: Vocabulary) -> tuple[bytes, bytes]:
     strings = {to_characters(token): number for token, number in vocabulary.ids.items()}
     strings |= {token.content: token.id for token in sorted(vocabulary.added, key=lambda token: token.id)}
     lines = [f"{to_characters(left)} {to_characters(right)}" for left, right in vocabulary.merges]
-    hidden = [line for line in lines if line.startswith(_VERSION)]
+    hidden = [line for line in lines if line.startswith(VERSION)]
     if hidden:
         msg = f"merge {hidden[0]!r} would be read as a comment in merges.txt; use tokenizer.json"
         raise RecipeError(msg)
-    text = "".join(f"{line}\n" for line in [f"{_VERSION}: 0.2", *lines])
+    text = "".join(f"{line}\n" for line in [f"{VERSION}: 0.2", *lines])
     return json.dumps(strings, ensure_ascii=False).encode() + b"\n", text.encode()
 
 
@@ -75,8 +74,8 @@ def from_vocab_and_merges(
         msg = f"special token {missing[0]!r} is not in vocab.json: expected all of them there, with their ids"
         raise DataError(msg)
     added = tuple(AddedToken(token, strings[token]) for token in special_tokens)
-    lines = [line for line in merges.decode("utf-8", "replace").split("\n") if line and not line.startswith(_VERSION)]
-    return Vocabulary(token_ids(strings, added), tuple(map(read_merge, lines)), patterns, added)
+    listed = tuple(merge for _, _, merge in _read_lines(merges))
+    return Vocabulary(token_ids(strings, added), listed, patterns, added)
 
 
 def from_merges_txt(content: bytes, patterns: tuple[str, ...]) -> Vocabulary:
@@ -89,10 +88,7 @@ def from_merges_txt(content: bytes, patterns: tuple[str, ...]) -> Vocabulary:
     ((b'a', b'b'), (b'ab', b'c'))
     """
     made, merges = set(BYTES), dict[Merge, int]()
-    for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), start=1):
-        if not line.strip() or line.startswith(_VERSION):
-            continue
-        merge = _read_line(line.rstrip("\r"), number)
+    for number, line, merge in _read_lines(content):
         unknown = [part for part in merge if part not in made]
         if unknown:
             msg = f"line {number}: {line!r} merges {to_characters(unknown[0])!r}, which is no byte and was not merged"
@@ -102,6 +98,13 @@ def from_merges_txt(content: bytes, patterns: tuple[str, ...]) -> Vocabulary:
         merges[merge] = number
         made.add(b"".join(merge))
     return from_merges(merges, patterns)
+
+
+def _read_lines(content: bytes) -> Iterator[tuple[int, str, Merge]]:
+    """The number, the text and the merge of each line of a merges.txt that has one."""
+    for number, line in enumerate(content.decode("utf-8", "replace").split("\n"), start=1):
+        if line.strip() and not line.startswith(VERSION):
+            yield number, line, _read_line(line.rstrip("\r"), number)
 
 
 def _read_line(line: str, number: int) -> Merge:

@@ -12,7 +12,7 @@ Format = Literal["tokenizer.json", "ranks", "merges.txt", "merges.parquet", "sen
 
 EXPECTED: Final = "expected a tokenizer.json, ranks, a merges.txt, a merges.parquet or a SentencePiece model of BPE"
 """What can be read, for messages."""
-VERSION: Final = b"#version"
+VERSION: Final = "#version"
 """What the first line of a merges.txt may begin with."""
 
 _STRANGERS: Final = (
@@ -48,7 +48,7 @@ def format_of(content: bytes) -> Format:
 
 def _joins_characters(content: bytes) -> bool:
     """Whether the first line that is no heading joins two single characters."""
-    if content.startswith(VERSION):
+    if content.startswith(VERSION.encode()):
         return True
     line = next(filter(None, content[:_SEEN].splitlines()), b"")
     parts = line.decode("utf-8", "replace").split(" ")

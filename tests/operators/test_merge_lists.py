@@ -68,7 +68,7 @@ def test_a_merge_that_would_be_read_as_a_comment_is_not_written() -> None:
 @pytest.mark.parametrize(
     ("vocab", "merges", "complaint"),
     [
-        (None, b"#version: 0.2\na b c\n", "merge 'a b c': expected two tokens"),
+        (None, b"#version: 0.2\na b c\n", "line 2: merge 'a b c': expected two tokens"),
         (None, b"a  b\n", "merge 'a  b'"),
         (None, b"q z\n", "b'qz' is not in the vocabulary"),
         (None, b"\xff a\n", "merge '\ufffd a'"),
