@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 ATTEMPTS = 3
+MANAGER_SECONDS = 10.0
+"""How long the thread that watches a pool's workers may take to end once they are dead. It closes the pipe that Python
+wakes it through when the interpreter exits: still at it then, exit would print a traceback. Before Python 3.11.5 it can
+wait for ever for a pipe that nobody reads, hence a limit."""
 log = logging.getLogger("vocabmill")
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
@@ -72,11 +76,14 @@ class LocalExecutor:
         if self._pool is None:
             return
         processes = list((getattr(self._pool, "_processes", None) or {}).values())
+        manager = getattr(self._pool, "_executor_manager_thread", None)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
         for process in processes:
             process.join()
+        if manager is not None:
+            manager.join(MANAGER_SECONDS)
         self._pool = None
 
     def _spread(

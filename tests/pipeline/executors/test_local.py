@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,16 @@ def test_close_ends_workers_in_the_middle_of_a_task(tmp_path: Path, two: LocalEx
     two.close()
     names = [worker.cmdline() for worker in commands.alive(workers)]
     assert not [name for name in names if "spawn_main" in " ".join(name)]
+
+
+def test_close_leaves_no_thread_that_the_exit_of_python_could_meet(tmp_path: Path, two: LocalExecutor) -> None:
+    before = set(threading.enumerate())
+    for _ in range(3):
+        results = two.map(Square(str(tmp_path)), range(1000), Resources(), "square")
+        next(results)
+        assert set(threading.enumerate()) - before, "no pool was at work"
+        two.close()
+        assert not set(threading.enumerate()) - before
 
 
 def test_interrupting_the_command_gives_130_and_leaves_no_worker(slow_run: Path) -> None:
