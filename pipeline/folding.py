@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from pipeline.artifacts import StoredOutputs
 from pipeline.exchange import State, num_partitions, partition_range
 from pipeline.reduce import GatherItem, GatherTask, MergeItem, MergeTask, join_parts
+from pipeline.work import most
 
 if TYPE_CHECKING:
-    from operators.base import Fold
+    from operators.base import Fold, Resources
     from pipeline.plan import Node
     from pipeline.work import Work
 
@@ -53,14 +54,19 @@ def gather_rows(work: Work, node: Node, states: list[State], num_shards: int) ->
 
 def _merge(work: Work, node: Node, items: list[MergeItem], used: dict[str, StoredOutputs]) -> list[State]:
     task = MergeTask(work.store.root, node, used, finish=False)
-    found = work.find_or_run(task, items, f"{node.name}: merge", size_of=_size, nodes=(node,))
+    found = work.find_or_run(task, items, f"{node.name}: merge", size_of=_size, wants=_to_merge(node))
     return [State(**state) for state in found]
 
 
 def _finish(work: Work, node: Node, items: list[MergeItem], used: dict[str, StoredOutputs]) -> list[StoredOutputs]:
     task = MergeTask(work.store.root, node, used, finish=True)
-    found = work.find_or_run(task, items, f"{node.name}: finish", size_of=_size, nodes=(node,))
+    found = work.find_or_run(task, items, f"{node.name}: finish", size_of=_size, wants=_to_merge(node))
     return [StoredOutputs.from_json(outputs) for outputs in found]
+
+
+def _to_merge(node: Node) -> Resources:
+    """What merging and finishing needs: no model is bound there, so neither a device nor a worker that keeps it."""
+    return replace(most((node,)), gpus=0, resident=False)
 
 
 def _size(item: MergeItem) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -171,8 +171,6 @@ class TableTask:
     root: str
     node: Node
     used: dict[str, StoredOutputs]
-
-    binds: ClassVar[bool] = True
 
     def name_of(self, item: State) -> str:
         """Where the descriptor lies."""

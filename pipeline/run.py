@@ -24,7 +24,7 @@ from pipeline.plan import INGEST, Node, Plan, RepeatStage, ShardStage, Stage, Ta
 from pipeline.reduce import TableTask, join_parts
 from pipeline.shard_task import ShardItem, ShardTask, view_after
 from pipeline.wording import count_of, share_text
-from pipeline.work import Work
+from pipeline.work import Work, most
 
 if TYPE_CHECKING:
     from pipeline.artifacts import StoredOutputs
@@ -160,7 +160,7 @@ class Runner:
             items,
             label,
             size_of=lambda item: item.view.num_bytes,
-            nodes=stage.nodes,
+            wants=most(stage.nodes),
             as_found=_computed_nothing,
         )
         totals = [NodeCounts() for _ in stage.nodes]
@@ -181,7 +181,7 @@ class Runner:
         node = stage.node
         parts = self._table(stage.source, stage.table)
         task = TableTask(self.store.root, node, self.used(node))
-        results = self.work.find_or_run(task, parts, node.name, size_of=lambda item: item.bytes, nodes=(node,))
+        results = self.work.find_or_run(task, parts, node.name, size_of=lambda item: item.bytes, wants=most((node,)))
         self.counts.setdefault(node.name, NodeCounts())
         self._reduce(node, [State(**result) for result in results], [0] * len(results), len(self.corpus.views))
 

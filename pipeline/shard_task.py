@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -62,8 +62,6 @@ class ShardTask:
     later: dict[str, frozenset[str]]
     artifacts: dict[str, dict[str, StoredOutputs]]
     joined: dict[str, pa.Schema]
-
-    binds: ClassVar[bool] = True
 
     def name_of(self, item: ShardItem) -> str:
         """Where the descriptor lies."""

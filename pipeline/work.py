@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from operators.base import Resources
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item", contravariant=True)
 Result = TypeVar("Result")
+
+PLAIN: Final = Resources()
+"""What a task needs that calls no operator: a CPU."""
 
 
 class StoredTask(Protocol[Item]):
@@ -56,13 +59,12 @@ class Work:
         label: str,
         *,
         size_of: Callable[[Item], int] | None = None,
-        nodes: tuple[Node, ...] = (),
+        wants: Resources = PLAIN,
         as_found: Callable[[dict[str, Any]], None] | None = None,
     ) -> list[dict[str, Any]]:
         """Descriptors in the order of the items: those that storage has, and the rest from the executor.
 
-        `as_found` may correct a descriptor that was there already, for what holds only where it was computed. Only a
-        task that `binds` is given the devices and the lasting workers that operators ask for.
+        `as_found` may correct a descriptor that was there already, for what holds only where it was computed.
         """
         begin = time.monotonic()
         results: list[dict[str, Any] | None] = [self._find(task.name_of(item)) for item in items]
@@ -70,9 +72,8 @@ class Work:
         for result in results:
             if as_found is not None and result is not None:
                 as_found(result)
-        wanted = most(nodes) if getattr(task, "binds", False) else replace(most(nodes), gpus=0, resident=False)
         with self.progress.stage(label, len(items), reused=len(items) - len(todo)) as stage:
-            for place, result in self.executor.map(task, [items[i] for i in todo], wanted, label):
+            for place, result in self.executor.map(task, [items[i] for i in todo], wants, label):
                 results[todo[place]] = result
                 stage.advance(size_of(items[todo[place]]) if size_of else 0)
         self.records.append(StageRecord(label, len(items), len(todo), time.monotonic() - begin))
@@ -82,7 +83,7 @@ class Work:
         """Results, in order, of a task that remembers by itself what it did, or need not."""
         results: dict[int, Result] = {}
         with self.progress.stage(label, len(items)) as stage:
-            for index, result in self.executor.map(task, items, Resources(), label):
+            for index, result in self.executor.map(task, items, PLAIN, label):
                 results[index] = result
                 stage.advance()
         return [results[index] for index in range(len(items))]

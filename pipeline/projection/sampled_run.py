@@ -27,13 +27,14 @@ from pipeline.projection.reading import Block
 from pipeline.run import Runner, _corpus
 from pipeline.storage import read_arrow
 from pipeline.vault import Vault
-from pipeline.work import Work
+from pipeline.work import PLAIN, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from operators.base import Resources
     from pipeline.corpus import View
     from pipeline.ledger import NodeCounts
     from pipeline.plan import Node
@@ -72,11 +73,11 @@ class TracedWork(Work):
         label: str,
         *,
         size_of: Callable[[Any], int] | None = None,
-        nodes: tuple[Node, ...] = (),
+        wants: Resources = PLAIN,
         as_found: Callable[[dict[str, Any]], None] | None = None,
     ) -> list[dict[str, Any]]:
         begin = time.perf_counter()
-        results = super().find_or_run(task, items, label, size_of=size_of, nodes=nodes, as_found=as_found)
+        results = super().find_or_run(task, items, label, size_of=size_of, wants=wants, as_found=as_found)
         self.traces.append(Trace(label, task, tuple(items), tuple(results), time.perf_counter() - begin))
         return results
 
