@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from operators.base import WARNINGS, BatchFn, Context, Outputs
@@ -110,7 +111,7 @@ class Building(Chosen):
         tables = Tables(made.table(model.input_table, "embed"), output)
         trial: dict[str, dict[str, Any]] = {}
         if self.evaluate:
-            tables, trial["trial"] = self._tried(model, made.weights, tables, (target_json, texts), context)
+            tables, trial["trial"] = self._tried(model, made.weights, tables, (maker, texts), context)
         about = {
             "model_sha256": model.digest,
             "tokenizer_sha256": self.digest(context),
@@ -135,21 +136,28 @@ class Building(Chosen):
         }
 
     def _tried(
-        self, model: Model, weights: Weights, tables: Tables, new: tuple[bytes, pa.LargeStringArray], context: Context
+        self, model: Model, weights: Weights, tables: Tables, by: tuple[Maker, pa.LargeStringArray], context: Context
     ) -> tuple[Tables, dict[str, Any]]:
-        """The tables after they were tried and repaired; `new` is the new tokenizer and the step's text."""
-        from operators.text_tokens import text_encoder
+        """The tables after they were tried and repaired; `by` is what made them, and the step's text."""
         from operators.transplant.rules import marked, new_rows
         from operators.transplant.segments import SEGMENTS, segment
         from operators.transplant.trial import Made, Texts, tried
 
-        trial, (target_json, texts) = self.evaluate or Trial(), new
+        trial, (maker, texts) = self.evaluate or Trial(), by
         judged = context.artifacts[JUDGED].table(SEGMENTS)["text"].to_pylist()
         own = [segment(text, 0, trial.segment_bytes) for text in texts[:_OWN].to_pylist()]
-        counts = np.bincount(text_encoder(target_json, "target")(texts).ids, minlength=weights.shape[0])
+        counts = self._counts(maker, texts, weights.shape[0]) if trial.calibrate else None
         is_new = marked(new_rows(weights), weights.shape[0])
-        made = Made(tables, is_new, target_json, self.method, weights.mean_of)
+        made = Made(tables, is_new, maker.target_json, self.method, weights.mean_of)
         return tried(self.model, model, made, Texts(judged, own, counts), trial, context.seed)
+
+    def _counts(self, maker: Maker, texts: pa.LargeStringArray, ids: int) -> NDArray[np.int64]:
+        """How often each new token stands in the step's text: vectors that were trained on it know."""
+        from operators.text_tokens import text_encoder
+
+        if maker.auxiliary is not None and self.vectors == "text":
+            return maker.auxiliary.counts
+        return np.bincount(text_encoder(maker.target_json, "target")(texts).ids, minlength=ids)
 
     def _maker(
         self, pair: Pair, source_json: bytes, target_json: bytes, texts: pa.LargeStringArray, context: Context
