@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from operators.base import DataError
 from operators.embedding.devices import cpu_has_bfloat16
@@ -62,13 +62,6 @@ class Trial(BaseModel):
     heal_steps: int = Field(default=0, ge=0, le=100_000, description="steps of training for the made rows; 0: none")
     heal_rate: float = Field(default=0.002, gt=0, le=1, description="learning rate of these steps")
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.heal_steps and self.segments * self.segment_bytes < 4096:
-            msg = f"heal_steps {self.heal_steps} over {self.segments} segments of {self.segment_bytes} bytes: give more"
-            raise ValueError(msg)
-        return self
-
     def computed_in(self) -> language_model.Dtype:
         """The number format."""
         if self.dtype != "auto":
@@ -96,6 +89,7 @@ class Texts:
     judged: Sequence[str]
     own: Sequence[str] = ()
     counts: NDArray[np.int64] | None = None
+    """Needed to calibrate."""
 
 
 def tried(path: str, model: Model, made: Made, texts: Texts, trial: Trial, seed: int) -> tuple[Tables, dict[str, Any]]:
@@ -116,7 +110,7 @@ def tried(path: str, model: Model, made: Made, texts: Texts, trial: Trial, seed:
         tables, about["calibration"] = run.calibrated(tables)
         readings["calibrated"] = run.judge(tables)
     if trial.heal_steps:
-        tables, losses = heal(run.body, tables, made.is_new, run.own, trial.heal_steps, trial.heal_rate)
+        tables, losses = heal(run.body, tables, made.is_new, run.own("heal_steps"), trial.heal_steps, trial.heal_rate)
         about["healing"] = {"steps": trial.heal_steps, "first_loss": losses[0], "last_loss": losses[-1]}
         readings["healed"] = run.judge(tables)
     last = list(readings.values())[-1]
@@ -144,7 +138,7 @@ class _Run:
         self._lost = len(old) - len(kept)
         self._old, self._new = [old[place] for place in kept], [new[place] for place in kept]
         self._num_bytes = [len(texts.judged[place].encode()) for place in kept]
-        self.own: list[Ids] = [ids for ids in encoded(texts.own, made.tokenizer_json) if len(ids)]
+        self._own = [ids for ids in encoded(texts.own, made.tokenizer_json) if len(ids)]
 
     def about(self) -> dict[str, int]:
         """How much is read."""
@@ -169,10 +163,16 @@ class _Run:
                 found.append(np.where(self._made.is_new[:, None], mean.astype(np.float32), made))
         return Tables(*found)
 
+    def own(self, what: str) -> list[Ids]:
+        """The step's own text, for a repair. Raises DataError where there is none."""
+        if not self._own:
+            msg = f"{what}: no text of the step comes back from the new tokenizer as it was: give the step documents, "
+            raise DataError(f"{msg}or leave it out")
+        return self._own
+
     def calibrated(self, tables: Tables) -> tuple[Tables, dict[str, Any]]:
         """The tables calibrated by the step's own text, and the numbers of it."""
-        if self._counts is None or not self.own:
-            raise DataError("calibrate: there is no text to count tokens in: give the step documents, or leave it out")
-        own = self.own[:_CALIBRATED_BY]
+        own = self.own("calibrate")[:_CALIBRATED_BY]
+        assert self._counts is not None
         reading = read(self.body, tables, own, [1] * len(own), self._made.is_new)
         return calibrate(tables, self._made.is_new, self._counts, reading.mean_state)

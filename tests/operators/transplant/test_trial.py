@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,6 +169,15 @@ def test_made_rows_that_shout_are_refused_and_calibration_quiets_them(tmp_path: 
     assert about["readings"]["made"]["new_tokens"] > 0
     levels = about["calibration"]["mean_logit"]
     assert abs(levels["after"]["made"] - levels["after"]["copied"]) < 3
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("repair", [{"calibrate": True}, {"heal_steps": 1, "segments": 2}])
+def test_a_repair_without_text_of_the_step_is_told_in_words(tmp_path: Path, repair: dict[str, Any]) -> None:
+    path, model = opened(tmp_path)
+    made = nothing_new(model, Tables(model.input_table))
+    with pytest.raises(DataError, match=r"no text of the step comes back .* give the step documents, or leave it out"):
+        tried(path, model, made, Texts(TEXTS), Trial(**repair), 0)
 
 
 @pytest.mark.torch
