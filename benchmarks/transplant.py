@@ -39,7 +39,7 @@ from operators.transplant.auxiliary import Auxiliary, joined, of_strings
 from operators.transplant.bits_per_byte import Reading, Tables, difference, read, refuse_dominance
 from operators.transplant.building import special_ids
 from operators.transplant.calibration import calibrate
-from operators.transplant.choice import Choice
+from operators.transplant.choice import Choice, Method
 from operators.transplant.language_model import LanguageModel
 from operators.transplant.making import Maker
 from operators.transplant.model_files import Model, open_model
@@ -97,7 +97,7 @@ class Bench:
     @cached_property
     def is_new(self) -> NDArray[np.bool_]:
         """Which rows are no copies."""
-        return marked(new_rows(methods.weights_of(Choice(method="mean"), self.pair)), len(self.pair.target))
+        return marked(new_rows(methods.weights_of(Choice("mean"), self.pair)), len(self.pair.target))
 
     @property
     def num_bytes(self) -> list[int]:
@@ -131,16 +131,16 @@ def opened(tokenizer: Path, text: Path, paths: Sequence[str], segments: int) -> 
     return Bench(model, target, body, pair, vectors(text, target, pair), texts, old, new, calibrating)
 
 
-def by_method(bench: Bench, both: bool = False, **choice: Any) -> Table:  # noqa: ANN401
+def by_method(bench: Bench, choice: Choice, both: bool = False) -> Table:
     """The table of a method, as the step makes it."""
     vectors = bench.both if both else bench.vectors
-    maker = Maker(Choice(**choice), bench.model.tokenizer_json, bench.target, vectors)
+    maker = Maker(choice, bench.model.tokenizer_json, bench.target, vectors)
     return maker.made(bench.pair).table(bench.model.input_table, "embed")
 
 
 def rescaled(bench: Bench) -> Table:
     """Pieces' means brought to the mean length of copied rows."""
-    table, new = by_method(bench, method="subword"), bench.is_new
+    table, new = by_method(bench, Choice("subword")), bench.is_new
     lengths = np.linalg.norm(table, axis=1)
     table[new] *= (lengths[~new].mean() / np.maximum(lengths[new], 1e-6))[:, None]
     return table
@@ -148,7 +148,7 @@ def rescaled(bench: Bench) -> Table:
 
 def signed_pursuit(bench: Bench) -> Table:
     """Orthogonal matching pursuit as it is published, with weights of either sign, over vectors at length 1."""
-    table, unit = by_method(bench, method="subword"), bench.vectors.unit()
+    table, unit = by_method(bench, Choice("subword")), bench.vectors.unit()
     shared = bench.pair.matches.text()
     anchors = shared[bench.vectors.frequent[shared]]
     rows = bench.model.input_table[bench.pair.matches.old[anchors]]
@@ -176,8 +176,8 @@ def pursued(tokens: Table, atoms: Table) -> tuple[NDArray[np.int64], NDArray[np.
 def rows_of(bench: Bench) -> dict[str, Callable[[], Table]]:
     """Every method by name: those of the step, then what must be refused."""
 
-    def one(method: str, both: bool = False, **choice: Any) -> Callable[[], Table]:  # noqa: ANN401
-        return lambda: by_method(bench, both, method=method, **choice)
+    def one(method: Method, temperature: float = 1.0, both: bool = False) -> Callable[[], Table]:
+        return lambda: by_method(bench, Choice(method, temperature=temperature), both)
 
     def calibrated(made: Callable[[], Table]) -> Callable[[], Table]:
         return lambda: calibrated_table(bench, made())

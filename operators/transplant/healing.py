@@ -7,8 +7,8 @@ does not stand in the batch, as a token read or predicted, stays as it is, and i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 from operators.transplant.bits_per_byte import Flags, Ids, Tables
 from operators.transplant.language_model import LanguageModel, as_tensor, one_thread
@@ -54,7 +54,7 @@ def heal(
     return Tables(*healed), losses
 
 
-def _backward(model: LanguageModel, leaves: list[Any], batch: list[torch.Tensor]) -> float:
+def _backward(model: LanguageModel, leaves: list[torch.Tensor], batch: list[torch.Tensor]) -> float:
     """Gradients of a batch's mean loss, and that loss."""
     import torch
 
@@ -68,7 +68,7 @@ def _backward(model: LanguageModel, leaves: list[Any], batch: list[torch.Tensor]
     return total
 
 
-def _batches(texts: Sequence[Ids]) -> Any:  # noqa: ANN401
+def _batches(texts: Sequence[Ids]) -> Iterator[list[torch.Tensor]]:
     import torch
 
     place = 0
@@ -83,7 +83,7 @@ def _batches(texts: Sequence[Ids]) -> Any:  # noqa: ANN401
 class _RowAdam:
     """Adam whose moments and steps belong to a row, and move when it is in the batch."""
 
-    def __init__(self, leaf: Any, may_move: Any, rate: float) -> None:  # noqa: ANN401
+    def __init__(self, leaf: torch.Tensor, may_move: torch.Tensor, rate: float) -> None:
         import torch
 
         self._leaf, self._may_move, self._rate = leaf, may_move, rate
