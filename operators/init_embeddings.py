@@ -23,7 +23,7 @@ from operators.embedding.makers import digest_of, maker_of
 from operators.labelled_documents import Collect, Draw
 from operators.scorers import is_scorer
 from operators.tokenizer_formats import format_of
-from operators.transplant.building import JUDGED, Building, of_tokens, special_ids
+from operators.transplant.building import BY_DIGEST, JUDGED, Building, of_tokens, special_ids
 from operators.transplant.choice import SHARE, WITHOUT_VECTORS, Method, PieceShare
 from operators.transplant.language_model import is_installed, refuse_bfloat16
 from operators.transplant.segments import HeldOutSegments
@@ -76,13 +76,7 @@ class InitEmbeddings(OfTokenizer):
         default=None, description="try the tables in the model, and repair them; needs the extra torch, else not done"
     )
 
-    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | {
-        "model",
-        "donor",
-        "pairs",
-        "rows",
-        "strings",
-    }  # their digests decide
+    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | frozenset(BY_DIGEST)
     done: ClassVar[str] = "used"
     takes_any: ClassVar[bool] = True
 
@@ -126,7 +120,8 @@ class InitEmbeddings(OfTokenizer):
 
     @override
     def check(self) -> None:
-        """RecipeError where a model or the tokenizer cannot be read, or both vocabularies share no token."""
+        """RecipeError where a model, the tokenizer or another file cannot be read, or no token is shared."""
+        from operators.transplant.imported import read_pairs, refuse_without_rows
         from operators.transplant.methods import pair_of
         from operators.transplant.model_files import open_model
         from operators.transplant.rules import copies
@@ -138,6 +133,10 @@ class InitEmbeddings(OfTokenizer):
             open_model(self.donor)
         if self.strings:
             maker_of(self.strings).check(of_tokens(self.strings))
+        if self.pairs:
+            read_pairs(self.pairs)
+        if self.rows:
+            refuse_without_rows(self.rows)
         if not self.tokenizer:
             return
         content = tokenizer_sources.content_of(self.tokenizer)
@@ -175,7 +174,7 @@ class InitEmbeddings(OfTokenizer):
     def stages_of(self, digests: Mapping[str, str]) -> tuple[Map | Fold | Repeat, ...]:
         """The stages, for files of these digests."""
         how: dict[str, Any] = self.model_dump(include=Building.model_fields.keys() - {"name", "tokenizer", "step"})
-        how |= {f"{name}_sha256": digests.get(name, "") for name in ("model", "donor", "pairs", "rows", "strings")}
+        how |= {f"{name}_sha256": digests.get(name, "") for name in BY_DIGEST}
         how["vectors"] = "" if self.method in WITHOUT_VECTORS else "donor" if self.donor else "text"
         how |= {"evaluate": self.evaluate, "is_tried": self.evaluate is not None and is_installed()}
         limit = {"max_documents": self.max_documents}

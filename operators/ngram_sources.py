@@ -73,15 +73,20 @@ def content(path: str, sha256: str, what: str = "model") -> bytes | NDArray[np.u
     import fsspec
     import numpy as np
 
-    found = digest(path, what)
-    if found != sha256:
-        msg = f"{what} {path!r} has sha256 {found}, and had {sha256} when the run began: start the run again"
-        raise RecipeError(msg)
-    if Path(path).is_file():
+    refuse_changed(path, sha256, what)
+    if Path(path).is_file() and Path(path).stat().st_size:  # nothing cannot be mapped
         return np.memmap(path, np.uint8, "r")
     with fsspec.open(path, "rb") as file:
         read: bytes = file.read()
     return read
+
+
+def refuse_changed(path: str, sha256: str, what: str = "model") -> None:
+    """RecipeError where the file is another than that of the digest."""
+    found = digest(path, what)
+    if found != sha256:
+        msg = f"{what} {path!r} has sha256 {found}, and had {sha256} when the run began: start the run again"
+        raise RecipeError(msg)
 
 
 @lru_cache(maxsize=8)

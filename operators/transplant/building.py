@@ -20,6 +20,7 @@ from operators.chosen_tokenizer import Chosen
 from operators.embedding.encoders import EncoderChoice
 from operators.groups import joined
 from operators.labelled_documents import DOCUMENTS, DRAWN
+from operators.ngram_sources import refuse_changed
 from operators.tokenizer_files import tokenizer_config
 from operators.transplant.bits_per_byte import Tables
 from operators.transplant.choice import Choice, Method, PieceShare
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 JUDGED: Final = "judged"
 """The stage that leaves the segments that the model is tried on."""
+BY_DIGEST: Final = ("model", "donor", "pairs", "rows", "strings")
+"""Fields that name files: their digests decide, and not where they lie."""
 _SHOWN: Final = 8
 """Tokens with the mean row that the report names."""
 _OWN: Final = 512
@@ -76,13 +79,7 @@ class Building(Chosen):
 
     revision: ClassVar[int] = 2  # the report says whether the text of the trial was trained on
     seeded: ClassVar[bool] = True
-    inert: ClassVar[frozenset[str]] = Chosen.inert | {
-        "model",
-        "donor",
-        "pairs",
-        "rows",
-        "strings",
-    }  # their digests decide
+    inert: ClassVar[frozenset[str]] = Chosen.inert | frozenset(BY_DIGEST)
 
     @override
     def source(self) -> str:
@@ -100,15 +97,15 @@ class Building(Chosen):
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
         from operators.transplant.methods import pair_of
-        from operators.transplant.model_files import open_model, to_safetensors
+        from operators.transplant.model_files import EMBED, LM_HEAD, open_model, to_safetensors
 
         model, target_json = open_model(self.model, self.model_sha256), self.content(context)
         pair = pair_of(model.tokenizer_json, target_json, special_ids(model.config))
         texts = joined(context.artifacts["documents"].table(DOCUMENTS)["text"])
         maker = self._maker(pair, model.tokenizer_json, target_json, texts, context)
         made = maker.made(pair)
-        output = None if model.output_table is None else made.table(model.output_table, "lm_head")
-        tables = Tables(made.table(model.input_table, "embed"), output)
+        output = None if model.output_table is None else made.table(model.output_table, LM_HEAD)
+        tables = Tables(made.table(model.input_table, EMBED), output)
         trial: dict[str, dict[str, Any]] = {}
         if self.evaluate:
             tables, trial["trial"] = self._tried(model, made.weights, tables, (maker, texts), context)
@@ -180,6 +177,8 @@ class Building(Chosen):
             own = joined(context.artifacts["old_documents"].table(DOCUMENTS)["text"])
             old = trained(own, source_json, pair.source, settings, self.min_count)
         pairs = read_pairs(self.pairs, sha256=self.pairs_sha256) if self.pairs else None
+        if self.rows:
+            refuse_changed(self.rows, self.rows_sha256, "rows")
         choice = Choice(self.method, self.pieces, self.share, self.temperature, context.seed)
         return Maker(choice, source_json, target_json, auxiliary, old, pairs, self.rows)
 
@@ -200,12 +199,13 @@ class Building(Chosen):
         """The built-in test, of the table that reads."""
         from operators.transplant.held_out import LEAST, drawn, measured, summary
         from operators.transplant.methods import held_out
+        from operators.transplant.model_files import EMBED
 
         seed = maker.choice.seed
         tokens = drawn(pair, None if maker.auxiliary is None else maker.auxiliary.frequent, seed, self.held_out)
         if not tokens.size:
             return {"tokens": 0, "why": f"fewer than {LEAST} shared tokens could be held out"}
-        made = maker.made(held_out(pair, maker.source_json, tokens)).table(table, "embed")[tokens]
+        made = maker.made(held_out(pair, maker.source_json, tokens)).table(table, EMBED)[tokens]
         return {"tokens": int(tokens.size), **summary(pair, tokens, measured(pair, tokens, made, table), seed)}
 
 

@@ -9,7 +9,6 @@ they had, where the original looks for tokens that hold or begin with them.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,9 +17,12 @@ from typing import Final
 
 import numpy as np
 
-from operators.base import DataError, RecipeError
+from operators import ngram_sources
+from operators.base import DataError
+from operators.transplant.model_files import EMBED
 from operators.transplant.pieces import Cutter
 from operators.transplant.rules import new_rows, replaced
+from operators.transplant.tensor_files import Tensors
 from operators.transplant.vocabularies import TokenForms, word_forms
 from operators.transplant.weights import IMPORTED, Floats, Weights
 
@@ -31,7 +33,9 @@ LEAST_ALIGNED: Final = 10
 """Word pairs that are aligned less often are left out, as in the original."""
 
 _PARTS: Final = "|||"
-_EXPECTED: Final = {"pairs": "word pairs", "rows": "rows, in safetensors"}
+_NAMED: Final = 4
+"""Tensors that an error names."""
+_EXPECTED: Final = {"pairs": "a file of word pairs", "rows": "a file of rows, in safetensors"}
 
 
 def read_pairs(path: str, least: int = LEAST_ALIGNED, sha256: str = "") -> WordPairs:
@@ -43,10 +47,7 @@ def read_pairs(path: str, least: int = LEAST_ALIGNED, sha256: str = "") -> WordP
 
     Raises DataError with the line that is neither, and RecipeError where the file is another than `sha256` says.
     """
-    content = _content(path)
-    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        msg = f"{path} is another file than when the run began: start the run again"
-        raise RecipeError(msg)
+    content = bytes(ngram_sources.content(path, sha256 or digest(path, "pairs"), "pairs"))
     lines = [line for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
     counts: Counter[tuple[str, str]] = Counter()
     is_aligned = bool(lines) and _PARTS in lines[0]
@@ -93,36 +94,30 @@ def read_rows(path: str, name: str, shape: tuple[int, int]) -> Floats | None:
     """A tensor of rows for all new ids, from safetensors; None where the file has none of that name.
 
     Such are the rows that a hypernetwork makes (ZeTT, Minixhofer et al. 2024), saved as `embed` and `lm_head`. Raises
-    DataError where the shape is another, or a number is not finite.
+    DataError where it is no such file, the shape is another, or a number is not finite.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        tensors = load(_content(path))
-    except SafetensorError as error:
-        msg = f"{path} is no safetensors file ({error}); a pickle is not read"
-        raise DataError(msg) from error
+    tensors = Tensors([Path(path)])
     if name not in tensors:
         return None
-    rows = np.asarray(tensors[name], np.float32)
+    rows = tensors.read(name)
     if rows.shape != shape or not np.isfinite(rows).all():
         msg = f"{path}: tensor {name!r} has shape {rows.shape}: expected {shape}, a row for each new id, all finite"
         raise DataError(msg)
     return rows
 
 
-def digest(path: str, field: str = "") -> str:
+def refuse_without_rows(path: str) -> None:
+    """DataError where the file is no safetensors file, or has no rows for what reads tokens."""
+    tensors = Tensors([Path(path)])
+    if EMBED not in tensors:
+        named = ", ".join(map(repr, sorted(tensors.places)[:_NAMED])) or "no tensor"
+        msg = f"{path} has {named}, and no {EMBED!r}: expected a row for each new id under that name"
+        raise DataError(msg)
+
+
+def digest(path: str, field: str) -> str:
     """The sha256 of a file that `field` names. Raises RecipeError where it cannot be read."""
-    return hashlib.sha256(_content(path, field)).hexdigest()
-
-
-def _content(path: str, field: str = "") -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        msg = f"{field} {path} cannot be read ({error.strerror}): expected a file of {_EXPECTED.get(field, 'data')}"
-        raise RecipeError(msg.lstrip()) from error
+    return ngram_sources.digest(path, field, _EXPECTED[field])
 
 
 def _translated(line: str) -> dict[tuple[str, str], float]:

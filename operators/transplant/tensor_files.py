@@ -125,7 +125,7 @@ def _places(file: Path) -> dict[str, Place]:
     except OSError as error:
         raise RecipeError(unreadable(str(file), error)) from error
     except ValueError as error:
-        msg = f"{file} is no safetensors file ({error}): fetch the model again"
+        msg = f"{file} is no safetensors file ({error}): fetch it again"
         raise DataError(msg) from error
     found = {}
     for name, about in header.items():

@@ -5,7 +5,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save, save_file
 
 from operators.base import DataError, RecipeError
 from operators.init_embeddings import InitEmbeddings
@@ -179,7 +179,7 @@ def test_what_is_wrong_is_said_before_the_work(tokenizers: tuple[Path, Path], tm
 @pytest.mark.parametrize("field", ["pairs", "rows"])
 def test_a_file_that_is_missing_is_named_with_its_field(field: str, tokenizers: tuple[Path, Path]) -> None:
     step = InitEmbeddings(model=str(tokenizers[0]), step="s", **{"method": field, field: "nowhere"})
-    with pytest.raises(RecipeError, match=rf"^{field} nowhere cannot be read"):
+    with pytest.raises(RecipeError, match=rf"^{field} 'nowhere' cannot be read"):
         step.models()
 
 
@@ -254,6 +254,36 @@ def test_word_pairs_and_rows_of_a_file_are_taken(tokenizers: tuple[Path, Path], 
     imported = np.flatnonzero(read(files["weights.npz"]).route == 14)
     assert len(imported) > 100
     assert made[imported].tobytes() == given[imported].tobytes()
+
+
+@pytest.mark.parametrize("field", ["pairs", "rows"])
+def test_a_file_that_changes_after_the_plan_is_refused(
+    field: str, tokenizers: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "given").write_bytes(b"word\twoord\n")
+    given: dict[str, Any] = {"method": field, field: str(tmp_path / "given"), "held_out": 0}
+    step = InitEmbeddings(model=str(tokenizers[0]), tokenizer=str(tokenizers[1]), **given)
+    planned = {**step.models(), field: "0" * 64}
+    monkeypatch.setattr(InitEmbeddings, "models", lambda _: planned)
+    with pytest.raises(RecipeError, match=rf"{field} '.*given' has sha256 .*, and had 000.*: start the run again"):
+        run(step, [corpus(SOURCES[:9])])
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "told"),
+    [
+        ("pairs", b"a\tb\nonly\n", "given line 2: 'only'"),
+        ("rows", b"\x80\x04pickle", "given is no safetensors file"),
+        ("rows", save({"embeddings": table(700, 16, seed=8)}), "given has 'embeddings', and no 'embed'"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_before_the_work(
+    field: str, content: bytes, told: str, tokenizers: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "given").write_bytes(content)
+    given: dict[str, Any] = {"method": field, field: str(tmp_path / "given")}
+    with pytest.raises(DataError, match=told):
+        InitEmbeddings(model=str(tokenizers[0]), step="s", **given).check()
 
 
 def test_two_languages_are_aligned_by_word_pairs(tokenizers: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from operators.transplant.imported import WordPairs, of_pairs, read_pairs, read_
 from operators.transplant.methods import Pair, pair_of, weights_of
 from operators.transplant.pieces import Cutter
 from operators.transplant.ridge import mapped, prepared
-from operators.transplant.weights import apply
+from operators.transplant.weights import Floats, apply
 from operators.vocabulary import from_merges
 from tests.operators.transplant.small_tokenizers import table
 
@@ -74,11 +75,19 @@ def test_a_line_that_is_no_pair_is_named(line: str, tmp_path: Path) -> None:
 
 
 def test_a_file_without_pairs_or_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").write_text("\n")
-    with pytest.raises(DataError, match="no word pair"):
-        read_pairs(str(tmp_path / "empty"))
+    for content in ("\n", ""):
+        (tmp_path / "empty").write_text(content)
+        with pytest.raises(DataError, match="no word pair"):
+            read_pairs(str(tmp_path / "empty"))
     with pytest.raises(RecipeError, match="cannot be read"):
         read_pairs(str(tmp_path / "nowhere"))
+
+
+def tensor_of_bfloat16(rows: Floats) -> bytes:
+    upper = (rows.view(np.uint32) >> 16).astype(np.uint16)
+    about = {"embed": {"dtype": "BF16", "shape": rows.shape, "data_offsets": [0, upper.nbytes]}}
+    header = json.dumps(about).encode()
+    return len(header).to_bytes(8, "little") + header + upper.tobytes()
 
 
 def test_rows_of_a_file_are_read_and_what_is_wrong_with_them_is_said(tmp_path: Path) -> None:
@@ -88,6 +97,10 @@ def test_rows_of_a_file_are_read_and_what_is_wrong_with_them_is_said(tmp_path: P
     assert found is not None
     assert found.tobytes() == table(5).tobytes()
     assert read_rows(path, "lm_head", (5, 8)) is None
+    (tmp_path / "short.safetensors").write_bytes(tensor_of_bfloat16(found))
+    halved = read_rows(str(tmp_path / "short.safetensors"), "embed", (5, 8))
+    assert halved is not None
+    np.testing.assert_allclose(halved, found, rtol=1 / 128)
     with pytest.raises(DataError, match=r"has shape \(5, 8\): expected \(6, 8\)"):
         read_rows(path, "embed", (6, 8))
     (tmp_path / "rows.bin").write_bytes(b"\x80\x04pickle")
