@@ -83,12 +83,10 @@ class EmbedDocuments(EncoderChoice, Composite):
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
-        maker = maker_of(self.encoder)
-        before = maker.stages(self)
-        how = {**self.model_dump(include={*EncoderChoice.model_fields, "format"}), **maker.settled(self)}
-        trained = before[-1].label if before else self.step
-        vectors = Vectors(name="vectors", digest=digest_of(self), trained=trained, **how)
-        return *before, vectors, ModelFile(name="model", encoder=self.encoder, format=self.format)
+        settled = maker_of(self.encoder).settled(self)
+        how = {**self.model_dump(include={*EncoderChoice.model_fields, "format"}), **settled}
+        vectors = Vectors(name="vectors", digest=digest_of(self), **how)
+        return vectors, ModelFile(name="model", encoder=self.encoder, format=self.format)
 
 
 def _refuse_bits(dimension: int, made_by: str) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from operators.base import Artifacts, Fold
+from operators.base import Artifacts
 
 Singles = NDArray[np.float32]
 
@@ -86,8 +86,5 @@ class Maker(Protocol):
     def settled(self, choice: EncoderChoice) -> dict[str, object]:
         """Parameters whose `auto` or 0 means something on this machine that changes vectors, as what they mean."""
 
-    def stages(self, choice: EncoderChoice) -> tuple[Fold, ...]:
-        """What trains it in the run; the last stage leaves what `open` finds in `artifacts` under its name."""
-
     def open(self, choice: EncoderChoice, artifacts: Artifacts) -> Encoder:
-        """The encoder, loaded."""
+        """The encoder, loaded; `artifacts` has what the step of the choice left, if it names one."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from operators.base import Artifacts, Fold, fingerprint
+from operators.base import Artifacts, fingerprint
 from operators.embedding.encoders import STATIC, Encoder, EncoderChoice, Maker
 from operators.embedding.transformers import Transformers
 from operators.scorers import identity_of, is_scorer, scorer_at
@@ -32,10 +32,6 @@ class OwnFunctions:
     def settled(self, choice: EncoderChoice) -> dict[str, object]:
         """What `auto` means is the function's own affair."""
         return {}
-
-    def stages(self, choice: EncoderChoice) -> tuple[Fold, ...]:
-        """It is trained already."""
-        return ()
 
     def open(self, choice: EncoderChoice, artifacts: Artifacts) -> Encoder:
         """What the function returns."""

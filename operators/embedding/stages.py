@@ -35,17 +35,15 @@ class Vectors(EncoderChoice, Fold):
 
     format: forms.Form
     digest: str
-    trained: str = ""
-    """The stage before that trained the encoder."""
 
     revision: ClassVar[int] = 2
     per_shard: ClassVar[bool] = True
     # Digests decide, of files and of what a step left, wherever they lie and whatever the step is called.
-    inert: ClassVar[frozenset[str]] = Fold.inert | {"encoder", "step", "trained"}
+    inert: ClassVar[frozenset[str]] = Fold.inert | {"encoder", "step"}
 
     @override
     def uses(self) -> tuple[str, ...]:
-        return (self.trained,) if self.trained else ()
+        return (self.step,) if self.step else ()
 
     @override
     def wants(self) -> Resources:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from operators.base import Artifacts, Fold, RecipeError, fingerprint
+from operators.base import Artifacts, RecipeError, fingerprint
 from operators.embedding import static_files
 from operators.embedding.encoders import EncoderChoice
 from operators.embedding.static_files import StaticFiles, StaticModel
@@ -122,10 +122,6 @@ class StaticModels:
     def settled(self, choice: EncoderChoice) -> dict[str, object]:
         """Nothing of it depends on the machine."""
         return {"pooling": "mean", "dtype": "float32", "device": "cpu"}
-
-    def stages(self, choice: EncoderChoice) -> tuple[Fold, ...]:
-        """It is trained by a step of its own."""
-        return ()
 
     def open(self, choice: EncoderChoice, artifacts: Artifacts) -> StaticEncoder:
         """The encoder. Raises RecipeError where it cannot be, or is asked for more dimensions than it has."""

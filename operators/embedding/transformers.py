@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from operators.base import Artifacts, Fold, RecipeError, fingerprint
+from operators.base import Artifacts, RecipeError, fingerprint
 from operators.embedding import devices
 from operators.embedding.checkpoints import Checkpoint, read_checkpoint
 
@@ -42,11 +42,7 @@ class Transformers:
         """All that was left to the checkpoint or to this machine."""
         checkpoint = read_checkpoint(choice.encoder)
         settled = self._settled(checkpoint, choice)
-        return settled.model_dump(include=set(type(choice).model_fields) & _SETTLED)
-
-    def stages(self, choice: EncoderChoice) -> tuple[Fold, ...]:
-        """It is trained already."""
-        return ()
+        return settled.model_dump(include=_SETTLED)
 
     def open(self, choice: EncoderChoice, artifacts: Artifacts) -> Encoder:
         """Load it. A choice that is not settled is settled by this machine. RecipeError where a package is missing."""
@@ -55,12 +51,8 @@ class Transformers:
         checkpoint = read_checkpoint(choice.encoder)
         _refuse_missing(checkpoint, _backend(choice))
         settled = self._settled(checkpoint, choice)
-        about = {
-            "digest": fingerprint(dict(self.digests(choice))),
-            **settled.model_dump(include=_SETTLED - {"dimension"}),
-            "dimension": settled.dimension,
-            "chunks": settled.chunks,
-        }
+        digest = fingerprint(dict(self.digests(choice)))
+        about = {"digest": digest, **settled.model_dump(include={*_SETTLED, "chunks"})}
         forward = _forward(checkpoint, settled)
         return TransformerEncoder(
             _tokeniser(checkpoint, settled), forward, settled.token_budget, settled.dimension, about
