@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, Columns, Composite, Fold, Map, Operator, RecipeError, Repeat
+from operators.base import Composite, Fold, Map, Operator, RecipeError, Repeat
 from operators.embedding import forms
 from operators.embedding.encoders import STATIC, EncoderChoice
 from operators.embedding.makers import digest_of, maker_of
@@ -44,10 +44,6 @@ class EmbedDocuments(EncoderChoice, Composite):
             msg = f"dimension {self.dimension} is no multiple of 8, as format: binary needs it"
             raise ValueError(msg)
         return self
-
-    @override
-    def needs(self) -> Columns:
-        return TEXT
 
     @override
     def models(self) -> Mapping[str, str]:

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from operators import tokenizer_sources
-from operators.base import TEXT, Columns, Context, Fold, Map, Operator, RecipeError, Repeat
+from operators.base import Context, Fold, Map, Operator, RecipeError, Repeat
 from operators.chosen_tokenizer import OfTokenizer
 from operators.token_sequences import BucketSummary, Sequences
 from operators.train_tokenizer import TrainTokenizer
@@ -60,10 +60,6 @@ class LengthBuckets(OfTokenizer):
             msg = f"min_length {self.min_length} is more than max_length {self.max_length}"
             raise ValueError(msg)
         return self
-
-    @override
-    def needs(self) -> Columns:
-        return TEXT
 
     @override
     def check(self) -> None:

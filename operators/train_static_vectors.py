@@ -21,7 +21,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from operators import tokenizer_sources
-from operators.base import TEXT, Columns, Fold, Map, Repeat
+from operators.base import Fold, Map, Repeat
 from operators.chosen_tokenizer import OfTokenizer
 from operators.embedding.static_training import StaticTraining
 
@@ -48,10 +48,6 @@ class TrainStaticVectors(OfTokenizer):
 
     done: ClassVar[str] = "used"
     takes_any: ClassVar[bool] = True
-
-    @override
-    def needs(self) -> Columns:
-        return TEXT
 
     @override
     def check(self) -> None:
