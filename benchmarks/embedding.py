@@ -24,7 +24,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -61,7 +60,8 @@ def documents(count: int) -> list[str]:
 def ours(backend: str, dtype: str, threads: int, budget: int) -> tuple[Variant, TransformerEncoder]:
     """One way of ours."""
     checkpoint = read_checkpoint(str(MINILM))
-    model: Any = {"torch": TorchModel, "openvino": OpenvinoModel}[backend](checkpoint, "mean", dtype, threads=threads)
+    kinds: dict[str, type[TorchModel | OpenvinoModel]] = {"torch": TorchModel, "openvino": OpenvinoModel}
+    model = kinds[backend](checkpoint, "mean", dtype, threads=threads)
     tokenise = Tokeniser(checkpoint.tokenizer, checkpoint.cap, 1)
     encoder = TransformerEncoder(tokenise, model, budget, checkpoint.dimension, {})
 

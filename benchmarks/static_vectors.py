@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from operators.embedding.encoders import EncoderChoice
+from operators.embedding.encoders import Encoder, EncoderChoice
 from operators.embedding.makers import open_encoder
 from operators.embedding.static_encoder import StaticEncoder
 from operators.embedding.static_files import read_artifact, read_folder
@@ -32,8 +32,11 @@ from operators.text_tokens import text_encoder
 from operators.train_static_vectors import TrainStaticVectors
 from tests.operators.harness import run
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 ROOT = Path(__file__).resolve().parent.parent
-Floats = NDArray[Any]
+Floats = NDArray[np.float32] | NDArray[np.float64]
 
 
 def column(texts: list[str]) -> pa.ChunkedArray:
@@ -62,7 +65,7 @@ def lexical(
 
     encoder = text_encoder(tokenizer, "tokenizer")
 
-    def bags(texts: list[str]) -> Any:  # noqa: ANN401
+    def bags(texts: list[str]) -> csr_matrix:
         found = encoder(column(texts).combine_chunks())
         row = np.repeat(np.arange(len(texts)), np.diff(found.starts))
         bag = sp.csr_matrix((np.ones(found.ids.size), (row, found.ids)), shape=(len(texts), encoder.num_ids))
@@ -72,7 +75,7 @@ def lexical(
     learnt = bags([text[start : start + 1000] for text in whole for start in range(0, len(text), 1000)])
     idf = sp.diags(1 + np.log((1 + learnt.shape[0]) / (1 + np.asarray((learnt > 0).sum(axis=0)).ravel())))
 
-    def unit(rows: Any) -> Any:  # noqa: ANN401
+    def unit(rows: csr_matrix) -> csr_matrix:
         return sp.diags(1 / np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())) @ rows
 
     learnt, sides = unit(learnt @ idf), [unit(bags(texts) @ idf) for texts in (queries, targets)]
@@ -106,7 +109,7 @@ def main() -> None:
     step = TrainStaticVectors(tokenizer=str(asked.tokenizer))
     shard = table.append_column("_row", pa.array(range(table.num_rows), pa.int32()))
     ours = read_artifact(run(step, [shard]).artifacts["model"], "ours")
-    encoders: dict[str, Any] = {"train_static_vectors": StaticEncoder(ours)}
+    encoders: dict[str, Encoder] = {"train_static_vectors": StaticEncoder(ours)}
     encoders |= {folder.name: StaticEncoder(read_folder(folder)) for folder in asked.model}
     if asked.minilm:
         encoders["MiniLM"] = open_encoder(EncoderChoice(encoder=str(ROOT / "data/models/all-MiniLM-L6-v2")))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -201,7 +201,7 @@ def _weights_in(folder: Path) -> Path | None:
     return _one(sorted(folder.iterdir()), WEIGHTS, lambda name: name.endswith(".safetensors"))
 
 
-def _one(entries: list[Path], name: str, fits: Any) -> Path | None:  # noqa: ANN401
+def _one(entries: list[Path], name: str, fits: Callable[[str], bool]) -> Path | None:
     """The file of that name, else the only one that fits."""
     by_name = {entry.name: entry for entry in entries if entry.is_file()}
     fitting = [entry for key, entry in by_name.items() if fits(key)]
