@@ -27,6 +27,7 @@ import pyarrow as pa
 from typing_extensions import override
 
 from operators.base import ROW, ROWS, SHARD, BatchFn, Context, Outputs, Repeat, TableFold
+from operators.groups import starts_of
 
 Nodes = npt.NDArray[np.int64]
 ROW_BITS: Final = 32
@@ -143,10 +144,9 @@ class Neighbours(_OverLinks):
         node, other = state["node"].to_numpy(), state["other"].to_numpy()
         order = np.lexsort((other, node))
         node, other = node[order], other[order]
-        fresh = np.ones(node.size, bool)
-        fresh[1:] = (node[1:] != node[:-1]) | (other[1:] != other[:-1])
+        fresh = starts_of(node, other)
         node, other = node[fresh], other[fresh]
-        first = np.flatnonzero(np.append(True, node[1:] != node[:-1])[: node.size])
+        first = np.flatnonzero(starts_of(node))
         count = np.diff(np.append(first, node.size))
         each, label = node[first], np.minimum(node[first], other[first])
         open_ = (label < each) & (count > 1)

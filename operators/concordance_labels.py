@@ -21,6 +21,7 @@ from typing_extensions import override
 from operators import drawing
 from operators.base import WARNINGS, BatchFn, Columns, Context, Fold, Judge, Map, Outputs, Rule
 from operators.drawing import Totals
+from operators.groups import summed
 from operators.ladder_scores import num_pairs
 from operators.ngram_perplexity import STEPS
 
@@ -56,8 +57,7 @@ class Levels(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        sums = state.group_by("pairs", use_threads=False).aggregate([(name, "sum") for name in self.columns[1:]])
-        return sums.select(["pairs", *(f"{name}_sum" for name in self.columns[1:])]).rename_columns(self.columns)
+        return summed(state, "pairs")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

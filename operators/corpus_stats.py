@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
 from operators.document_weights import refuse_weights, weights_of
+from operators.groups import summed
 from operators.hashing import refuse_formless
 
 if TYPE_CHECKING:
@@ -92,9 +93,7 @@ class CorpusStats(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        keys = ["by", "value", "measure", "key"]
-        summed = state.group_by(keys).aggregate([("count", "sum")]).rename_columns([*keys, "count"])
-        return summed.select(_STATE.names).cast(_STATE)
+        return summed(state, "by", "value", "measure", "key")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

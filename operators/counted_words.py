@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from operators.groups import summed
+
 Counts = NDArray[np.int64]
 
 MOST: Final = 2**62
@@ -44,9 +46,9 @@ def counted_words(words: pa.LargeBinaryArray, counts: NDArray[Any], longest: int
     long = used & (lengths > longest)
     short = pa.table({"word": words.filter(pa.array(used & ~long)), "count": counts[used & ~long]})
     parts = _parts(words.filter(pa.array(long)).to_pylist(), counts[long].tolist(), longest)
-    rows = pa.concat_tables([short, parts]).group_by("word").aggregate([("count", "sum")]).sort_by("word")
+    rows = summed(pa.concat_tables([short, parts]), "word").sort_by("word")
     distinct = pa.concat_arrays([pa.array([], pa.large_binary()), *rows["word"].chunks])
-    return CountedWords(distinct, rows["count_sum"].to_numpy())
+    return CountedWords(distinct, rows["count"].to_numpy())
 
 
 def _parts(words: list[bytes], counts: list[int], longest: int) -> pa.Table:

@@ -7,12 +7,14 @@ something else is told to rename it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from typing_extensions import override
 
-from operators.base import Columns, DataError, RecipeError
+from operators.base import Columns, DataError, Fold, RecipeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,25 @@ REPEAT: Final = "repeat"
 MOST: Final = 2**31 - 1
 
 _EXPECTED: Final = f"expected whole numbers from 0 to {MOST:,}"
+
+
+class WeightedTexts(Fold):
+    """A fold over texts that it cuts by the classes of their characters, each counted as often as `repeat` says."""
+
+    @override
+    def takes(self) -> Columns:
+        return {REPEAT: pa.null()}
+
+    @override
+    def refuse(self, columns: Columns) -> None:
+        """RecipeError where `repeat` is no count."""
+        refuse_weights(columns)
+
+    @override
+    def models(self) -> Mapping[str, str]:
+        from operators.unicode_classes import class_table_digest
+
+        return {"unicode classes": class_table_digest()}
 
 
 def weights_of(rows: pa.Table, column: str = REPEAT) -> NDArray[np.int64]:
@@ -50,6 +71,19 @@ def weights_of(rows: pa.Table, column: str = REPEAT) -> NDArray[np.int64]:
         raise DataError(msg)
     weights: NDArray[np.int64] = values.astype(np.int64)
     return weights
+
+
+def counting(rows: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows that count at all, and how often each does.
+
+    >>> rows, weights = counting(pa.table({"id": ["a", "b", "c"], "repeat": [2, 0, 1]}))
+    >>> rows["id"].to_pylist(), weights.tolist()
+    (['a', 'c'], [2, 1])
+    """
+    weights = weights_of(rows)
+    if (weights > 0).all():
+        return rows, weights
+    return rows.filter(pa.array(weights > 0)), weights[weights > 0]
 
 
 def refuse_weights(columns: Columns, column: str = REPEAT) -> None:

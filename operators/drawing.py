@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
+from operators.groups import summed
 from operators.hashing import Words, as_labels, row_hashes
 
 BUCKETS: Final = 1 << 16
@@ -81,10 +82,7 @@ class Histogram(Drawing):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        sums = [(name, "sum") for name in self.measures]
-        summed = state.group_by(["group", "bucket"], use_threads=False).aggregate(sums)
-        names = ["group", "bucket", *(f"{name}_sum" for name in self.measures)]
-        return summed.select(names).rename_columns(state.column_names)
+        return summed(state, "group", "bucket")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs, TableFold
 from operators.duplicate_clusters import Chosen
+from operators.groups import summed
 
 READ_CHARS: Final = 20_000
 """Code points of a named document that are looked at; where two texts differ only later, their beginnings are shown."""
@@ -189,10 +190,7 @@ def _language(rows: pa.Table) -> pa.Array | pa.ChunkedArray:
 
 
 def _summed(counts: pa.Table) -> pa.Table:
-    sums = [("documents", "sum"), ("removed", "sum")]
-    found = counts.group_by(["source", "lang"], use_threads=False).aggregate(sums)
-    found = found.rename_columns({"documents_sum": "documents", "removed_sum": "removed"})
-    return _completed(found)
+    return _completed(summed(counts.select(["source", "lang", "documents", "removed"]), "source", "lang"))
 
 
 def _texts(rows: pa.Table, wanted: pa.Array) -> pa.Table:

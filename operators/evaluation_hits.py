@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Map, Operator, Outputs, Rule, first_failure
 from operators.evaluation_items import ITEMS, Index, Items, documents_of, index_of, matches_of
-from operators.groups import joined, starts_of
+from operators.groups import joined, starts_of, summed
 
 SUMMARY: Final = "summary.json"
 HITS: Final = "hits"
@@ -107,8 +107,7 @@ class FrequentNgrams(Sought, Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("gram", use_threads=False).aggregate([("documents", "sum")])
-        return summed.rename_columns(_FREQUENT.names)
+        return summed(state, "gram")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

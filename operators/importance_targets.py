@@ -17,6 +17,7 @@ from typing_extensions import override
 from operators import ngram_sources
 from operators.base import BatchFn, Columns, Context, DataError, Fold, Outputs, RecipeError
 from operators.conditions import Condition, FoldOverChosen
+from operators.groups import summed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,9 +57,7 @@ class NgramStage(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        keys = [name for name in state.column_names if name != "count"]
-        summed = state.group_by(keys, use_threads=False).aggregate([("count", "sum")])
-        return summed.select([*keys, "count_sum"]).rename_columns([*keys, "count"]).select(state.column_names)
+        return summed(state, *(name for name in state.column_names if name != "count"))
 
 
 class CountNgrams(FoldOverChosen, NgramStage):

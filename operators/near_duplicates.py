@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import ROW, ROWS, SHARD, BatchFn, Columns, Context, Fold, Outputs, Resources
+from operators.groups import starts_of
 from operators.minhash import Scheme
 from operators.shingles import Shingling, Unit
 from operators.survivors import best_first, candidate_needs, candidates
@@ -100,7 +101,7 @@ class Members(Fold):
         small = state.drop_columns(["content"]).append_column("place", pa.array(survivor)).take(pa.array(linked))
         ranked = best_first(small, "component")
         place, label = ranked["place"].to_numpy(), ranked["component"].to_numpy()
-        starts = np.append(np.flatnonzero(np.append(True, label[1:] != label[:-1])), label.size)
+        starts = np.append(np.flatnonzero(starts_of(label)), label.size)
         best, alike = self._in_components(state["content"], place, starts)
         survivor[place], similarity[place] = place[best], alike
         return survivor, similarity

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from operators.base import BatchFn, Columns, Context, Fold, Map, Outputs, Rule, first_failure
 from operators.dedup import SourceGated
-from operators.groups import unlisted
+from operators.groups import summed, unlisted
 from operators.repeats import Ints, border_classes
 from operators.text_buffers import column_bytes
 
@@ -158,9 +158,8 @@ class _Cut:
         removed, spans = np.zeros(self.num_rows, np.int64), np.zeros(self.num_rows, np.int64)
         np.add.at(removed, touched[text], length)
         np.maximum.at(spans, touched[text], self.left[:, 5] + 1)
-        most = pa.table({"text": text, "id": self.kept_ids(), "bytes": length})
-        most = most.group_by(["text", "id"], use_threads=False).aggregate([("bytes", "sum")])
-        most = most.sort_by([("text", "ascending"), ("bytes_sum", "descending"), ("id", "ascending")])
+        most = summed(pa.table({"text": text, "id": self.kept_ids(), "bytes": length}), "text", "id")
+        most = most.sort_by([("text", "ascending"), ("bytes", "descending"), ("id", "ascending")])
         number, first = np.unique(most["text"].to_numpy(), return_index=True)
         place = np.full(self.num_rows, -1, np.int64)
         place[touched[number]] = first

@@ -9,15 +9,14 @@ asked of the installed `tokenizers`; a digest of the answer is part of the count
 """
 
 import logging
-from collections.abc import Mapping
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
-from operators.document_weights import REPEAT, refuse_weights, weights_of
+from operators.base import TEXT, BatchFn, Columns, Context, Outputs
+from operators.document_weights import WeightedTexts, weights_of
 from operators.hashing import as_labels, refuse_formless
 from operators.pretokenizers import Choice, Cutting, Digits, cutting
 from operators.text_buffers import one_text_array
@@ -28,7 +27,7 @@ GROUP = "group"
 _log = logging.getLogger(__name__)
 
 
-class PretokenCounts(Fold):
+class PretokenCounts(WeightedTexts):
     """How often each pre-token occurs: `pretoken: large_binary`, `count: int64`, sorted within a partition.
 
     With `group_by` a third column `group: string`, and a row for every pre-token and group.
@@ -51,23 +50,14 @@ class PretokenCounts(Fold):
         return {**TEXT, **{name: pa.null() for name in (self.boundaries, self.group_by) if name}}
 
     @override
-    def takes(self) -> Columns:
-        return {REPEAT: pa.null()}
-
-    @override
     def source(self) -> str:
         return f"input:{self.reference}" if self.reference else ""
 
+    @override
     def refuse(self, columns: Columns) -> None:
         """RecipeError where the values of `group_by` have no text to group by, or `repeat` is no count."""
-        refuse_weights(columns)
+        super().refuse(columns)
         refuse_formless(columns, [self.group_by] if self.group_by else [])
-
-    @override
-    def models(self) -> Mapping[str, str]:
-        from operators.unicode_classes import class_table_digest
-
-        return {"unicode classes": class_table_digest()}
 
     @override
     def bind(self, context: Context) -> BatchFn:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from operators.base import ROW, ROWS, SHARD, BatchFn, Columns, Context, Fold, Outputs, TableFold
-from operators.groups import joined, lists_of, unlisted
+from operators.groups import joined, lists_of, starts_of, unlisted
 from operators.hashing import mix64
 from operators.repeats import Ints, behind_sources, gram_bytes
 from operators.survivors import candidate_needs, candidates
@@ -58,8 +58,7 @@ class Fingerprints(Fold):
         table = state.take(pa.array(order[shared]))
         table = table.append_column(DOCUMENT, _document(table[SHARD], table[ROW]))
         number, value = table[DOCUMENT].to_numpy(), table["fingerprint"].to_numpy()
-        first = np.append(True, (number[1:] != number[:-1]) | (value[1:] != value[:-1]))[: number.size]
-        return {"_shared": table.filter(pa.array(first))}
+        return {"_shared": table.filter(pa.array(starts_of(number, value)))}
 
 
 class _ByDocument(TableFold):
@@ -134,7 +133,7 @@ class Copies(Fold):
         data, offsets = repeats.slices(content, bounds[:-1][order.to_numpy()], bounds[1:][order.to_numpy()])
         state = state.drop_columns(["content"]).take(order)
         prints, start = state["fingerprint"].to_numpy(), state["start"].to_numpy()
-        groups = np.append(np.flatnonzero(np.append(True, prints[1:] != prints[:-1])[: prints.size]), prints.size)
+        groups = np.append(np.flatnonzero(starts_of(prints)), prints.size)
         found = repeats.repeats(data, offsets, groups, self.min_bytes)
         row, source = found[:, 0], np.searchsorted(offsets, found[:, 3], side="right") - 1
         runs = np.stack([start[row] + found[:, 1], start[row] + found[:, 2], found[:, 3], found[:, 4]], axis=1)
@@ -237,6 +236,5 @@ def _document(shard: pa.ChunkedArray, row: pa.ChunkedArray) -> pa.Array:
 def _grouped(state: pa.Table) -> tuple[pa.Table, Ints]:
     """The documents of a state that is sorted by them, and where the rows of each begin, with the end of the last."""
     shard, row = state[SHARD].to_numpy(), state[ROW].to_numpy()
-    starts = np.append(True, (shard[1:] != shard[:-1]) | (row[1:] != row[:-1]))[: shard.size]
-    first = np.flatnonzero(starts)
+    first = np.flatnonzero(starts_of(shard, row))
     return state.select([SHARD, ROW]).take(pa.array(first)), np.append(first, shard.size).astype(np.int64)

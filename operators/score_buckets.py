@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from operators.base import RULE, BatchFn, Columns, Context, Fold, Judge, Outputs
 from operators.drawing import groups, index
+from operators.groups import summed
 
 Bucket = Literal["head", "middle", "tail"]
 ShareOf = Literal["documents", "bytes"]
@@ -58,9 +59,7 @@ class Percentiles(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        sums = state.group_by(["group", "score"], use_threads=False)
-        summed = sums.aggregate([("documents", "sum"), ("bytes", "sum")])
-        return summed.rename_columns(["group", "score", "documents", "bytes"])
+        return summed(state, "group", "score")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

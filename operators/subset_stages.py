@@ -32,6 +32,7 @@ from operators.base import (
     Resources,
 )
 from operators.drawing import spans
+from operators.groups import summed
 from operators.hashing import Words, row_hashes
 from operators.vectors import SCALE, VECTOR, Singles, unpacked
 
@@ -91,8 +92,7 @@ class Cuts(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("bucket", use_threads=False).aggregate([("docs", "sum"), ("bytes", "sum")])
-        return summed.rename_columns(_COUNTS.names).cast(_COUNTS)
+        return summed(state, "bucket")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -175,9 +175,9 @@ class Choice(Fold):
         for start, stop in spans(partition):
             number = partition[start].as_py()
             part = state.take(order.slice(start, stop - start))
-            chosen, summed = self._chosen(part, budgets[number], context.seed)
+            chosen, sums = self._chosen(part, budgets[number], context.seed)
             rows.append(chosen)
-            found.append(pa.Table.from_pylist([{"partition": number, **summed}], _PARTITION))
+            found.append(pa.Table.from_pylist([{"partition": number, **sums}], _PARTITION))
         return {ROWS: pa.concat_tables(rows), "_partitions": pa.concat_tables(found)}
 
     def _chosen(self, part: pa.Table, budget: int, seed: int) -> tuple[pa.Table, dict[str, int]]:

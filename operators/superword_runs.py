@@ -5,15 +5,15 @@ it whole. So no more than `superword_mb` of text is read: a document is in or ou
 its source and language, and the mix stays that of the first stage. Price: `kernels/superwords.py`.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
 from typing_extensions import override
 
-from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
-from operators.document_weights import REPEAT, refuse_weights, weights_of
+from operators.base import TEXT, BatchFn, Columns, Context, Outputs
+from operators.document_weights import WeightedTexts, weights_of
+from operators.groups import summed
 from operators.hashing import row_hashes
 from operators.merge_lists import from_merges_table
 from operators.pretokenizers import Digits, cutting
@@ -41,7 +41,7 @@ class DrawnCorpus(TrainingCorpus):
         return lambda rows: describe(drawn(rows, limit))
 
 
-class SuperwordRuns(Fold):
+class SuperwordRuns(WeightedTexts):
     """How often each run occurs: `_runs`, with `run: large_binary` (its ids, int32 little-endian), `count: int64`."""
 
     digits: Digits = "pattern"
@@ -59,22 +59,8 @@ class SuperwordRuns(Fold):
         return TEXT
 
     @override
-    def takes(self) -> Columns:
-        return {REPEAT: pa.null()}
-
-    def refuse(self, columns: Columns) -> None:
-        """RecipeError where `repeat` is no count."""
-        refuse_weights(columns)
-
-    @override
     def uses(self) -> tuple[str, ...]:
         return ("corpus", "first")
-
-    @override
-    def models(self) -> Mapping[str, str]:
-        from operators.unicode_classes import class_table_digest
-
-        return {"unicode classes": class_table_digest()}
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -99,8 +85,7 @@ class SuperwordRuns(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by(["digest", "run"], use_threads=False).aggregate([("count", "sum")])
-        return pa.table({"digest": summed["digest"], "run": summed["run"], "count": summed["count_sum"]})
+        return summed(state, "digest", "run")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from operators.base import WARNINGS, BatchFn, Columns, Context, Outputs, RecipeError, TableFold
+from operators.base import WARNINGS, BatchFn, Context, Outputs, RecipeError, TableFold
 from operators.chosen_tokenizer import Chosen
-from operators.document_weights import REPEAT, refuse_weights, weights_of
-from operators.groups import joined, order_of
+from operators.document_weights import REPEAT, WeightedTexts, counting
+from operators.groups import joined, order_of, summed
 from operators.text_buffers import one_text_array
 from operators.text_tokens import TextEncoder, text_encoder
 
@@ -24,8 +24,8 @@ LEFT_OUT: Final = 0.2
 """The run warns where a larger share of the tokens is left out."""
 SMALL_IDS: Final = 1 << 16
 
-_COUNTED: Final = ("sequences", "tokens", "repeated_sequences", "repeated_tokens", "empty_documents")
-_COUNTS: Final = pa.schema([(name, pa.int64()) for name in ("length", *_COUNTED)])
+_COUNTED: Final = ("length", "sequences", "tokens", "repeated_sequences", "repeated_tokens", "empty_documents")
+_COUNTS: Final = pa.schema([(name, pa.int64()) for name in _COUNTED])
 
 Longs = NDArray[np.int64]
 
@@ -88,7 +88,7 @@ class Decomposing(Chosen):
         return pa.uint16() if encoder.num_ids <= SMALL_IDS else pa.int32()
 
 
-class Sequences(Decomposing):
+class Sequences(Decomposing, WeightedTexts):
     """A table for every length, `0256` and so on, sorted by document and place; and what is counted of each.
 
     A state has a row for each sequence, and for each document one of length 0 that says how many tokens it has, as
@@ -100,28 +100,12 @@ class Sequences(Decomposing):
     partitioned: ClassVar[bool] = True
 
     @override
-    def takes(self) -> Columns:
-        return {REPEAT: pa.null()}
-
-    def refuse(self, columns: Columns) -> None:
-        """RecipeError where `repeat` is no count."""
-        refuse_weights(columns)
-
-    @override
-    def models(self) -> dict[str, str]:
-        from operators.unicode_classes import class_table_digest
-
-        return {"unicode classes": class_table_digest()}
-
-    @override
     def bind(self, context: Context) -> BatchFn:
         encoder = self.encoder(context)
         end, kind = encoder.added.get(self.end_token), self.id_type(encoder)
 
         def apply(rows: pa.Table) -> pa.Table:
-            weights = weights_of(rows)
-            if not (weights > 0).all():
-                rows, weights = rows.filter(pa.array(weights > 0)), weights[weights > 0]
+            rows, weights = counting(rows)
             tokens = encoder(one_text_array(rows["text"]), end)
             ids = pa.array(tokens.ids.astype(kind.to_pandas_dtype(), copy=False))
             return self._state(rows["id"].cast(pa.string()), weights, tokens.starts, ids)
@@ -187,8 +171,7 @@ class BucketSummary(Decomposing, TableFold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("length", use_threads=False).aggregate([(name, "sum") for name in _COUNTED])
-        return summed.rename_columns(_COUNTS.names).cast(_COUNTS)
+        return summed(state, "length")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

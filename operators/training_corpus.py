@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs
 from operators.document_weights import REPEAT, refuse_weights, weights_of
+from operators.groups import summed
 from operators.hashing import as_labels, has_text
 
 FILE: Final = "_corpus.json"
@@ -43,8 +44,7 @@ class TrainingCorpus(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by(list(self._keys), use_threads=False).aggregate([("documents", "sum"), ("bytes", "sum")])
-        return summed.rename_columns([*self._keys, "documents", "bytes"])
+        return summed(state, *self._keys)
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, DataError, Fold, Map, Outputs, RecipeError
 from operators.drawing import sizes
-from operators.groups import joined
+from operators.groups import joined, summed
 from operators.hashing import mix64
 from operators.text_buffers import joined_binary, one_array
 
@@ -75,8 +75,7 @@ class DocumentCounts(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("bucket", use_threads=False).aggregate([("count", "sum")])
-        return summed.rename_columns(_COUNTS.names).cast(_COUNTS)
+        return summed(state, "bucket")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

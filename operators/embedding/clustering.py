@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from operators.base import BatchFn, Columns, Context, Fold, Outputs, Resources
 from operators.embedding.doubts import of_missing, warnings_file
+from operators.groups import summed
 from operators.hashing import row_hashes
 from operators.subset_stages import NOWHERE, bucket_of
 from operators.vectors import SCALE, VECTOR, Shorts, Singles, packed_rows, unpacked
@@ -79,8 +80,7 @@ class Counts(Fold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("bucket", use_threads=False).aggregate([("docs", "sum")])
-        return summed.rename_columns(_COUNTS.names).cast(_COUNTS)
+        return summed(state, "bucket")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

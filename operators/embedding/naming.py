@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from operators.base import TEXT, BatchFn, Columns, Context, Fold, Outputs, TableFold
 from operators.embedding.clustering import PURPOSE
+from operators.groups import starts_of, summed
 from operators.hashing import row_hashes
 from operators.subset_stages import bucket_of
 
@@ -36,8 +37,7 @@ EXCERPT: Final = 160
 """Characters of a document that are shown."""
 MICRO: Final = 1_000_000
 
-_SUMS: Final = ("docs", "words", "micro")
-_SIZES: Final = pa.schema([("cluster", pa.int32()), *((name, pa.int64()) for name in _SUMS)])
+_SIZES: Final = pa.schema([("cluster", pa.int32()), *((name, pa.int64()) for name in ("docs", "words", "micro"))])
 _WORDS: Final = pa.schema([("word", pa.large_string()), ("cluster", pa.int32()), ("count", pa.int64())])
 _NEAREST: Final = pa.schema(
     [("cluster", pa.int32()), ("near", pa.float64()), ("id", pa.string()), ("excerpt", pa.large_string())]
@@ -80,7 +80,7 @@ class Sizes(_OfClusters):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        return _summed(state, ("cluster",), _SUMS).cast(_SIZES)
+        return summed(state, "cluster")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -100,7 +100,7 @@ class Words(_OfClusters):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        return _summed(state, ("word", "cluster"), ("count",)).cast(_WORDS)
+        return summed(state, "word", "cluster")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:
@@ -198,7 +198,7 @@ def counted(rows: pa.Table) -> pa.Table:
     pairs, number = np.unique(cluster * scan.word_chars.size + scan.tokens[some], return_counts=True)
     words = scan.distinct_words().take(pa.array(pairs % scan.word_chars.size)).cast(pa.large_string())
     table = pa.table([pc.utf8_lower(words), (pairs // scan.word_chars.size).astype(np.int32), number], schema=_WORDS)
-    return _summed(table, ("word", "cluster"), ("count",)).cast(_WORDS)
+    return summed(table, "word", "cluster")
 
 
 def telling(words: pa.Table, sizes: pa.Table) -> pa.Table:
@@ -235,16 +235,11 @@ def _sampler(context: Context) -> BatchFn:
     return lambda rows: rows.filter(pa.array(bucket_of(row_hashes(rows["id"], context.seed, PURPOSE)) <= last))
 
 
-def _summed(table: pa.Table, by: tuple[str, ...], sums: tuple[str, ...]) -> pa.Table:
-    found = table.group_by(list(by), use_threads=False).aggregate([(name, "sum") for name in sums])
-    return found.select([*by, *(f"{name}_sum" for name in sums)]).rename_columns([*by, *sums])
-
-
 def _first(table: pa.Table, order: list[tuple[str, str]], most: int) -> pa.Table:
     """The first rows of each cluster in an order."""
     table = table.sort_by([("cluster", "ascending"), *order])
     cluster = table["cluster"].to_numpy()
-    starts = np.flatnonzero(np.diff(cluster, prepend=-1))
+    starts = np.flatnonzero(starts_of(cluster))
     rank = np.arange(cluster.size) - np.repeat(starts, np.diff(np.append(starts, cluster.size)))
     return table.filter(pa.array(rank < most))
 

@@ -20,6 +20,7 @@ from operators.drawing import spans
 from operators.embedding.clustering import COSINE_UNIT, LEVELS, lengths
 from operators.embedding.doubts import warnings_file
 from operators.embedding.near_pairs import ACROSS, BLOCK, blocks
+from operators.groups import summed
 from operators.vectors import VECTOR
 
 Longs = npt.NDArray[np.int64]
@@ -62,8 +63,7 @@ class Levels(TableFold):
 
     @override
     def merge(self, state: pa.Table) -> pa.Table:
-        summed = state.group_by("level", use_threads=False).aggregate([("kept", "sum")])
-        return summed.rename_columns(_KEPT.names).cast(_KEPT)
+        return summed(state, "level")
 
     @override
     def finish(self, state: pa.Table, context: Context) -> Outputs:

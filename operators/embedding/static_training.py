@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from operators.base import WARNINGS, BatchFn, Columns, Context, DataError, Outputs, Resources
+from operators.base import WARNINGS, BatchFn, Context, DataError, Outputs, Resources
 from operators.chosen_tokenizer import Chosen
-from operators.document_weights import REPEAT, refuse_weights, weights_of
+from operators.document_weights import REPEAT, WeightedTexts, counting
 from operators.embedding import static_files
-from operators.groups import starts_of, unlisted
+from operators.groups import starts_of, sums_of, unlisted
 from operators.hashing import mix64, row_hashes
 from operators.text_buffers import one_text_array
 from operators.text_tokens import Tokens, text_encoder
@@ -59,16 +59,14 @@ class Bags(NamedTuple):
 
     def per_token(self, values: Longs) -> Longs:
         """Sums by token of a value for each entry."""
-        sums = np.zeros(self.ids.size, np.int64)
-        np.add.at(sums, self.tokens, values)
-        return sums
+        return sums_of(self.tokens, values, self.ids.size)
 
     def per_entry(self, values: NDArray[Number]) -> NDArray[Number]:
         """A segment's value for each of its entries."""
         return np.repeat(values, np.diff(self.starts))
 
 
-class StaticTraining(Chosen):
+class StaticTraining(Chosen, WeightedTexts):
     """Draws segments, and makes a static model of them."""
 
     dimension: int
@@ -80,28 +78,11 @@ class StaticTraining(Chosen):
     resources: ClassVar[Resources] = Resources(memory_mb=1024)
 
     @override
-    def takes(self) -> Columns:
-        return {REPEAT: pa.null()}
-
-    @override
-    def refuse(self, columns: Columns) -> None:
-        """RecipeError where `repeat` is no count."""
-        refuse_weights(columns)
-
-    @override
-    def models(self) -> dict[str, str]:
-        from operators.unicode_classes import class_table_digest
-
-        return {"unicode classes": class_table_digest()}
-
-    @override
     def bind(self, context: Context) -> BatchFn:
         encoder = text_encoder(self.content(context), self.tokenizer or self.step, self.patterns)
 
         def apply(rows: pa.Table) -> pa.Table:
-            weights = weights_of(rows)
-            if not (weights > 0).all():
-                rows, weights = rows.filter(pa.array(weights > 0)), weights[weights > 0]
+            rows, weights = counting(rows)
             place = row_hashes(rows["id"], context.seed, PURPOSE)
             tokens = encoder(one_text_array(rows["text"]))
             return self.merge(_segments(rows["id"].cast(pa.string()), place, weights, tokens, self.segment_tokens))

@@ -27,6 +27,7 @@ from operators.components import ROW_BITS, nodes_of
 from operators.drawing import spans
 from operators.embedding.clustering import COSINE_UNIT, Longs, cosines, lengths, placed
 from operators.embedding.near_pairs import near_pairs
+from operators.groups import starts_of
 from operators.survivors import best_first, candidate_needs, candidates
 from operators.vectors import VECTOR, unpacked
 
@@ -135,7 +136,8 @@ class Claims(TableFold):
                 ranks = members.slice(start, stop - start).select(list(_RANKED)).take(pa.array(near.earlier))
                 pairs = {"claimant": node[start:stop][near.earlier], "claimed": node[start:stop][near.later]}
                 open_ = pa.array(np.full(near.earlier.size, _OPEN, np.int8))
-                columns = {**pairs, "similarity": near.similarity, **dict(_named(ranks)), "stays": open_}
+                order = {name: ranks[name] for name in _RANKED}
+                columns = {**pairs, "similarity": near.similarity, **order, "stays": open_}
                 found.append(pa.table(columns).cast(_CLAIMS))
             return pa.concat_tables(found)
 
@@ -239,7 +241,7 @@ def _lost(claims: pa.Table) -> pa.Table:
     keys = [("claimed", "ascending"), ("priority", "ascending"), ("length", "descending"), ("id", "ascending")]
     ranked = claims.sort_by([*keys, ("claimant", "ascending")])
     node = ranked["claimed"].to_numpy()
-    first = pa.array(np.flatnonzero(np.diff(node, prepend=-1)))
+    first = pa.array(np.flatnonzero(starts_of(node)))
     node = node[first.to_numpy()]
     return pa.table(
         {
@@ -258,7 +260,3 @@ def _probed(state: pa.Table, clusters: Longs) -> pa.Table:
     home = np.tile(np.arange(times) == 0, state.num_rows)
     found = state.take(pa.array(rows))
     return found.append_column("cluster", pa.array(clusters.ravel())).append_column("home", pa.array(home))
-
-
-def _named(table: pa.Table) -> list[tuple[str, pa.ChunkedArray]]:
-    return list(zip(table.column_names, table.columns, strict=True))
