@@ -1,7 +1,7 @@
 """Vectors in which new tokens can be compared with shared ones: trained on text, or rows of another model's table.
 
-Every new token that has one has a vector here, shared tokens among them: that is what the methods of `similar.py` and
-`pursuit.py` look at. The old model's own vectors are never compared with these.
+Every new token that has one has a vector here, shared tokens among them: that is what the methods of `similar.py` look
+at. The old model's own vectors are never compared with these.
 """
 
 from __future__ import annotations

@@ -121,12 +121,12 @@ def read(
 
 
 def refuse_dominance(reading: Reading, most: float, method: str) -> None:
-    """RecipeError where new rows win more positions than they should: the tables would ruin the model."""
+    """DataError where new rows win more positions than they should: the tables would ruin the model."""
     if reading.dominance > most:
         msg = (
             f"method {method}: at {reading.dominance:.1%} of {reading.tokens} positions a made row wins over every "
             f"copied one, and {most:.1%} is allowed: such rows take what others should predict. Choose another method "
-            "(one whose rows are means, as focus or subword_mean), or calibrate: true"
+            "(one whose rows are means, as focus_subword or subword), or calibrate: true"
         )
         raise DataError(msg)
 

@@ -25,7 +25,7 @@ WITHOUT_VECTORS: Final = ("subword", "variant_subword", "normal", "mean", "pairs
 """Methods that look at no auxiliary vectors."""
 
 SHARE: Final = 0.5
-"""What a mixture takes of each side; 0.3 to 0.7 measured alike."""
+"""What a mixture takes of each side; docs/transplant.md has figures of halves alone."""
 
 
 class Choice(NamedTuple):
