@@ -4,10 +4,11 @@
 
 Runs in an environment with torch (`make torch` makes build/torch). SmolLM2-135M (`python -m pipeline.fetch causal`)
 gets TOKENIZER.json. Vectors are trained on TEXT.parquet (column `text`) and kept beside it, as benchmarks.held_out_rows
-has them. One segment of 1,000 bytes is read of each of `--segments` English documents of the other files that are of a
-few packages (`HELD_OUT`) and not in TEXT. Each method is a line of `--log`: those that are there are not read again. A
-method takes 10 to 40 CPU seconds on 24 segments in bfloat16, and vectors 250 for 70 MB; copies are compared bit by bit.
-What no step offers is made here: matching pursuit with signed weights, and rows brought to the mean length. Figures:
+has them; with `--donor` they are the rows of a static model whose tokenizer TOKENIZER.json is. One segment of 1,000
+bytes is read of each of `--segments` English documents of the other files that are of a few packages (`HELD_OUT`) and
+not in TEXT. Each method is a line of `--log`: those that are there are not read again. A method takes 10 to 40 CPU
+seconds on 24 segments in bfloat16, and vectors 250 for 70 MB; copies are compared bit by bit. `--heal` numbers of steps
+train the rows of half FOCUS on TEXT, some 3 CPU seconds a step; what had to stay is compared bit by bit too. Figures:
 docs/transplant.md.
 """
 
@@ -18,39 +19,19 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from dataclasses import fields
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from benchmarks.held_out_rows import MODEL, vectors
-from operators.base import Context, DataError
-from operators.embedding.encoders import EncoderChoice
-from operators.embedding.makers import open_encoder
-from operators.transplant import methods
-from operators.transplant.auxiliary import Auxiliary, joined, of_strings
+from benchmarks.transplant_rows import WORK, Bench, Table, by_method, healed, opened, rows_of, trained
+from operators.base import DataError
 from operators.transplant.bits_per_byte import Reading, Tables, difference, read, refuse_dominance
-from operators.transplant.building import special_ids
-from operators.transplant.calibration import calibrate
-from operators.transplant.choice import Choice, Method
-from operators.transplant.language_model import LanguageModel
-from operators.transplant.making import Maker
-from operators.transplant.model_files import Model, open_model
-from operators.transplant.rules import marked, new_rows
-from operators.transplant.segments import SEGMENTS, HeldOutSegments, encoded
+from operators.transplant.choice import Choice
 
-STRINGS: Final = "data/models/all-MiniLM-L6-v2"
-HELD_OUT: Final = ("postgresql-doc", "rust-doc", "mediawiki", "debian-books", "harden-doc")
-WORK: Final = Path("build/transplant")
-PURSUIT: Final = 8
-"""Atoms of the signed pursuit (auxiliary vectors of 100 numbers)."""
 SOURCE: Final = "the old tokenizer"
 BASE: Final = "subword"
 """What every method is compared with."""
@@ -69,145 +50,8 @@ PAIRS: Final = (
     ("WECHSEL, calibrated", "WECHSEL"),
 )
 """Differences that are asked for by name."""
-
-Table = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """All that methods are compared with."""
-
-    model: Model
-    target: bytes
-    body: LanguageModel
-    pair: methods.Pair
-    vectors: Auxiliary
-    texts: list[str]
-    old: list[NDArray[np.int64]]
-    new: list[NDArray[np.int64]]
-    calibrating: list[NDArray[np.int64]]
-    """Some of the text that vectors are trained on: nothing is judged by it."""
-
-    @cached_property
-    def both(self) -> Auxiliary:
-        """The vectors beside those of an encoder of strings."""
-        encoder = open_encoder(EncoderChoice(encoder=STRINGS))
-        return joined(self.vectors, of_strings(encoder, self.pair.target))
-
-    @cached_property
-    def is_new(self) -> NDArray[np.bool_]:
-        """Which rows are no copies."""
-        return marked(new_rows(methods.weights_of(Choice("mean"), self.pair)), len(self.pair.target))
-
-    @property
-    def num_bytes(self) -> list[int]:
-        """Of each segment."""
-        return [len(text.encode()) for text in self.texts]
-
-
-def held_out(paths: Sequence[str], own: pa.ChunkedArray) -> pa.Table:
-    """English documents of held-out packages, kept for the next time, but for those of our own text."""
-    kept = WORK / "held-out.parquet"
-    if not kept.is_file():
-        held = pc.is_in(pc.field("source"), pa.array(HELD_OUT)) & (pc.field("lang") == "en")
-        WORK.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.concat_tables([pq.read_table(path, filters=held) for path in paths]), kept)
-    found, known = pq.read_table(kept, columns=["id", "text"]), {hash(text) for text in own.to_pylist()}
-    return found.filter(pa.array([hash(text) not in known for text in found["text"].to_pylist()]))
-
-
-def opened(tokenizer: Path, text: Path, paths: Sequence[str], segments: int) -> Bench:
-    """The model, both tokenizers, vectors and segments."""
-    model, target = open_model(MODEL), tokenizer.read_bytes()
-    pair = methods.pair_of(model.tokenizer_json, target, special_ids(model.config))
-    own = pq.read_table(text, columns=["text"])["text"]
-    fold, context = HeldOutSegments(segments=segments), Context(1, {})
-    found: Any = fold.finish(fold.bind(context)(held_out(paths, own)), context)[SEGMENTS]
-    texts = found["text"].to_pylist()
-    old, new = encoded(texts, model.tokenizer_json), encoded(texts, target)
-    some = [one.as_py()[:1200] for one in own[:2000:160]]
-    calibrating = [ids[:400] for ids in encoded(some, target) if len(ids)]
-    body = LanguageModel(MODEL, model, "bfloat16")
-    return Bench(model, target, body, pair, vectors(text, target, pair), texts, old, new, calibrating)
-
-
-def by_method(bench: Bench, choice: Choice, both: bool = False) -> Table:
-    """The table of a method, as the step makes it."""
-    vectors = bench.both if both else bench.vectors
-    maker = Maker(choice, bench.model.tokenizer_json, bench.target, vectors)
-    return maker.made(bench.pair).table(bench.model.input_table, "embed")
-
-
-def rescaled(bench: Bench) -> Table:
-    """Pieces' means brought to the mean length of copied rows."""
-    table, new = by_method(bench, Choice("subword")), bench.is_new
-    lengths = np.linalg.norm(table, axis=1)
-    table[new] *= (lengths[~new].mean() / np.maximum(lengths[new], 1e-6))[:, None]
-    return table
-
-
-def signed_pursuit(bench: Bench) -> Table:
-    """Orthogonal matching pursuit as it is published, with weights of either sign, over vectors at length 1."""
-    table, unit = by_method(bench, Choice("subword")), bench.vectors.unit()
-    shared = bench.pair.matches.text()
-    anchors = shared[bench.vectors.frequent[shared]]
-    rows = bench.model.input_table[bench.pair.matches.old[anchors]]
-    new = np.flatnonzero(bench.is_new & bench.vectors.has)
-    for part in np.array_split(new, max(len(new) // 500, 1)):
-        chosen, weights = pursued(unit[part], unit[anchors])
-        table[part] = np.einsum("tk,tkd->td", weights, rows[chosen])
-    return table
-
-
-def pursued(tokens: Table, atoms: Table) -> tuple[NDArray[np.int64], NDArray[np.floating[Any]]]:
-    """Of each token the places of `PURSUIT` atoms, and their weights by least squares."""
-    rest = tokens
-    chosen: NDArray[np.int64] = np.empty((len(tokens), 0), np.int64)
-    weights: NDArray[np.floating[Any]] = np.empty((len(tokens), 0))
-    for _ in range(PURSUIT):
-        chosen = np.column_stack([chosen, np.abs(rest @ atoms.T).argmax(axis=1)])
-        taken = atoms[chosen].astype(np.float64)
-        square = taken @ taken.transpose(0, 2, 1) + 1e-9 * np.eye(chosen.shape[1])
-        weights = np.linalg.solve(square, taken @ tokens[:, :, None].astype(np.float64))[:, :, 0]
-        rest = (tokens - np.einsum("tk,tkd->td", weights, taken)).astype(np.float32)
-    return chosen, weights
-
-
-def rows_of(bench: Bench) -> dict[str, Callable[[], Table]]:
-    """Every method by name: those of the step, then what must be refused."""
-
-    def one(method: Method, temperature: float = 1.0, both: bool = False) -> Callable[[], Table]:
-        return lambda: by_method(bench, Choice(method, temperature=temperature), both)
-
-    def calibrated(made: Callable[[], Table]) -> Callable[[], Table]:
-        return lambda: calibrated_table(bench, made())
-
-    return {
-        "subword": one("subword"),
-        "half FOCUS, half subword": one("focus_subword"),
-        "FOCUS": one("focus"),
-        "half WECHSEL, half subword": one("wechsel_subword"),
-        "WECHSEL": one("wechsel"),
-        "half variant, half subword": one("variant_subword"),
-        "OMP, clipped": one("omp"),
-        "multivariate normal": one("normal"),
-        "mean": one("mean"),
-        "subword, rescaled": lambda: rescaled(bench),
-        "OMP, signed": lambda: signed_pursuit(bench),
-        "OMP, signed, calibrated": calibrated(lambda: signed_pursuit(bench)),
-        "ridge": one("ridge"),
-        "half FOCUS with strings, half subword": one("focus_subword", both=True, temperature=0.3),
-        "FOCUS with strings": one("focus", both=True, temperature=0.3),
-        "subword, calibrated": calibrated(one("subword")),
-        "WECHSEL, calibrated": calibrated(one("wechsel")),
-        "FOCUS, temperature 0.1": one("focus", temperature=0.1),
-    }
-
-
-def calibrated_table(bench: Bench, table: Table) -> Table:
-    """A table whose made rows have the mean logits that their counts deserve."""
-    reading = read(bench.body, Tables(table), bench.calibrating, [1] * len(bench.calibrating))
-    return calibrate(Tables(table), bench.is_new, bench.vectors.counts, reading.mean_state)[0].reads
+HEALED: Final = "half FOCUS, half subword"
+"""What is healed."""
 
 
 def judged(bench: Bench, name: str, made: Callable[[], Table]) -> dict[str, Any]:
@@ -226,6 +70,25 @@ def judged(bench: Bench, name: str, made: Callable[[], Table]) -> dict[str, Any]
     return {**about, **reading.about(0), "reading": plain(reading), "cpu_s": round(time.process_time() - begun, 1)}
 
 
+def judged_healed(bench: Bench, steps: int) -> dict[str, Any]:
+    """As `judged`, of rows that were trained; with what the training moved."""
+    begun = time.process_time()
+    table, about = healed(bench, by_method(bench, Choice("focus_subword")), steps)
+    about["healed_in_cpu_s"] = round(time.process_time() - begun, 1)
+    return {**about, **judged(bench, HEALED, lambda: table)}
+
+
+def repairs(bench: Bench, heal: Sequence[int], adam: Sequence[int]) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Rows of half FOCUS that are trained, by name."""
+
+    def moved(steps: int) -> Table:
+        return trained(bench, by_method(bench, Choice("focus_subword")), steps)
+
+    made = {f"{HEALED}, healed {steps} steps": partial(judged_healed, bench, steps) for steps in heal}
+    names = {f"{HEALED}, plain Adam {steps} steps": steps for steps in adam}
+    return made | {name: partial(judged, bench, name, partial(moved, steps)) for name, steps in names.items()}
+
+
 def plain(reading: Reading) -> dict[str, Any]:
     """A reading as JSON has it."""
     return {one.name: np.asarray(getattr(reading, one.name)).tolist() for one in fields(reading)}
@@ -237,8 +100,14 @@ def from_plain(found: dict[str, Any]) -> Reading:
     return Reading(**given)
 
 
-def measured(bench: Bench, log: Path, cell: dict[str, Any], only: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The lines of all methods, those that the log lacks made now."""
+def measured(
+    bench: Bench,
+    log: Path,
+    cell: dict[str, Any],
+    only: Sequence[str],
+    repaired: dict[str, Callable[[], dict[str, Any]]],
+) -> dict[str, dict[str, Any]]:
+    """The lines of all methods and repairs, those that the log lacks made now."""
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
     found = {line["name"]: line for line in lines if line["cell"] == cell}
 
@@ -248,8 +117,8 @@ def measured(bench: Bench, log: Path, cell: dict[str, Any], only: Sequence[str])
 
     todo: dict[str, Callable[[], dict[str, Any]]] = {SOURCE: of_source}
     todo |= {name: partial(judged, bench, name, made) for name, made in rows_of(bench).items()}
-    for name, make in todo.items():
-        if name in found or (only and name not in (*only, SOURCE, BASE)):
+    for name, make in (todo | repaired).items():
+        if name in found or (only and name not in (*only, SOURCE, BASE, *repaired)):
             continue
         found[name] = {"name": name, "cell": cell, **make()}
         with log.open("a") as file:
@@ -274,7 +143,9 @@ def report(found: dict[str, dict[str, Any]]) -> None:
             f"| {name} | {readings[name].bits_per_byte:.4f} [{low:.3f}, {high:.3f}] | {apart(name, SOURCE)} "
             f"| {apart(name, BASE)} | {100 * readings[name].dominance:.1f} % | {'refused' * found[name]['refused']} |"
         )
-    for one, other in [*pairwise(ranked), *(pair for pair in PAIRS if set(pair) <= set(readings))]:
+    repaired = [(name, HEALED) for name in ranked if name.startswith(f"{HEALED}, ")]
+    pairs = [pair for pair in (*PAIRS, *repaired) if set(pair) <= set(readings)]
+    for one, other in [*pairwise(ranked), *pairs]:
         print(f"{one} - {other}: {apart(one, other)}")
 
 
@@ -286,14 +157,20 @@ def main() -> None:
     parser.add_argument("paths", nargs="+", help="parquet files with id, text, source and lang")
     parser.add_argument("--segments", type=int, default=24)
     parser.add_argument("--only", nargs="+", default=[], help="names of methods")
+    parser.add_argument("--donor", default="", help="folder of a static model: its rows instead of trained vectors")
+    parser.add_argument("--heal", type=int, nargs="+", default=[], help="numbers of steps")
+    parser.add_argument("--adam", type=int, nargs="+", default=[], help="the same with every made row moving")
     parser.add_argument("--log", type=Path, default=WORK / "log.jsonl")
     given = parser.parse_args()
-    bench = opened(given.tokenizer, given.text, given.paths, given.segments)
+    bench = opened(given.tokenizer, given.text, given.paths, given.segments, given.donor)
     cell = {"target": hashlib.sha256(bench.target).hexdigest()[:16], "bytes": bench.num_bytes}
-    found = measured(bench, given.log, cell, given.only)
+    cell |= {"donor": Path(given.donor).name} if given.donor else {}
+    found = measured(bench, given.log, cell, given.only, repairs(bench, given.heal, given.adam))
     report(found)
     if not all(one["copies_exact"] for one in found.values()):
         raise SystemExit("copied rows are not exact")
+    if any(one.get("stray") for one in found.values()):
+        raise SystemExit("healing moved rows that stand in no text, or copied ones")
 
 
 if __name__ == "__main__":

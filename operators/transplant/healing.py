@@ -41,11 +41,11 @@ def heal(
         torch.from_numpy(table.copy()).requires_grad_() for table in (tables.reads, tables.output) if table is not None
     ]
     movers = [_RowAdam(leaf, torch.from_numpy(is_new), rate) for leaf in leaves]
-    batches, losses = _batches(texts), []
+    drawn, losses = batches(texts), []
     with one_thread():
         for _ in range(steps):
-            batch = next(batches)
-            losses.append(_backward(model, leaves, batch))
+            batch = next(drawn)
+            losses.append(backward(model, leaves, batch))
             read, predicted = torch.cat([ids[:-1] for ids in batch]), torch.cat(batch)
             present = [torch.cat((read, predicted))] if len(leaves) == 1 else [read, predicted]
             for mover, ids in zip(movers, present, strict=True):
@@ -54,7 +54,7 @@ def heal(
     return Tables(*healed), losses
 
 
-def _backward(model: LanguageModel, leaves: list[torch.Tensor], batch: list[torch.Tensor]) -> float:
+def backward(model: LanguageModel, leaves: list[torch.Tensor], batch: list[torch.Tensor]) -> float:
     """Gradients of a batch's mean loss, and that loss."""
     import torch
 
@@ -68,7 +68,8 @@ def _backward(model: LanguageModel, leaves: list[torch.Tensor], batch: list[torc
     return total
 
 
-def _batches(texts: Sequence[Ids]) -> Iterator[list[torch.Tensor]]:
+def batches(texts: Sequence[Ids]) -> Iterator[list[torch.Tensor]]:
+    """Texts in order, around and around, in batches of at least `TOKENS`."""
     import torch
 
     place = 0
