@@ -8,7 +8,7 @@ has them; with `--donor` they are the rows of a static model whose tokenizer TOK
 bytes is read of each of `--segments` English documents of the other files that are of a few packages (`HELD_OUT`) and
 not in TEXT. Each method is a line of `--log`: those that are there are not read again. A method takes 10 to 40 CPU
 seconds on 24 segments in bfloat16, and vectors 250 for 70 MB; copies are compared bit by bit. `--heal` numbers of steps
-train the rows of half FOCUS on TEXT, some 3 CPU seconds a step; what had to stay is compared bit by bit too. Figures:
+train the rows of half FOCUS on TEXT, 7 CPU seconds a step; what had to stay is compared bit by bit too. Figures:
 docs/transplant.md.
 """
 
