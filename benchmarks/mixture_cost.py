@@ -1,13 +1,16 @@
 """What mixture inference costs: counting, replay and solving, by the number of words and of categories.
 
     python benchmarks/mixture_cost.py build/corpora/mixed-500mb [--merges 30000] [--tolerance-ppm 20]
-        [--cases 30:0.125 30:0.25 30:0.5 60:0.5 112:0.5]
+        [--cases 30:0.125 30:0.25 30:0.5 60:0.5 112:0.5] [--gpt-2]
 
 The documents of the 30 largest languages are split by a hash of their id, as in `mixture_inference.py`. For each case
 `categories:share` a tokenizer of `--merges` merges is trained on one half in a mixture that is drawn uniformly, and
 attacked with so large a share of all documents from the other half. Categories beyond 30 are the same languages again,
 re-weighted: in category k each word of language k modulo 30 counts Poisson(its count times a factor), where log(factor)
 is normal with deviation 1, a hash of the word and k, and so the same in both halves; the Poisson draws are not.
+
+With `--gpt-2` nothing is trained, and the first merges of GPT-2, which saw other texts, are asked of the same samples:
+what a program costs whose rows no mixture satisfies. Its ranks come out of the package that `real_tokenizers.py` names.
 
 Each case is a process of its own on one core. Seconds are those of the CPU, and in brackets wall; megabytes are the
 peak of the process so far. Counting is that of the pre-tokens of all texts that are attacked with, texts in memory;
@@ -35,11 +38,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.mixture_inference import SCALE, drawn_mixture, learned, log_mse, replayed
 from benchmarks.mixture_samples import Sample, chosen_languages, counted_strips, parts_of, sampled, strips_for
+from benchmarks.real_tokenizers import TOKENIZERS, tokenizer_file
+from operators import merge_sources
 from operators.hashing import mix64
 from operators.kernels.pretokenize import count
 from operators.mixture_program import MixtureProgram
 from operators.mixture_solving import byte_shares, levels_to
 from operators.pretokenizers import cutting
+from operators.vocabulary import Vocabulary, from_merges
 
 T = TypeVar("T")
 
@@ -47,7 +53,7 @@ LANGUAGES: Final = 30
 DEVIATION: Final = 1.0
 COLUMNS: Final = (
     "categories", "share", "words", "word counts", "train", "count", "replay", "entries", "MB", "solve", "rows",
-    "iterations", "ppm", "MB", "log10 MSE",
+    "searches", "iterations", "ppm", "MB", "log10 MSE",
 )  # fmt: skip
 
 
@@ -100,6 +106,13 @@ def with_more(sample: Sample, number: int, seed: int) -> Sample:
     )
 
 
+def gpt_2(merges: int) -> Vocabulary:
+    """The first merges of GPT-2."""
+    patterns = cutting("gpt2").patterns
+    source = merge_sources.read(str(tokenizer_file(TOKENIZERS[0])), patterns)
+    return from_merges(source.merges[:merges], patterns)
+
+
 def measured(options: argparse.Namespace, number: int, share: float) -> list[str]:
     """The row of one case."""
     names = chosen_languages(options.path, "languages", LANGUAGES, 0)
@@ -111,16 +124,19 @@ def measured(options: argparse.Namespace, number: int, share: float) -> list[str
     )
     truth = drawn_mixture(np.random.default_rng(1), number)
     weights = truth / first.by_category(first.lengths, number) * SCALE
-    vocabulary, training = timed(lambda: learned(first, weights, options.merges))
+    vocabulary, training = (
+        (gpt_2(options.merges), "") if options.gpt_2 else timed(lambda: learned(first, weights, options.merges))
+    )
     changes, replaying = timed(lambda: replayed(second, vocabulary, number))
     replay_peak = peak()
     program = MixtureProgram(changes, number)
     solutions, solving = timed(lambda: list(program.solve(levels_to(options.tolerance_ppm))))
     best, sizes = solutions[-1], np.rint(second.by_category(second.lengths, number)).astype(np.int64)
     found = byte_shares(best.shares, sizes, program.num_pairs)
+    error = "" if options.gpt_2 else f"{log_mse(found, truth):.2f}"
     return [str(number), f"{share:g}", f"{len(second.words):,}", f"{len(second.counts):,}", training, counting,
-            replaying, f"{len(changes.change):,}", replay_peak, solving, f"{best.rows:,}", f"{best.iterations:,}",
-            f"{best.tolerance:g}", peak(), f"{log_mse(found, truth):.2f}"]  # fmt: skip
+            replaying, f"{len(changes.change):,}", replay_peak, solving, f"{best.rows:,}", f"{best.rounds:,}",
+            f"{best.iterations:,}", f"{best.tolerance:g}", peak(), error]  # fmt: skip
 
 
 def main() -> None:
@@ -131,6 +147,7 @@ def main() -> None:
     parser.add_argument("--tolerance-ppm", type=float, default=20.0)
     parser.add_argument("--cache", type=Path, default=Path("build/mixture-counts"))
     parser.add_argument("--cases", nargs="*", default=["30:0.125", "30:0.25", "30:0.5", "60:0.5", "112:0.5"])
+    parser.add_argument("--gpt-2", action="store_true", help="ask the merges of GPT-2")
     options = parser.parse_args()
     if len(options.cases) == 1:
         number, share = options.cases[0].split(":")
@@ -138,6 +155,7 @@ def main() -> None:
         return
     print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}", flush=True)
     given = [f"--merges={options.merges}", f"--tolerance-ppm={options.tolerance_ppm}", f"--cache={options.cache}"]
+    given += ["--gpt-2"] * options.gpt_2
     for case in options.cases:
         subprocess.run([sys.executable, __file__, options.path, *given, "--cases", case], check=True)
 

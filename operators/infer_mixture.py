@@ -12,7 +12,7 @@ and bytes are both reported; merges that a tokenizer lists and never applies are
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 from typing_extensions import override
@@ -93,7 +93,6 @@ class InferMixture(Inference, OfTokenizer):
     def stages_against(self, trained: str = "", max_difference: float = 0.0) -> tuple[Map | Fold | Repeat, ...]:
         """The stages; with the name of the training step, what was inferred is compared with what it was trained on."""
         chosen = self.chosen()
-        audit: dict[str, Any] = {"trained": trained, "max_difference": max_difference} if trained else {}
         return (
             MergeCounts(name="counts", group_by=self.by, **chosen),
             Replay(name="replay", merges=self.merges, skip=self.skip, **chosen),
@@ -103,6 +102,7 @@ class InferMixture(Inference, OfTokenizer):
                 tolerance_ppm=self.tolerance_ppm,
                 within=self.range,
                 resamples=self.bootstrap,
-                **audit,
+                trained=trained,
+                max_difference=max_difference,
             ),
         )

@@ -22,12 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from highspy import Highs
+
     from operators.kernels.replay import Changes
 
 Floats = NDArray[np.float64]
@@ -35,7 +37,7 @@ Floats = NDArray[np.float64]
 PPM: Final = 1e6
 LEVELS: Final = (5000.0, 1000.0, 200.0, 50.0, 20.0, 5.0, 1.0, 0.3)
 
-_OPTIONS: Final = {
+_OPTIONS: Final[dict[str, bool | int | float | str]] = {
     "log_to_console": False, "output_flag": False, "threads": 1, "parallel": "off", "solver": "simplex",
     "presolve": "off", "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9,
     "simplex_scale_strategy": 0,  # scaled, it takes up to twice as many iterations
@@ -102,7 +104,7 @@ class MixtureProgram:
         self.num_pairs: Floats = pairs
         self.scale: Floats = PPM / pairs
         self.rounds = self.iterations = 0
-        self._solver: Any = _silent_solver()
+        self._solver = _silent_solver()
         self._rows: NDArray[np.int64] = np.empty(0, np.int64)  # merge << 32 | pair
         self._idle: NDArray[np.int64] = np.empty(0, np.int64)  # solves since each bound
         self._taken_out: dict[int, int] = {}  # how often
@@ -273,7 +275,7 @@ class MixtureProgram:
         )  # fmt: skip
 
 
-def _silent_solver() -> Any:  # noqa: ANN401 - the package has no types.
+def _silent_solver() -> Highs:
     """HiGHS, which would print its name to standard output when its callbacks are enabled; none are used here."""
     import highspy
 
@@ -281,4 +283,4 @@ def _silent_solver() -> Any:  # noqa: ANN401 - the package has no types.
         def enableCallbacks(self) -> None:
             pass
 
-    return Silent()  # type: ignore[no-untyped-call]
+    return Silent()  # type: ignore[no-untyped-call]  # its types leave out what makes one

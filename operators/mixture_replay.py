@@ -123,7 +123,7 @@ def text_without(state: pa.Table) -> dict[str, Any]:
 
 def counted(
     state: pa.Table, vocabulary: Vocabulary, prefix: list[tuple[bytes, bytes]], marked: bool = False
-) -> tuple[list[str], Words, np.ndarray[Any, np.dtype[np.int64]]]:
+) -> tuple[list[str], Words, NDArray[np.int64]]:
     """The names of the categories in order, the distinct pre-tokens by category, and each category's bytes.
 
     Args:

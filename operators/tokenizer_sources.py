@@ -4,11 +4,13 @@ A worker reads the file itself, as it reads inputs: on a cluster the URL must me
 a step was planned with is what it works with: a file that has changed since is refused.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from operators.base import DataError, RecipeError
 from operators.merge_lists import from_merges_table, from_merges_txt
@@ -17,6 +19,9 @@ from operators.rank_files import from_ranks, read_ranks
 from operators.tokenizer_files import from_tokenizer_json
 from operators.tokenizer_formats import EXPECTED, Format, format_of
 from operators.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 
 def digest(path: str) -> str:
@@ -134,7 +139,7 @@ def _content(path: str) -> bytes:
         raise RecipeError(f"tokenizer {path!r} cannot be read ({reason}); {EXPECTED}") from error
 
 
-def _instead(fs: Any, directory: str) -> str:  # noqa: ANN401 - fsspec has no types.
+def _instead(fs: AbstractFileSystem, directory: str) -> str:
     """What in a directory was probably meant."""
     if fs.exists(f"{directory}/merges.parquet"):
         return ": name the file merges.parquet in it, and a pretokenizer"

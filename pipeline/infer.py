@@ -23,6 +23,8 @@ from pipeline.storage import Store
 from pipeline.yaml_lines import load_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.executors.base import Executor
 
 STEP: Final = "infer_mixture"
@@ -75,7 +77,7 @@ class Inferred:
 
 def infer(
     tokenizer: str, data: list[str], by: str, executor: Executor, *, out: str = "", work_dir: str = "",
-    quiet: bool = False, text: str = "", **parameters: Any,  # noqa: ANN401
+    quiet: bool = False, text: str = "", **parameters: str | float | None,
 ) -> Inferred:  # fmt: skip
     """Infer the mixture of a tokenizer over the categories of texts.
 
@@ -121,7 +123,9 @@ def _left_out(inputs: list[dict[str, Any]]) -> list[str]:
     return said
 
 
-def _recipe(tokenizer: str, data: list[str], by: str, out: str, text: str, parameters: dict[str, Any]) -> Recipe:
+def _recipe(
+    tokenizer: str, data: list[str], by: str, out: str, text: str, parameters: Mapping[str, str | float | None]
+) -> Recipe:
     inputs = []
     for number, entry in enumerate(data):
         name, equals, path = entry.partition("=")

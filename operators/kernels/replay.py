@@ -6,15 +6,16 @@ a pair before any merge are the sum of its changes so far. Counting is by places
 (a, a) three times. A merge is applied once, at its place in the list, from left to right in each word; where the list
 does not come from training, a pair can come up again later, and then it stays.
 
-`pair_counts.py` answers questions of the changes. The slow reference is `replay_reference.py`.
+`pair_counts.py` answers questions of the changes. The slow reference is `replay_reference.py`. All that is compiled of
+the kernel stands in this file, so it is long: numba's cache looks at the file of the caller only, and would not see
+that a function elsewhere has changed.
 
 Price on one core: see docs/inference.md. Memory: 8 bytes for each place of the distinct words and up to 8 more for
 where pairs that are merged came up, 8 for each word and category, some 40 for each pair, and 10 for each change of a
 pair's count in a category.
 """
 
-# Compiled functions get their types from their arguments. They stay in one file: numba's cache looks at the file of
-# the caller only, and would not see that a function elsewhere has changed.
+# Compiled functions get their types from their arguments.
 # ruff: noqa: ANN001, ANN202
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc"
 
