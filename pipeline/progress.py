@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from pipeline.kernel_cache import compiled_kernels
 from pipeline.terminal import say
 from pipeline.wording import count_of
 
@@ -30,6 +31,8 @@ PLAIN_SECONDS: Final = 5.0
 FIRST_SIGN: Final = 15.0
 """Seconds without a finished task after which a plain line says that the stage still works; then twice as many."""
 MOST_SILENCE: Final = 120.0
+LOOK: Final = 1.0
+"""Seconds between looks at whether kernels are being compiled, as long as a stage has finished no task."""
 log = logging.getLogger("vocabmill")
 
 
@@ -44,6 +47,8 @@ class Progress:
             "started": time.time(), "stage": "", "done": 0, "total": 0,
         }  # fmt: skip
         self._written = 0.0
+        self._kernels = frozenset() if quiet else compiled_kernels()
+        self._has_told = quiet
 
     @contextmanager
     def stage(self, label: str, total: int, *, reused: int = 0) -> Iterator[Stage]:
@@ -60,6 +65,12 @@ class Progress:
         if self.store is not None and (urgent or time.monotonic() - self._written > 1):
             self.store.write_json("status.json", self.status)
             self._written = time.monotonic()
+
+    def tell_of_compiling(self, label: str) -> None:
+        """Say once why a stage takes long, where kernels have been compiled on this machine since the run began."""
+        if not self._has_told and compiled_kernels() != self._kernels:
+            self._has_told = True
+            say(f"{label}: kernels are being compiled; that is done once, and may take half a minute for a step")
 
 
 class Stage:
@@ -83,8 +94,7 @@ class Stage:
         if sys.stderr.isatty():
             self._bar = _bar(self.label, self.total, self.done)
             self._bar.start()
-        else:
-            self._signs.start()
+        self._signs.start()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -111,11 +121,18 @@ class Stage:
             say(f"{self.label}: {self.done} of {count_of(self.total, 'task')}{self._rate()}{self._left()}")
 
     def _give_signs(self) -> None:
-        """While no task ends, say ever more rarely that one is being worked at, and for how long."""
+        """While no task ends, say ever more rarely that one is being worked at, and for how long; and of compiling.
+
+        A bar shows by itself how long it has been.
+        """
         silence = FIRST_SIGN
-        while not self._over.wait(max(0.001, self.shown + silence - time.monotonic())):
+        while not self._over.wait(
+            LOOK if self._bar else min(LOOK, max(0.001, self.shown + silence - time.monotonic()))
+        ):
+            if self.done == self.reused:
+                self.owner.tell_of_compiling(self.label)
             now = time.monotonic()
-            if now - self.shown < silence:  # Another line came in between.
+            if self._bar or now - self.shown < silence:  # Another line came in between.
                 continue
             self.shown = now
             silence = min(2 * silence, MOST_SILENCE)

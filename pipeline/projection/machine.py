@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-import operators.kernels
 from operators.base import RunError
 from pipeline.grouping import InspectTask
+from pipeline.kernel_cache import compiled_kernels
 from pipeline.projection.sampled_run import SampledRunner
 from pipeline.vault import Vault
 
@@ -148,7 +148,7 @@ def warm_up(recipe: Recipe, sample: Sample, root: Path) -> WarmUp:
     no more than `LOADING` is counted.
     """
     seconds = []
-    compiled = _compiled_kernels()
+    compiled = compiled_kernels()
     for attempt in ("cold", "warm"):
         runner = SampledRunner(recipe, Vault(str(root / attempt)), sample, quiet=True, limit=FEW)
         begin = time.perf_counter()
@@ -156,19 +156,11 @@ def warm_up(recipe: Recipe, sample: Sample, root: Path) -> WarmUp:
             runner.run()
         seconds.append(time.perf_counter() - begin)
     load = max(0.0, seconds[0] - seconds[1])
-    if _compiled_kernels() != compiled:
+    if compiled_kernels() != compiled:
         load = min(load, LOADING)
     tasks = sum(len(trace.items) for trace in runner.traces)
     spent = sum(trace.seconds for trace in runner.traces)
     return WarmUp(load, spent / max(1, tasks), tuple(runner.traces))
-
-
-def _compiled_kernels() -> set[tuple[str, int]]:
-    """The files of the kernels' cache, each with the time of its last change."""
-    roots = [Path(place) / "__pycache__" for place in operators.kernels.__path__]
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        roots.append(Path(os.environ["NUMBA_CACHE_DIR"]))
-    return {(str(path), path.stat().st_mtime_ns) for root in roots for path in root.rglob("*.nb[ci]")}
 
 
 def look_seconds(reading: Reading, root: Path) -> float:

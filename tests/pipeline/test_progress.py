@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +49,28 @@ def test_a_short_stage_gives_none(lines: list[str]) -> None:
         stage.advance()
         stage.advance()
     assert [line.partition(" in ")[0] for line in lines] == ["a: 2 tasks"]
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_compiling_is_told_of_once_in_a_run(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    kernels: set[tuple[str, int]] = {("bpe.train.nbi", 1)}
+    monkeypatch.setattr(progress, "compiled_kernels", lambda: frozenset(kernels))
+    monkeypatch.setattr(progress, "LOOK", 0.001)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    run = Progress(None, "r")
+    with run.stage("loaded from the cache", 1):
+        time.sleep(0.05)
+    assert len(lines) == 1
+    kernels.add(("replay.replay.nbi", 2))
+    for label in ("replay: finish", "solve: finish"):
+        with run.stage(label, 1):
+            wait_for(lambda: "compiled" in "".join(lines))
+    assert [line for line in lines if "compiled" in line] == [
+        "replay: finish: kernels are being compiled; that is done once, and may take half a minute for a step"
+    ]
+    assert not signs_of_life()
 
 
 def test_a_quiet_run_and_one_with_nothing_to_do_give_none(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
