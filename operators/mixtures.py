@@ -137,7 +137,9 @@ def refuse_strangers(sizes: Mapping[str, int], by: str, mixture: Mixture) -> Non
     if not sizes or in_common(sizes, by, mixture):
         return
     of = f"of {mixture.by!r} " if mixture.by else "of "
-    msg = f"mix: the mixture is {of}({_some(mixture.shares)}), and has none of the groups of {by!r} ({_some(sizes)})"
+    msg = (
+        f"mix: the mixture is {of}({some_of(mixture.shares)}), and has none of the groups of {by!r} ({some_of(sizes)})"
+    )
     raise RunError(f"{msg}: mix by the column that it is of, or name another mixture")
 
 
@@ -146,7 +148,12 @@ def in_common(sizes: Mapping[str, int], by: str, mixture: Mixture) -> list[str]:
     return sorted(set(sizes) & set(mixture.shares) - ({NULL} if mixture.by not in ("", by) else set()))
 
 
-def _some(names: Collection[str]) -> str:
+def some_of(names: Collection[str]) -> str:
+    """The first of them, and how many more there are.
+
+    >>> some_of({"de", "en"}), some_of("abcdefg")
+    ("'de', 'en'", "'a', 'b', 'c', 'd', 'e' and 2 more")
+    """
     shown = ", ".join(map(repr, sorted(names)[:_SHOWN]))
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 

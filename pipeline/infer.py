@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from operators.base import RecipeError
-from operators.mixtures import FILE
+from operators.mixtures import FILE, some_of
 from pipeline.faults import Source
+from pipeline.left_out import left_out, vanished
+from pipeline.publish import VERSIONS
 from pipeline.recipe import Recipe, validate_recipe
 from pipeline.session import run_recipe
 from pipeline.storage import Store
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from pipeline.executors.base import Executor
 
+NAME: Final = "infer"
+"""Of the recipe that is made."""
 STEP: Final = "infer_mixture"
 SHOWN: Final = 5
 
@@ -97,30 +101,26 @@ def infer(
     """
     with tempfile.TemporaryDirectory(prefix="vocabmill-infer-") as temporary:
         place = out or f"{temporary}/out"
-        recipe = _recipe(tokenizer, data, by, place, text, parameters)
-        summary = run_recipe(recipe, executor, out=place, work_dir=work_dir, quiet=quiet)
-        store = Store(place)
+        recipe, store = _recipe(tokenizer, data, by, place, text, parameters), Store(place)
+        _refuse_other_runs(store)
+        try:
+            summary = run_recipe(recipe, executor, out=place, work_dir=work_dir, quiet=quiet)
+        except RecipeError as error:
+            raise type(error)(re.sub(r"^outputs\.path: ", "--out: ", str(error))) from error
         mixture = json.loads(store.read(f"artifacts/{STEP}/{FILE}"))
-        manifest = json.loads(store.read("manifest.json"))
+        manifest = store.read_json("manifest.json")
+        gone = vanished(recipe, executor, store, by, manifest, mixture["categories"])
     report = summary["report"] if out else ""
-    warnings = [*_left_out(manifest["inputs"]), *summary.get("warnings", ())]
+    warnings = [*gone, *left_out(manifest), *summary.get("warnings", ())]
     return Inferred(mixture, _seconds(manifest["stages"]), warnings, report)
 
 
-def _left_out(inputs: list[dict[str, Any]]) -> list[str]:
-    """What to warn of where rows of an input were not read.
-
-    >>> _left_out([{"name": "web", "rows_read": 9, "quarantined": {"empty_text": 3}}])
-    ["3 of 9 rows of input 'web' were left out (3 empty_text): a category that has no others is not in the table"]
-    """
-    said = []
-    for entry in inputs:
-        bad = entry["quarantined"]
-        if bad:
-            causes = ", ".join(f"{number:,} {cause}" for cause, number in sorted(bad.items()))
-            some = f"{sum(bad.values()):,} of {entry['rows_read']:,} rows of input {entry['name']!r} were left out"
-            said.append(f"{some} ({causes}): a category that has no others is not in the table")
-    return said
+def _refuse_other_runs(out: Store) -> None:
+    """RecipeError where a directory has snapshots of another recipe: its names would lead to the inference instead."""
+    others = {name.rpartition("-")[0] for name in out.names(VERSIONS)} - {"", NAME}
+    if others:
+        msg = f"--out: {out.root!r} holds the output of another recipe ({some_of(others)})"
+        raise RecipeError(f"{msg}, which the inference would replace: choose another place")
 
 
 def _recipe(
@@ -134,7 +134,7 @@ def _recipe(
         columns = {"columns": {"text": text}} if text else {}
         inputs.append({"name": name, "path": _corpus_of(path), **columns})
     step = {"kind": STEP, "tokenizer": tokenizer, "by": by, **parameters}
-    content = {"name": "infer", "seed": 0, "inputs": inputs, "steps": [step], "outputs": {"path": out}}
+    content = {"name": NAME, "seed": 0, "inputs": inputs, "steps": [step], "outputs": {"path": out}}
     loaded, lines = load_yaml(json.dumps(content, ensure_ascii=False), "vocabmill infer")
     try:
         return validate_recipe(loaded, Source("vocabmill infer", loaded, lines))

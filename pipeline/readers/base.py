@@ -7,6 +7,7 @@ hf), the byte offset of its line in the uncompressed stream (jsonl, text by line
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
@@ -102,11 +103,15 @@ class BadRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """Good rows with final column names, their positions (int64), and the bad rows met on the way."""
+    """Good rows with final column names, their positions (int64), and the bad rows met on the way.
+
+    `refused` has those bad rows that have columns at all, without their text; what is in it may be no UTF-8.
+    """
 
     table: pa.Table
     positions: NDArray[np.int64]
     bad: tuple[BadRow, ...] = ()
+    refused: pa.Table | None = None
 
 
 def origin(path: str, kind: str, position: int, documents: Documents = "file") -> str:
@@ -123,6 +128,15 @@ def origin(path: str, kind: str, position: int, documents: Documents = "file") -
         return path
     mark = "@" if kind in ("jsonl", "text", "code") else "#"
     return f"{path}{mark}{position}"
+
+
+def path_of(origin: str) -> str:
+    """The file of an origin, by which a place in it is also written with the line's number.
+
+    >>> path_of("web/x.parquet#12"), path_of("a.jsonl:3"), path_of("a/b.txt")
+    ('web/x.parquet', 'a.jsonl', 'a/b.txt')
+    """
+    return re.sub(r"[:@#]\d+$", "", origin)
 
 
 def excerpt(content: str | bytes) -> str:

@@ -108,14 +108,16 @@ def to_batch(rows: Rows, file: InputFile, options: ReadOptions, where: Where) ->
 
 
 def _batch(columns: dict[str, pa.Array], positions: NDArray[np.int64], refused: dict[int, BadRow]) -> Batch:
+    lost = None
     if refused:
         good = np.ones(len(positions), np.bool_)
         good[list(refused)] = False
         mask = pa.array(good)
+        lost = pa.table({name: column.filter(pa.array(~good)) for name, column in columns.items() if name != "text"})
         columns = {name: column.filter(mask) for name, column in columns.items()}
         positions = positions[good]
     columns["text"] = columns["text"].view(pa.large_string())  # validated above
-    return Batch(pa.table(columns), positions, tuple(refused[index] for index in sorted(refused)))
+    return Batch(pa.table(columns), positions, tuple(refused[index] for index in sorted(refused)), lost)
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:

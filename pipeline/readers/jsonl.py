@@ -8,7 +8,7 @@ are no JSON.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -177,7 +177,7 @@ def _close(batch: _Open, piece: Piece, options: ReadOptions) -> Batch:
     rows = Rows(table, np.array(batch.positions, np.int64))
     closed = to_batch(rows, piece.file, options, lambda position: _where(position, numbers[position], piece))
     bad = sorted([*closed.bad, *batch.bad], key=lambda row: row.position)
-    return Batch(closed.table, closed.positions, tuple(bad))
+    return replace(closed, bad=tuple(bad))
 
 
 def _table(batch: _Open, piece: Piece, options: ReadOptions) -> pa.Table:

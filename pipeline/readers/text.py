@@ -88,7 +88,7 @@ def _document_batch(
     every = [*bad, *(replace(row, position=0) for row in batch.bad)]
     every.sort(key=lambda row: row.origin)
     kept = np.array(owners, np.int32)[batch.positions]
-    return Batch(batch.table, np.zeros(len(kept), np.int64), tuple(every)), kept
+    return replace(batch, positions=np.zeros(len(kept), np.int64), bad=tuple(every)), kept
 
 
 def _read_lines(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
@@ -125,7 +125,7 @@ def _line_batch(
     rows = Rows(_table(texts, [path] * len(texts), piece.format, options), np.array(positions, np.int64))
     batch = to_batch(rows, piece.file, options, lambda position: f"{path}@{position}")
     every = sorted([*batch.bad, *bad], key=lambda row: row.position)
-    return Batch(batch.table, batch.positions, tuple(every))
+    return replace(batch, bad=tuple(every))
 
 
 def _table(texts: list[bytes], paths: list[str], kind: str, options: ReadOptions) -> pa.Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -107,7 +108,7 @@ class _Open:
         rows = Rows(table, np.array(self.positions, np.int64))
         batch = to_batch(rows, self.piece.file, self.options, lambda position: f"{path}#{position}")
         bad = sorted([*batch.bad, *self.bad], key=lambda row: row.position)
-        return Batch(batch.table, batch.positions, tuple(bad))
+        return replace(batch, bad=tuple(bad))
 
 
 def read_warc(piece: Piece, options: ReadOptions) -> Iterator[Batch]:

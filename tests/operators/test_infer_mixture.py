@@ -1,11 +1,14 @@
 """Mixture inference as a step and as a command: shares come back, and what cannot be explained is said."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
 import pytest
 
 from operators.base import DataError, RecipeError, RunError
@@ -205,10 +208,78 @@ def test_rows_that_were_left_out_are_told_of(
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["infer", tokenizer, "--data", "a.jsonl", "--by", "kind", "--workers", "1"]
     said = "3 of 303 rows of input 'data' were left out (3 empty_text)"
+    gone = "no text is left of kind 'gone', so the table does not have it"
     assert main([*command, "--json"]) == 0
-    assert any(line.startswith(said) for line in json.loads(capfd.readouterr().out)["warnings"])
+    assert json.loads(capfd.readouterr().out)["warnings"][:2] == [gone, said]
     assert main(command) == 0
-    assert f"warning: {said}" in capfd.readouterr().err
+    assert f"warning: {gone}\nwarning: {said}\n" in capfd.readouterr().err
+
+
+def warned_of(tokenizer: str, capfd: pytest.CaptureFixture[str], by: str, *data: str) -> list[str]:
+    """What the command warns of, but for the verdict."""
+    given = [part for path in data for part in ("--data", path)]
+    assert main(["infer", tokenizer, *given, "--by", by, "--workers", "1", "--json"]) == 0
+    return [line for line in json.loads(capfd.readouterr().out)["warnings"] if not line.startswith("step ")]
+
+
+@pytest.mark.parametrize(
+    ("write", "name"), [(pq.write_table, "a.parquet"), (feather.write_feather, "a.feather")], ids=["parquet", "arrow"]
+)
+def test_a_category_that_is_no_string_is_named_too(
+    write: Callable[[pa.Table, str], None], name: str, tokenizer: str, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    rows = table(repeated=False).select(["text"])
+    number = pa.array([*(place % 2 for place in range(rows.num_rows)), 1, 7, 8, None], pa.int32())
+    texts = [*rows["text"].to_pylist(), "", " ", None, ""]
+    write(pa.table({"text": texts, "level": number}), name)
+    gone, said = warned_of(tokenizer, capfd, "level", name)
+    assert gone == "no text is left of level '7', '8', 'null', so the table does not have it"
+    assert said == "4 of 304 rows of input 'data' were left out (3 empty_text, 1 null_text)"
+
+
+def test_an_input_without_a_document_and_a_category_whose_ids_are_taken_are_named(
+    tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kinds, texts = (table(repeated=False)[name].to_pylist() for name in ("kind", "text"))
+    ids = [place % 200 for place in range(len(kinds))]
+    rows = [{"id": i, "kind": kind, "text": text} for i, kind, text in zip(ids, kinds, texts, strict=True)]
+    (tmp_path / "a#1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "b.txt").write_text(" \n")
+    (tmp_path / "c.jsonl").write_text("no JSON\n")
+    gone, said = warned_of(tokenizer, capfd, "kind", "a#1.jsonl")
+    assert gone == "no text is left of kind 'tools', so the table does not have it"
+    assert said == "100 of 300 rows were left out: earlier rows have their ids"
+    assert warned_of(tokenizer, capfd, "source", "web=a#1.jsonl", "empty=b.txt", "broken=c.jsonl")[0] == (
+        "no text is left of source 'broken', 'empty', so the table does not have it"
+    )
+
+
+def test_an_inference_replaces_only_its_own_output(
+    tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = table(repeated=False).select(["text", "kind"]).to_pylist()
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["infer", tokenizer, "--data", "a.jsonl", "--by", "kind", "--workers", "1", "--out"]
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "report.html").write_text("mine")
+    assert main([*command, "notes"]) == 2
+    assert "vocabmill: --out: 'notes': it already holds a 'report.html'" in capfd.readouterr().err
+    assert (tmp_path / "notes" / "report.html").read_text() == "mine"
+    recipe = {"name": "demo", "seed": 0, "inputs": [{"name": "a", "path": "a.jsonl"}],
+              "steps": [{"kind": "exact_dedup"}], "outputs": {"path": "demo"}}  # fmt: skip
+    (tmp_path / "demo.yaml").write_text(json.dumps(recipe))
+    assert main(["run", "demo.yaml", "--workers", "1"]) == 0
+    before = (tmp_path / "demo" / "manifest.json").read_bytes()
+    capfd.readouterr()
+    assert main([*command, "demo"]) == 2
+    assert "--out: 'demo' holds the output of another recipe ('demo')" in capfd.readouterr().err
+    assert (tmp_path / "demo" / "manifest.json").read_bytes() == before
+    assert main([*command, "mine"]) == main([*command, "mine", "--merges", "50"]) == 0
+    assert json.loads((tmp_path / "mine/artifacts/infer_mixture/mixture.json").read_bytes())["merges"]["used"] == 50
 
 
 def test_a_category_without_pairs_is_refused(tokenizer: str) -> None:
