@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
-from pydantic import Field
+import pyarrow as pa
+from pydantic import Field, model_validator
 from typing_extensions import override
 
-from operators.base import TEXT, Columns, Fold, Map, Repeat
+from operators.base import TEXT, BatchFn, Columns, Context, Fold, Map, Operator, RecipeError, Repeat
 from operators.budgets import BudgetedStep, Draw, Selection
 from operators.document_weights import refuse_counted
+from operators.drawing import sizes
+from operators.embed_documents import EmbedDocuments
+from operators.embedding.given import JoinedVectors, refuse_step
 from operators.subset_stages import Choice, Cuts, Keep
 from operators.subset_summary import Summary
 from operators.vectors import DocumentCounts, GivenVectors, HashedNgrams, TextVectors, refuse_column
@@ -25,6 +30,9 @@ class SubsetStep(BudgetedStep):
     vectors: HashedNgrams | str = Field(
         default=HashedNgrams(), description="{ngrams: 1, dim: 512}: of the text; or the name of a column that has them"
     )
+    step: str = Field(
+        default="", description="in place of vectors: an earlier step of kind embed_documents, whose vectors are taken"
+    )
     partition_size: int = Field(
         default=SIZE, ge=2, le=20_000, description="documents among which one choice is made, about"
     )
@@ -33,6 +41,13 @@ class SubsetStep(BudgetedStep):
 
     seeded: ClassVar[bool] = True
     inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio"})
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> Self:
+        if self.step and self.vectors != HashedNgrams():
+            msg = f"step {self.step!r} and vectors {self.vectors!r} are given; expected one of them"
+            raise ValueError(msg)
+        return self
 
     def choice(self, *, by_bytes: bool) -> Choice:
         """The stage `choose`."""
@@ -52,8 +67,6 @@ class SubsetStep(BudgetedStep):
 
     @override
     def needs(self) -> Columns:
-        import pyarrow as pa
-
         return {**TEXT, **({self.vectors: pa.null()} if isinstance(self.vectors, str) else {})}
 
     @override
@@ -63,19 +76,49 @@ class SubsetStep(BudgetedStep):
             refuse_column(columns, self.vectors)
 
     @override
+    def stages_in(self, inputs: Collection[str], earlier: Mapping[str, Operator]) -> tuple[Map | Fold | Repeat, ...]:
+        """See `Composite.stages_in`. RecipeError where `step` makes no vectors, or `vectors` names a step that does."""
+        refuse_step(self.step, earlier)
+        if isinstance(self.vectors, str) and isinstance(earlier.get(self.vectors), EmbedDocuments):
+            raise RecipeError(
+                f"vectors: {self.vectors!r} means a column, and there is a step of that name: to take its vectors say "
+                f"`step: {self.vectors}`, to take the column give the step another name"
+            )
+        return self.stages()
+
+    @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:
         size = self.select
-        vectors: tuple[Map | Fold, ...]
-        if isinstance(self.vectors, str):
-            vectors = (GivenVectors(name="vectors", column=self.vectors),)
-        else:
-            counts = DocumentCounts(name="documents", ngrams=self.vectors.ngrams)
-            vectors = (counts, TextVectors(name="vectors", ngrams=self.vectors.ngrams, dim=self.vectors.dim))
         amount: dict[str, Any] = {"docs": size.docs, "bytes": size.bytes, "fraction": size.fraction}
         return (
-            *vectors,
+            *self._vector_stages(),
             Cuts(name="cuts", partition_size=self.partition_size, **amount),
             self.choice(by_bytes=size.bytes is not None),
             self.summary(**amount),
             Keep(name="keep", audit=self.audit, max_drop_ratio=self.max_drop_ratio),
         )
+
+    def _vector_stages(self) -> tuple[Map | Fold, ...]:
+        if self.step:
+            return (SizedVectors(name="vectors", step=self.step),)
+        if isinstance(self.vectors, str):
+            return (GivenVectors(name="vectors", column=self.vectors),)
+        counts = DocumentCounts(name="documents", ngrams=self.vectors.ngrams)
+        return counts, TextVectors(name="vectors", ngrams=self.vectors.ngrams, dim=self.vectors.dim)
+
+
+class SizedVectors(JoinedVectors):
+    """The vectors that an earlier step made, and the texts' bytes."""
+
+    @override
+    def needs(self) -> Columns:
+        return TEXT
+
+    @override
+    def adds(self) -> Columns:
+        return {**super().adds(), "_bytes": pa.int64()}
+
+    @override
+    def bind(self, context: Context) -> BatchFn:
+        joined = super().bind(context)
+        return lambda rows: joined(rows).append_column("_bytes", pa.array(sizes(rows)))

@@ -67,19 +67,19 @@ class OverVectors(Composite):
     @override
     def stages_in(self, inputs: Collection[str], earlier: Mapping[str, Operator]) -> tuple[Map | Fold | Repeat, ...]:
         """See `Composite.stages_in`. RecipeError where the step is not there, or makes no vectors."""
-        self._refuse_step(earlier)
+        refuse_step(self.step, earlier)
         return self.stages()
 
-    def _refuse_step(self, earlier: Mapping[str, Operator]) -> None:
-        if not self.step:
-            return
-        found = earlier.get(self.step)
-        if found is None:
-            raise RecipeError(f"there is no earlier step {self.step!r}; expected one of kind embed_documents")
-        if not isinstance(found, EmbedDocuments):
-            raise RecipeError(
-                f"step {self.step!r} is of kind {found.what}; expected embed_documents, which makes vectors"
-            )
+
+def refuse_step(step: str, earlier: Mapping[str, Operator]) -> None:
+    """RecipeError where a step is named that is not there, or makes no vectors."""
+    if not step:
+        return
+    found = earlier.get(step)
+    if found is None:
+        raise RecipeError(f"there is no earlier step {step!r}; expected one of kind embed_documents")
+    if not isinstance(found, EmbedDocuments):
+        raise RecipeError(f"step {step!r} is of kind {found.what}; expected embed_documents, which makes vectors")
 
 
 class _Vectors(Map):

@@ -1,10 +1,12 @@
 import json
 import math
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,8 @@ from operators.subsets import SubsetStep
 from operators.vectors import SCALE, unpacked
 from operators.vote_k import VoteK
 from tests.operators.harness import Engine, corpus, deal, run
+from tests.operators.toy_encoder import Toy
+from tests.pipeline.engine import Mill, rows_of
 
 STEPS: dict[str, type[SubsetStep]] = {
     "facility_location": FacilityLocation,
@@ -31,6 +35,7 @@ STEPS: dict[str, type[SubsetStep]] = {
     "k_center": KCenter,
     "vote_k": VoteK,
 }
+EMBED = {"kind": "embed_documents", "name": "embed", "encoder": "tests.operators.toy_encoder:toy"}
 each_kind = pytest.mark.parametrize("kind", sorted(STEPS))
 
 
@@ -405,3 +410,50 @@ def test_the_summary_of_influence_says_how_many_are_reached() -> None:
     found = json.loads(engine.artifacts["summary"].read("summary.json"))
     assert found["reached_docs"] == pytest.approx(sum(engine.kept["gain"].to_pylist()))
     assert 20 <= found["reached_docs"] <= 80
+
+
+def embeddable(home: Path) -> Mill:
+    """Documents of four files, of which some have no vector, and a column of what the toy encoder makes of them."""
+    rng = np.random.default_rng(8)
+    texts = ["".join(chr(97 + letter) for letter in rng.integers(0, 26, length)) for length in rng.integers(1, 40, 120)]
+    texts[5::40] = ["!!!"] * 3
+    (home / "in").mkdir()
+    for part in range(4):
+        some = pa.chunked_array([pa.array(texts[part::4])])
+        vectors = Toy().encode(some, some)
+        values = column(vectors, [any(row) for row in vectors.tolist()], pa.float16())
+        pq.write_table(pa.table({"text": some, "vector": values}), home / "in" / f"{part}.parquet")
+    return Mill(home, inputs=[{"name": "docs", "path": "{home}/in/*.parquet"}])
+
+
+@each_kind
+def test_vectors_of_a_step_choose_what_a_column_of_them_does(kind: str, tmp_path: Path) -> None:
+    mill = embeddable(tmp_path)
+    few = {"neighbours": 5} if kind in ("vote_k", "ideal") else {}
+    choose = {"kind": kind, "name": "choose", "select": {"bytes": 700}, "partition_size": 30, **few}
+    short = {"kind": "length", "min_chars": 3}  # rows go between the step and what takes its vectors
+    by_step = mill.run([EMBED, short, {**choose, "step": "embed"}], shard_mb=0.001)
+    by_column = mill.run([short, {**choose, "vectors": "vector"}], out="out2", work="work2", shard_mb=0.004)
+    assert by_step.manifest["inputs"][0]["shards"] > by_column.manifest["inputs"][0]["shards"]
+    assert 0 < by_step.corpus.num_rows < 60
+    assert rows_of(by_step.corpus) == rows_of(by_column.corpus)
+    assert rows_of(by_step.dropped) == rows_of(by_column.dropped)
+    assert by_step.dropped["rule"].to_pylist().count("no_vector") == 3
+    for name in ("choose/summary.json", "choose/partitions.parquet"):
+        one, other = (ran.version / "artifacts" / name for ran in (by_step, by_column))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_what_makes_no_vectors_is_refused(tmp_path: Path) -> None:
+    mill = embeddable(tmp_path)
+    choose = {"kind": "k_center", "select": {"docs": 9}}
+    with pytest.raises(RecipeError, match="step 'k_center': there is no earlier step 'embed'; expected one of kind"):
+        mill.run([{**choose, "step": "embed"}])
+    with pytest.raises(RecipeError, match="step 'embed' is of kind length; expected embed_documents"):
+        mill.run([{"kind": "length", "name": "embed", "min_chars": 1}, {**choose, "step": "embed"}])
+    with pytest.raises(RecipeError, match=r"means a column, and there is a step of that name: .* `step: embed`"):
+        mill.run([EMBED, {**choose, "vectors": "embed"}])
+    with pytest.raises(ValidationError, match="step 'embed' and vectors 'vector' are given; expected one of them"):
+        KCenter.model_validate({**choose, "step": "embed", "vectors": "vector"})
+    again = KCenter.model_validate({**choose, "step": "embed"}).model_dump(mode="json")
+    assert KCenter.model_validate(again).step == "embed"

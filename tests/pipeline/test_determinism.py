@@ -61,6 +61,8 @@ STEPS: list[Json] = [  # new ones go last: a test below takes some by their plac
     {"kind": "vote_k", "select": {"fraction": 0.9}, "neighbours": 5},
     {"kind": "ideal", "select": {"fraction": 0.9}, "audit": True},
     {"kind": "k_center", "select": {"fraction": 0.9}, "partition_size": 9},
+    {"kind": "embed_documents", "name": "toy", "encoder": "tests.operators.toy_encoder:toy"},
+    {"kind": "k_center", "name": "by_meaning", "step": "toy", "select": {"fraction": 0.6}, "audit": True},
     {"kind": "mix", "by": "lang", "temperature": 2.0, "max_epochs": 2},
     {"kind": "length_buckets", "step": "train_tokenizer", "min_length": 8, "max_length": 32},
     {"kind": "infer_mixture", "step": "train_tokenizer", "by": "lang", "tolerance_ppm": 5},
