@@ -170,6 +170,15 @@ def peak_memory(count: int) -> float:
         return peak
 
 
+def missing() -> bool:
+    """Whether something that is needed is not here; what it is, is printed."""
+    lacking = [name for name in ("torch", "sentence_transformers", "openvino") if not importlib.util.find_spec(name)]
+    if lacking or not MINILM.is_dir():
+        print(f"needs {', '.join(lacking) or MINILM}: run `make torch`, then this by build/torch/bin/python")
+        return True
+    return False
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -180,9 +189,7 @@ def main() -> None:
     parser.add_argument("--memory", type=int, nargs="*", default=[])
     parser.add_argument("--forms", action="store_true")
     options = parser.parse_args()
-    lacking = [name for name in ("torch", "sentence_transformers", "openvino") if not importlib.util.find_spec(name)]
-    if lacking or not MINILM.is_dir():
-        print(f"needs {', '.join(lacking) or MINILM}: run `make torch`, then this by build/torch/bin/python")
+    if missing():
         return
     if options.docs:
         texts = documents(options.docs)
