@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from operators.base import DataError
 from pipeline.grouping import Inspected, InspectTask, bundles, group_files, inspected
 from pipeline.ingest import IngestTask, Spec
-from pipeline.readers.base import path_of
+from pipeline.readers.base import PLACE
 from pipeline.storage import read_arrow
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _inspect(work: Work, look: InspectTask, files: list[InputFile], label: str) 
 
 def _message(store: Store, record: InputRecord) -> str:
     firsts = [read_arrow(store, file).slice(0, 1).to_pylist()[0] for file in record.bad]
-    first = min(firsts, key=lambda row: path_of(row["origin"]))  # Parts of a file come in order.
+    first = min(firsts, key=lambda row: re.sub(PLACE, "", row["origin"]))  # Parts of a file come in order.
     detail = f": {first['detail']}" if first["detail"] else ""
     return (
         f"input {record.name!r}: {sum(record.quarantined.values())} bad rows (on_bad_row: fail), the first at "

@@ -17,7 +17,7 @@ from operators.mixtures import NULL, some_of
 from pipeline.check import look_at
 from pipeline.corpus import read_parquet
 from pipeline.ingest import Spec
-from pipeline.readers.base import InputFile, Piece, path_of
+from pipeline.readers.base import PLACE, InputFile, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -105,10 +105,12 @@ class ValuesTask:
 
 
 def _paths(out: Store) -> set[str]:
-    """The files that have rows which were left out; a path that ends as a place does is there without that too."""
-    tables = [read_parquet(out, f"dropped/{name}", ["origin"]) for name in out.names("dropped")]
-    origins = {origin for table in tables for origin in table["origin"].to_pylist()}
-    return origins | {path_of(origin) for origin in origins}
+    """The files that have rows which were left out."""
+    found: set[str] = set()
+    for name in out.names("dropped"):
+        origins = read_parquet(out, f"dropped/{name}", ["origin"])["origin"]
+        found.update(pc.unique(pc.replace_substring_regex(origins, PLACE, "")).to_pylist())
+    return found
 
 
 def _read_again(recipe: Recipe, executor: Executor, paths: set[str], by: str) -> set[str]:

@@ -7,7 +7,6 @@ hf), the byte offset of its line in the uncompressed stream (jsonl, text by line
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
@@ -29,6 +28,9 @@ EXCERPT_CHARS: Final = 200
 
 MEGABYTE: Final = 1_000_000
 """What `_mb` means in a recipe."""
+
+PLACE: Final = r"[:@#]\d+$"
+"""What an origin has behind the file's path, as a regular expression; of a file that is one document, nothing."""
 
 Documents = Literal["file", "line"]
 
@@ -128,15 +130,6 @@ def origin(path: str, kind: str, position: int, documents: Documents = "file") -
         return path
     mark = "@" if kind in ("jsonl", "text", "code") else "#"
     return f"{path}{mark}{position}"
-
-
-def path_of(origin: str) -> str:
-    """The file of an origin, by which a place in it is also written with the line's number.
-
-    >>> path_of("web/x.parquet#12"), path_of("a.jsonl:3"), path_of("a/b.txt")
-    ('web/x.parquet', 'a.jsonl', 'a/b.txt')
-    """
-    return re.sub(r"[:@#]\d+$", "", origin)
 
 
 def excerpt(content: str | bytes) -> str:
