@@ -209,7 +209,8 @@ def healed(bench: Bench, before: Table, steps: int) -> tuple[Table, dict[str, An
     """A table whose made rows were trained, and what moved: `stray` counts rows that had to stay and did not."""
     tables, losses = heal(bench.body, Tables(before), bench.is_new, bench.healing, steps, Trial().heal_rate)
     moved = (tables.reads.view(np.uint32) != before.view(np.uint32)).any(axis=1)
-    may_move = bench.is_new & marked(np.concatenate(bench.healing), len(before))
+    present = np.concatenate([ids.numpy() for batch in islice(batches(bench.healing), steps) for ids in batch])
+    may_move = bench.is_new & marked(present, len(before))
     about = {"moved": int(moved.sum()), "may_move": int(may_move.sum()), "stray": int((moved & ~may_move).sum())}
     return tables.reads, {**about, "steps": steps, "first_loss": losses[0], "last_loss": losses[-1]}
 
