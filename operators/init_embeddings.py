@@ -136,7 +136,7 @@ class InitEmbeddings(OfTokenizer):
         if self.pairs:
             read_pairs(self.pairs)
         if self.rows:
-            refuse_without_rows(self.rows)
+            refuse_without_rows(self.rows, tied=model.output_table is None)
         if not self.tokenizer:
             return
         content = tokenizer_sources.content_of(self.tokenizer)

@@ -19,7 +19,7 @@ import numpy as np
 
 from operators import ngram_sources
 from operators.base import DataError
-from operators.transplant.model_files import EMBED
+from operators.transplant.model_files import EMBED, LM_HEAD
 from operators.transplant.pieces import Cutter
 from operators.transplant.rules import new_rows, replaced
 from operators.transplant.tensor_files import Tensors
@@ -106,12 +106,14 @@ def read_rows(path: str, name: str, shape: tuple[int, int]) -> Floats | None:
     return rows
 
 
-def refuse_without_rows(path: str) -> None:
-    """DataError where the file is no safetensors file, or has no rows for what reads tokens."""
+def refuse_without_rows(path: str, *, tied: bool) -> None:
+    """DataError where the file is no safetensors file, or lacks rows for a table of the model; a tied one has one."""
     tensors = Tensors([Path(path)])
-    if EMBED not in tensors:
+    lacking = [name for name in ((EMBED,) if tied else (EMBED, LM_HEAD)) if name not in tensors]
+    if lacking:
         named = ", ".join(map(repr, sorted(tensors.places)[:_NAMED])) or "no tensor"
-        msg = f"{path} has {named}, and no {EMBED!r}: expected a row for each new id under that name"
+        why = "" if tied else ": the model has one table that reads tokens and one that predicts them"
+        msg = f"{path} has {named}, and no {lacking[0]!r}: expected a row for each new id under that name{why}"
         raise DataError(msg)
 
 

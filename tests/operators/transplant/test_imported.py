@@ -11,7 +11,7 @@ from operators.tokenizer_files import to_tokenizer_json
 from operators.transplant.alignment import of_languages, rotation
 from operators.transplant.auxiliary import Auxiliary
 from operators.transplant.choice import Choice
-from operators.transplant.imported import WordPairs, of_pairs, read_pairs, read_rows
+from operators.transplant.imported import WordPairs, of_pairs, read_pairs, read_rows, refuse_without_rows
 from operators.transplant.methods import Pair, pair_of, weights_of
 from operators.transplant.pieces import Cutter
 from operators.transplant.ridge import mapped, prepared
@@ -97,6 +97,13 @@ def test_rows_of_a_file_are_read_and_what_is_wrong_with_them_is_said(tmp_path: P
     assert found is not None
     assert found.tobytes() == table(5).tobytes()
     assert read_rows(path, "lm_head", (5, 8)) is None
+    refuse_without_rows(path, tied=True)
+    with pytest.raises(
+        DataError, match=r"has 'embed', and no 'lm_head'.*one table that reads tokens and one that pred"
+    ):
+        refuse_without_rows(path, tied=False)
+    save_file({"embed": table(5), "lm_head": table(5)}, str(tmp_path / "both.safetensors"))
+    refuse_without_rows(str(tmp_path / "both.safetensors"), tied=False)
     (tmp_path / "short.safetensors").write_bytes(tensor_of_bfloat16(found))
     halved = read_rows(str(tmp_path / "short.safetensors"), "embed", (5, 8))
     assert halved is not None
