@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 from typing_extensions import override
 
 from operators.base import WARNINGS, Context, Outputs, TableFold
+from operators.embedding.doubts import FEW
 from operators.subset_stages import MEASURES, UNIT
 
 TOLERANCE: Final = 0.01
@@ -20,8 +21,10 @@ TOLERANCE: Final = 0.01
 class Summary(TableFold):
     """What was chosen, how well it stands for the rest, beside a choice by chance: `summary.json`, `partitions`.
 
-    What was asked for and not met by more than 1 % is warned of.
+    What was asked for and not met by more than 1 % is warned of, and more than 5 % of documents without a vector.
     """
+
+    revision: ClassVar[int] = 2  # warns of documents without a vector
 
     docs: int | None
     bytes: int | None
@@ -75,7 +78,11 @@ class Summary(TableFold):
 
     def remarks(self, table: pa.Table, summary: Mapping[str, Any]) -> Iterator[str]:
         """What a person should know of the choice."""
-        there, chosen = summary["candidates"], summary["chosen"]
+        there, chosen, without = (summary[name] for name in ("candidates", "chosen", "without_vector"))
+        documents = there["docs"] + without["docs"]
+        if without["docs"] > FEW * documents:
+            noun = "document" if documents == 1 else "documents"
+            yield f"{without['docs']:,} of {documents:,} {noun} have no vector and were dropped for it (no_vector)"
         for unit, amount in self.asked().items():
             if unit == "fraction":
                 if there["docs"] and not chosen["docs"]:

@@ -283,6 +283,8 @@ def test_a_document_without_a_vector_goes_by_a_rule_of_its_own() -> None:
     engine = select(corpus(["a"] * 6, vector=vector), select={"docs": 2})
     assert engine.dropped["rule"].to_pylist().count("no_vector") == 2
     assert engine.kept.num_rows == 2
+    [said] = json.loads(engine.artifacts["summary"].read("_warnings.json"))
+    assert said == "2 of 6 documents have no vector and were dropped for it (no_vector)"
 
 
 @pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
