@@ -26,8 +26,8 @@ Prepare = Callable[[pa.LargeStringArray, Numbers], tuple[pa.LargeStringArray, Nu
 """What is done to texts, and how often each counts then."""
 
 
-class OfTokenizer(Composite):
-    """A step that reads a tokenizer: which one, how it cuts, and what is refused of it."""
+class NamesTokenizer(Composite):
+    """A step that reads a tokenizer: its file, or the step that left it."""
 
     tokenizer: str = Field(
         default="", description="its file: a tokenizer.json, or ranks or a merges.txt with a pretokenizer"
@@ -36,10 +36,6 @@ class OfTokenizer(Composite):
         default="", description="instead of a file: an earlier train_tokenizer or trim_tokenizer step (byte-level BPE)"
     )
     size: int = Field(default=0, ge=0, description="with step: which of its vocab_sizes; 0: the largest")
-    pretokenizer: Choice | Literal["own"] = Field(
-        default="own", description="what text is cut by: the tokenizer's own patterns; ranks and lists have none"
-    )
-    pattern: str = Field(default="", description="with pretokenizer custom: a regex as tokenizers reads it")
 
     inert: ClassVar[frozenset[str]] = Composite.inert | {"tokenizer"}  # its digest decides, wherever the file lies
     done: ClassVar[str] = "read"
@@ -55,29 +51,10 @@ class OfTokenizer(Composite):
                 f"tokenizer {self.tokenizer!r} and step {self.step!r}: expected a file or an earlier step, one of them"
             )
             raise ValueError(msg)
-        if (self.size and not self.step) or (self.pretokenizer != "own" and not self.tokenizer):
-            msg = "size goes with step, and pretokenizer with tokenizer, where that is ranks or merges: leave it out"
+        if self.size and not self.step:
+            msg = "size goes with step: leave it out"
             raise ValueError(msg)
-        self._patterns()
         return self
-
-    def check(self) -> None:
-        """RecipeError where the file cannot be read, is no byte-level vocabulary, or has patterns of its own."""
-        from operators.engine_spans import check_pattern
-
-        if self.pattern:
-            check_pattern(self.pattern)
-        if not self.tokenizer:
-            return
-        patterns = self._patterns()
-        vocabulary = self.read_file(patterns)
-        if patterns and vocabulary.patterns != patterns:
-            msg = f"tokenizer {self.tokenizer!r} says itself how text is cut: leave pretokenizer out"
-            raise RecipeError(msg)
-
-    def read_file(self, patterns: tuple[str, ...]) -> Vocabulary:
-        """The tokenizer in the file. Raises RecipeError where it is none that the step takes."""
-        return tokenizer_sources.read(self.tokenizer, patterns)
 
     @override
     def check_against(self, earlier: Mapping[str, Operator]) -> None:
@@ -87,7 +64,7 @@ class OfTokenizer(Composite):
             msg = f"step: {self.step!r} trains algorithm {step.algorithm!r}: only byte-level BPE can be {self.done}"
             raise RecipeError(msg)
         sizes = step.vocab_sizes if isinstance(step, TrainTokenizer) else ()
-        if isinstance(step, TrainTokenizer) or (isinstance(step, OfTokenizer) and step.leaves_tokenizer):
+        if isinstance(step, TrainTokenizer) or (isinstance(step, NamesTokenizer) and step.leaves_tokenizer):
             if self.size and self.size not in sizes:
                 there = f"the sizes {', '.join(map(str, sizes))}" if sizes else "one size: leave it out"
                 msg = f"size: step {self.step!r} writes no tokenizer of size {self.size}, but {there}"
@@ -107,6 +84,49 @@ class OfTokenizer(Composite):
             chosen |= {"tokenizer": self.tokenizer, "sha256": tokenizer_sources.digest(self.tokenizer)}
         return chosen
 
+    def _patterns(self) -> tuple[str, ...]:
+        """What text is cut by where the tokenizer's file does not say."""
+        return ()
+
+
+class OfTokenizer(NamesTokenizer):
+    """A step that reads a tokenizer which may be ranks or merges: which one, how it cuts, and what is refused of it."""
+
+    pretokenizer: Choice | Literal["own"] = Field(
+        default="own", description="what text is cut by: the tokenizer's own patterns; ranks and lists have none"
+    )
+    pattern: str = Field(default="", description="with pretokenizer custom: a regex as tokenizers reads it")
+
+    @model_validator(mode="after")
+    def _cut_by_one(self) -> Self:
+        if self.pretokenizer != "own" and not self.tokenizer:
+            msg = "pretokenizer goes with tokenizer, where that is ranks or merges: leave it out"
+            raise ValueError(msg)
+        self._patterns()
+        return self
+
+    def check(self) -> None:
+        """RecipeError where the file cannot be read, is no byte-level vocabulary, or has patterns of its own."""
+        from operators.engine_spans import check_pattern
+
+        if self.pattern:
+            check_pattern(self.pattern)
+        if not self.tokenizer:
+            return
+        patterns = self._patterns()
+        vocabulary = self.read_file(patterns)
+        if patterns and vocabulary.patterns != patterns:
+            raise self.cut_already()
+
+    def cut_already(self) -> RecipeError:
+        """What is raised where a pretokenizer is named beside a file that has its own."""
+        return RecipeError(f"tokenizer {self.tokenizer!r} says itself how text is cut: leave pretokenizer out")
+
+    def read_file(self, patterns: tuple[str, ...]) -> Vocabulary:
+        """The tokenizer in the file. Raises RecipeError where it is none that the step takes."""
+        return tokenizer_sources.read(self.tokenizer, patterns)
+
+    @override
     def _patterns(self) -> tuple[str, ...]:
         if self.pretokenizer != "own":
             return cutting(self.pretokenizer, pattern=self.pattern).patterns

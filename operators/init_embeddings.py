@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from operators import tokenizer_sources
 from operators.base import Fold, Map, RecipeError, Repeat
-from operators.chosen_tokenizer import OfTokenizer
+from operators.chosen_tokenizer import NamesTokenizer
 from operators.embedding.encoders import STATIC
 from operators.embedding.makers import digest_of, maker_of
 from operators.labelled_documents import Collect, Draw
@@ -30,7 +30,7 @@ from operators.transplant.segments import HeldOutSegments
 from operators.transplant.trial import Trial
 
 
-class InitEmbeddings(OfTokenizer):
+class InitEmbeddings(NamesTokenizer):
     """Make the token vectors of a model for another tokenizer; publishes embeddings, weights, tokenizer and report.
 
     The documents that reach the step are what auxiliary vectors are trained on, cut by the new tokenizer. The report
@@ -76,7 +76,7 @@ class InitEmbeddings(OfTokenizer):
         default=None, description="try the tables in the model, and repair them; needs the extra torch, else not done"
     )
 
-    inert: ClassVar[frozenset[str]] = OfTokenizer.inert | frozenset(BY_DIGEST)
+    inert: ClassVar[frozenset[str]] = NamesTokenizer.inert | frozenset(BY_DIGEST)
     done: ClassVar[str] = "used"
     takes_any: ClassVar[bool] = True
 

@@ -68,6 +68,8 @@ class LengthBuckets(OfTokenizer):
             return
         if not tokenizer_sources.is_tokenizer_json(tokenizer_sources.content_of(self.tokenizer)):
             super().check()
+        elif self.pretokenizer != "own":
+            raise self.cut_already()
         Sequences(name="sequences", **self._how()).encoder(Context(0, {}))
 
     @override

@@ -226,6 +226,7 @@ def test_the_small_model_of_the_tests_is_read() -> None:
         ({"method": "subword", "dim": 50}, "dim 50 changes nothing with method 'subword'"),
         ({"donor": "d", "epochs": 5}, "epochs 5 changes nothing with a donor, as no vectors are trained"),
         ({"strings": "static"}, "static is trained by embed_documents alone"),
+        ({"step": "", "tokenizer": "t", "pretokenizer": "gpt2"}, r"(?s)pretokenizer\n.*not permitted"),
     ],
 )
 def test_what_does_not_go_together_is_refused(given: dict[str, Any], told: str) -> None:

@@ -211,6 +211,11 @@ def test_an_end_token_that_the_tokenizer_has_not_is_refused_before_the_run(tmp_p
         LengthBuckets(step="mix").check_against({"mix": Mix(by="lang", temperature=1)})
 
 
+def test_a_pretokenizer_beside_a_file_that_has_its_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="says itself how text is cut: leave pretokenizer out"):
+        LengthBuckets(tokenizer=byte_tokenizer(tmp_path), pretokenizer="gpt2").check()
+
+
 def test_a_file_that_is_no_tokenizer_is_refused_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text("{}", encoding="utf-8")
     with pytest.raises(RecipeError, match="cannot be read"):

@@ -204,7 +204,7 @@ def test_a_tokenizer_of_an_earlier_step_is_trimmed(tmp_path: Path) -> None:
         ({}, "expected a file or an earlier step"),
         ({"tokenizer": "a", "step": "b"}, "expected a file or an earlier step"),
         ({"tokenizer": "a", "size": 300}, "size goes with step"),
-        ({"step": "a", "pretokenizer": "gpt2"}, "pretokenizer with tokenizer"),
+        ({"step": "a", "pretokenizer": "gpt2"}, "pretokenizer goes with tokenizer"),
         ({"step": "a", "pattern": "x"}, "goes with pretokenizer: custom"),
         ({"tokenizer": "a", "pretokenizer": "custom"}, "expected pretokenizer: custom and a pattern"),
     ],
