@@ -79,7 +79,7 @@ def brute_force(vectors: np.ndarray, threshold: float) -> set[int]:
 
 def agreement(pattern: str, documents: int, dim: int) -> int:
     """Runs with more and more clusters beside brute force, over rounded vectors and over the vectors themselves."""
-    exact = unit_vectors(sample(pattern, documents), dim)
+    exact, _ = unit_vectors(sample(pattern, documents), dim)
     whole = rounded(exact).astype(np.float64)
     whole /= np.linalg.norm(whole, axis=1, keepdims=True)
     many = automatic(len(exact))

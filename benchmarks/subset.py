@@ -1,7 +1,8 @@
 """Subsets: facility location beside apricot and submodlib, all kinds beside chance, and how time grows.
 
     python benchmarks/subset.py oracle [--documents 5000]    exit status 1 if below 0.99 of apricot's objective
-    python benchmarks/subset.py kinds [--documents 5000]     mean similarity, radius, seconds; a quarter is chosen
+    python benchmarks/subset.py kinds [--documents 5000]     mean similarity, radius, seconds; 5 % and a quarter chosen
+    python benchmarks/subset.py bytes [--documents 5000]     the same where a tenth of the bytes is chosen
     python benchmarks/subset.py partitions                   what is lost by choosing in partitions
     python benchmarks/subset.py growth [--sizes 10000 100000 1000000]    whole runs over passages of 300 characters
 
@@ -37,6 +38,7 @@ from operators.ideal import Ideal
 from operators.k_center import KCenter
 from operators.kernels.ngram_features import sketches
 from operators.kernels.subsets import quantised
+from operators.subset_stages import fitting
 from operators.subsets import SubsetStep
 from operators.text_buffers import column_bytes
 from operators.vectors import SCALE, DocumentCounts, components, damping, weights_of
@@ -52,16 +54,19 @@ KINDS: dict[str, type[SubsetStep]] = {
 PASSAGE = 300
 
 
-def unit_vectors(table: pa.Table, dim: int) -> np.ndarray:
-    """The vectors of texts as the operator makes them, of length 1 and not rounded, in float64."""
+def unit_vectors(table: pa.Table, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors of texts as the operator makes them, of length 1 and not rounded, in float64; and the texts' bytes.
+
+    A text without a vector is in neither.
+    """
     data = column_bytes(table["text"])
     fold = DocumentCounts(name="documents", ngrams=1)
     counts = fold.finish(fold.merge(fold.bind(Context(0, {}))(table)), Context(0, {}))["_documents"]
     place, sign = components(dim)
     found = sketches(*data, 1, place, weights_of(counts) * sign, damping(), dim).astype(np.float64)
     length = np.linalg.norm(found, axis=1, keepdims=True)
-    units: np.ndarray = found[length[:, 0] > 0] / length[length[:, 0] > 0]
-    return units
+    there = length[:, 0] > 0
+    return found[there] / length[there], np.diff(data[1])[there].astype(np.int64)
 
 
 def rounded(vectors: np.ndarray) -> np.ndarray:
@@ -69,14 +74,16 @@ def rounded(vectors: np.ndarray) -> np.ndarray:
     return quantised(vectors.astype(np.float32), SCALE)[0].astype(np.float32)
 
 
-def choose(kind: str, vectors: np.ndarray, count: int) -> tuple[np.ndarray, float]:
-    """The choice in one partition, and its CPU seconds."""
-    step = KINDS[kind].model_validate({"select": {"docs": count}})
+def choose(kind: str, vectors: np.ndarray, budget: int, sizes: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """The choice in one partition, and its CPU seconds; the budget is of documents, or of `sizes` in bytes."""
+    by_bytes = sizes is not None
+    step = KINDS[kind].model_validate({"select": {"bytes" if by_bytes else "docs": budget}})
     names = [str(number) for number in range(len(vectors))]
     places = np.random.default_rng(7).integers(0, 1 << 63, len(vectors)).astype(np.uint64)
     rows = pa.table({"place": places, "id": names})
     begin = time.process_time()
-    found = step.choice(by_bytes=False).choose(vectors, rows, np.ones(len(vectors), np.int64), count, 7)
+    sizes = np.ones(len(vectors), np.int64) if sizes is None else sizes
+    found = step.choice(by_bytes=by_bytes).choose(vectors, rows, sizes, budget, 7)
     return found.order, time.process_time() - begin
 
 
@@ -123,10 +130,27 @@ def kinds(vectors: np.ndarray) -> int:
             choose(kind, whole[:200], 5)
             choices[kind] = choose(kind, whole, count)
         for name, (found, seconds) in choices.items():
-            near = nearest(vectors, found)
-            mean, radius = np.maximum(near, 0).mean(), np.sqrt(max(2 - 2 * near.min(), 0))
-            print(f"| {name} | {share} | {mean:.4f} | {radius:.3f} | {seconds:.2f} |")
+            print(f"| {name} | {share} | {standing(vectors, found)} | {seconds:.2f} |")
     return 0
+
+
+def of_bytes(vectors: np.ndarray, sizes: np.ndarray) -> int:
+    """Each kind beside chance, for a tenth of the bytes."""
+    whole, budget = rounded(vectors), int(sizes.sum()) // 10
+    order = np.random.default_rng(7).permutation(len(vectors))
+    choices = {"by chance": order[fitting(sizes[order], budget)]}
+    choices |= {kind: choose(kind, whole, budget, sizes)[0] for kind in KINDS}
+    print(f"{budget:,} of {sizes.sum():,} bytes, {len(vectors):,} documents\n")
+    print("| choice | documents | bytes left | mean similarity | radius |\n|---|---:|---:|---:|---:|")
+    for name, found in choices.items():
+        print(f"| {name} | {found.size:,} | {budget - sizes[found].sum()} | {standing(vectors, found)} |")
+    return 0
+
+
+def standing(vectors: np.ndarray, chosen: np.ndarray) -> str:
+    """The mean cosine to the nearest that is chosen, and the largest chord to it."""
+    near = nearest(vectors, chosen)
+    return f"{np.maximum(near, 0).mean():.4f} | {np.sqrt(max(2 - 2 * near.min(), 0)):.3f}"
 
 
 def partitions(vectors: np.ndarray) -> int:
@@ -206,9 +230,9 @@ def growth(pattern: str, sizes: list[int], kind: str) -> int:
 
 
 def main() -> int:
-    """One of the four."""
+    """One of the five."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("what", choices=["oracle", "kinds", "partitions", "growth"])
+    parser.add_argument("what", choices=["oracle", "kinds", "bytes", "partitions", "growth"])
     parser.add_argument("--data", default="build/corpora/mixed-100mb/*.parquet", help="Parquet files with text")
     parser.add_argument("--documents", type=int, default=5000)
     parser.add_argument("--dim", type=int, default=512)
@@ -218,7 +242,9 @@ def main() -> int:
     if given.what == "growth":
         return growth(given.data, given.sizes, given.kind)
     documents = 10_000 if given.what == "partitions" else given.documents
-    vectors = unit_vectors(sample(given.data, documents), given.dim)
+    vectors, sizes = unit_vectors(sample(given.data, documents), given.dim)
+    if given.what == "bytes":
+        return of_bytes(vectors, sizes)
     return {"oracle": oracle, "kinds": kinds, "partitions": partitions}[given.what](vectors)
 
 

@@ -65,7 +65,8 @@ class ConcordanceScore(Composite):
 
     @override
     def adds(self) -> Columns:
-        numbers = range(1, len(self.ladder) + 1)
+        """Of two rungs, if there is no ladder yet: so the catalogue asks."""
+        numbers = range(1, len(getattr(self, "ladder", ("", ""))) + 1)
         bits = {f"bits_{number}": pa.float64() for number in numbers}
         return {"score": pa.float64(), **bits, "label": pa.string()}
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 from typing_extensions import override
 
@@ -134,6 +135,12 @@ class ImportanceResample(BudgetedStep):
     @override
     def needs(self) -> Columns:
         return {**TEXT, **columns_of(self._own)}
+
+    @override
+    def adds(self) -> Columns:
+        """Of one target, if there is none yet: so the catalogue asks."""
+        is_list = isinstance(getattr(self, "target", None), tuple)
+        return {"log_weight": pa.float64(), "tokens": pa.int64(), **({"target": pa.string()} if is_list else {})}
 
     @override
     def refuse(self, columns: Columns) -> None:

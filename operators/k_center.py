@@ -1,9 +1,10 @@
 """Choose documents so that none is far from all of them: the k-center problem, farthest first.
 
 Gonzalez 1985 (doi:10.1016/0304-3975(85)90224-5): the next is the document that is farthest from all chosen ones. The
-largest distance of a document to the nearest chosen one is at most twice the smallest that is possible. Distances are
-chords of the unit sphere, sqrt(2 - 2 cos). Deviations: in partitions by chance; the first is the one whose hash of
-seed and id is smallest. docs/subsets.md has the rest.
+largest distance of a document to the nearest chosen one is at most twice the smallest that is possible in its
+partition, where `select` has docs or a fraction; with bytes the next is the farthest that fits, and no bound holds.
+Distances are chords of the unit sphere, sqrt(2 - 2 cos). Deviations: in partitions by chance; the first is the one
+whose hash of seed and id is smallest. docs/subsets.md has the rest.
 """
 
 from __future__ import annotations

@@ -61,6 +61,8 @@ _PARTITION: Final = pa.schema(
     [(name, pa.int64()) for name in ("partition", "docs", "bytes", "chosen_docs", "chosen_bytes", *MEASURES)]
 )
 _CHOICE: Final = pa.schema([("rank", pa.int32()), ("gain", pa.float64()), ("similarity", pa.float64())])
+ADDED: Final[Columns] = {field.name: field.type for field in _CHOICE}
+"""The columns that a choice leaves with the rows."""
 
 Longs = npt.NDArray[np.int64]
 Gains = Longs | npt.NDArray[np.float64]
@@ -217,7 +219,7 @@ class Keep(Judge):
 
     @override
     def adds(self) -> Columns:
-        return {field.name: field.type for field in _CHOICE}
+        return ADDED
 
     @override
     def bind(self, context: Context) -> BatchFn:

@@ -15,7 +15,7 @@ from operators.document_weights import refuse_counted
 from operators.drawing import sizes
 from operators.embed_documents import EmbedDocuments
 from operators.embedding.given import JoinedVectors, refuse_step
-from operators.subset_stages import Choice, Cuts, Keep
+from operators.subset_stages import ADDED, Choice, Cuts, Keep
 from operators.subset_summary import Summary
 from operators.vectors import DocumentCounts, GivenVectors, HashedNgrams, TextVectors, refuse_column
 
@@ -68,6 +68,10 @@ class SubsetStep(BudgetedStep):
     @override
     def needs(self) -> Columns:
         return {**TEXT, **({self.vectors: pa.null()} if isinstance(self.vectors, str) else {})}
+
+    @override
+    def adds(self) -> Columns:
+        return ADDED
 
     @override
     def refuse(self, columns: Columns) -> None:

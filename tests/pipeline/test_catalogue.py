@@ -1,9 +1,10 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from operators import OPERATORS
-from operators.base import RecipeError
+from operators.base import Composite, Fold, RecipeError, Repeat
 from operators.gopher_quality import GopherQuality
 from operators.sample import Sample
 from pipeline import catalogue
@@ -53,6 +54,27 @@ def test_columns_types_bounds_and_rules_come_from_the_model() -> None:
     assert "too_few_words: num_words < 50" in text
     assert "min_words: whole number, >= 0; default 50" in text
     assert len(GopherQuality().rules()) == text.partition("rules (with the defaults)")[2].count("\n  ")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"kind": kind, "select": {"docs": 2}} for kind in ("facility_location", "ideal", "k_center", "vote_k")),
+        {"kind": "importance_resample", "select": {"docs": 2}, "target": "wiki"},
+        {"kind": "importance_resample", "select": {"docs": 2}, "target": ["wiki", "books"]},
+        {"kind": "concordance_score", "ladder": ["weak", "middle", "strong"]},
+    ],
+    ids=str,
+)
+def test_a_composite_names_the_columns_that_its_stages_leave(given: dict[str, Any]) -> None:
+    step = KINDS[given["kind"]].model_validate(given)
+    assert isinstance(step, Composite)
+    stages = [stage for stage in step.stages() if not isinstance(stage, Fold | Repeat)]
+    left = {name: kind for stage in stages for name, kind in stage.adds().items() if not name.startswith("_")}
+    assert dict(step.adds()) == left != {}
+    shown = describe(given["kind"])
+    for name in left.keys() - {"target", "bits_3"}:  # these are there by the parameters alone
+        assert f"\n  {given['kind']}_{name}: " in shown
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest() -> None:
