@@ -7,13 +7,16 @@ solution violates are added as before. `operators/mixture_program.py` has the pr
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from operators.hashing import mix64
 from operators.mixture_program import MixtureProgram, Solution
+
+if TYPE_CHECKING:
+    from highspy import HighsBasis
 
 Floats = NDArray[np.float64]
 
@@ -43,18 +46,34 @@ class MixtureIntervals(MixtureProgram):
         """float64 (number, categories): shares of pairs where each merge counts as often as chance says.
 
         A bootstrap over merges: the slack of a merge costs a Poisson number with mean 1 that is a hash of the resample
-        and the merge; one that counts 0 times has no rows. Each begins where the last one ended. RuntimeError where one
-        takes more iterations than a level may.
+        and the merge; one that counts 0 times has no rows. Each begins with the solution and the rows that the program
+        has, and leaves them so. Where several mixtures are as good and no merge is out of order, each is therefore the
+        one that was found; begun elsewhere, each would be another. RuntimeError where one takes more iterations than a
+        level may.
         """
         found = []
-        self._put_back()
+        shares, values, rows, idle, rounds = self.shares, self._values, self._rows, self._idle, self.rounds
+        basis = self._solver.getBasis()
         for sample in range(number):
             self._asked = poisson(sample, len(self.changes.merged))
             self._recost(self._merge_column, self._asked)
             found.append(self._settled(tolerance))
+            self._back_to(basis)
+            self.shares, self._rows, self._idle, self.rounds = shares, rows, idle, rounds
+            self._values = np.pad(values, (0, self._solver.getNumCol() - len(values)))
         self._asked = np.ones(len(self.changes.merged))
         self._recost(self._merge_column, self._asked)
         return np.array(found).reshape(number, len(self.shares))
+
+    def _back_to(self, basis: HighsBasis) -> None:
+        """A basis, and only the rows that there were with it; columns that came since are 0."""
+        import highspy
+
+        places = np.arange(len(basis.row_status), self._solver.getNumRow(), dtype=np.int32)
+        self._solver.deleteRows(len(places), places)
+        new = self._solver.getNumCol() - len(basis.col_status)
+        basis.col_status = [*basis.col_status, *[highspy.HighsBasisStatus.kLower] * new]
+        self._solver.setBasis(basis)
 
     def ranges(self, best: Solution, within: float, bytes_per_pair: Floats) -> Floats:
         """float64 (categories, 2): least and largest share of bytes where the objective is up to `within` larger.

@@ -50,7 +50,7 @@ class Solve(TableFold):
     max_difference: float = 0.0
     """In percentage points; larger ones are warned of."""
 
-    revision: ClassVar[int] = 5  # the verdict says whether the merges determine the shares
+    revision: ClassVar[int] = 6  # resamples begin at the solution that was found
 
     @override
     def source(self) -> str:
@@ -142,17 +142,14 @@ def intervals_of(
     """For each category the intervals that are asked for, by name, of its share of bytes.
 
     A program that was given up at a further level has rows that its last solution violates, so one is made anew that
-    ends at that solution's level. RuntimeError where an interval is not found within the limits.
+    ends at that solution's level. Resamples begin at the solution, so they come before the ranges, which leave it.
+    RuntimeError where an interval is not found within the limits.
     """
     intervals: list[dict[str, list[float]]] = [{} for _ in num_bytes]
     best = solutions[-1]
     if (within is not None or resamples) and program.rounds > best.rounds:
         program = MixtureIntervals(program.changes, len(num_bytes), program.limits)
         *_, best = program.solve([solution.tolerance for solution in solutions])
-    if within is not None:
-        ends = program.ranges(best, within, num_bytes / program.num_pairs)
-        for entry, pair in zip(intervals, ends.tolist(), strict=True):
-            entry["range"] = pair
     if resamples:
         shares = [
             byte_shares(one, num_bytes, program.num_pairs) for one in program.resampled(best.tolerance, resamples)
@@ -160,6 +157,10 @@ def intervals_of(
         low, high = np.quantile(np.array(shares), INTERVAL, axis=0)
         for entry, pair in zip(intervals, np.stack([low, high], axis=1).tolist(), strict=True):
             entry["bootstrap"] = pair
+    if within is not None:
+        ends = program.ranges(best, within, num_bytes / program.num_pairs)
+        for entry, pair in zip(intervals, ends.tolist(), strict=True):
+            entry["range"] = pair
     return intervals
 
 

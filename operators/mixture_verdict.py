@@ -13,6 +13,7 @@ merges suit any mixture: `operators/mixture_solving.py` asks it of the ranges of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -45,7 +46,8 @@ class Verdict(NamedTuple):
     fit: Fit
     explains: bool
     determined: bool | None
-    """Whether the merges leave no share more open than the grade says; None where no ranges were looked at."""
+    """Whether the merges leave no share more open than the grade says; None where no ranges were looked at, and of a
+    single category."""
     says: str
 
     def to_json(self) -> dict[str, object]:
@@ -61,6 +63,10 @@ class Range(NamedTuple):
     share: float
     low: float
     high: float
+
+    def further(self) -> float:
+        """How far from the share an end is, the one that is further."""
+        return max(self.high - self.share, self.share - self.low)
 
 
 def verdict(
@@ -80,14 +86,15 @@ def verdict(
     fit: Fit = "not" if coarse or surprise > ROUGHLY else "roughly" if surprise > WELL else "well"
     number, one = len(program.changes.merged), len(judged.shares) == 1
     lacking = missing > MOST_MISSING * number
-    wide = max(ranges or (), key=lambda entry: entry.high - entry.low, default=None)
-    is_open = wide is not None and max(wide.high - wide.share, wide.share - wide.low) > OPEN[fit]
-    determined = None if wide is None and not one else not is_open
+    wide = max(ranges or (), key=Range.further, default=None)
+    is_open = wide is not None and wide.further() > OPEN[fit]
+    determined = None if wide is None or one else not is_open
     out = f"{100 * surprise:.1f} % of what it merges is out of order"
     if surprise >= 1:
         out = "more is out of order than it merges"
     said = _TOO_COARSE if coarse and surprise <= ROUGHLY else _SAYS[fit]
-    said = said.format(out=out, most=float(merged.max(initial=0.0)), ppm=judged.tolerance)
+    needed = f", which takes {_rounded_down(_finest(merged)):g} ppm" if merged.any() else ""
+    said = said.format(out=out, most=float(merged.max(initial=0.0)), ppm=judged.tolerance, needed=needed)
     if fit != "not":
         said += "" if one else _LEFT_OPEN if is_open else _AS_MANY[fit] + _NOT_LOOKED_AT * (determined is None)
     if wide is not None and is_open:
@@ -119,7 +126,7 @@ _LACKING: Final = (
 )
 _TOO_COARSE: Final = (
     "whether the categories explain this tokenizer cannot be said: its most frequent merge has {most:.3g} ppm of the "
-    "pairs, and {ppm:g} ppm is too coarse a tolerance for that"
+    "pairs, and {ppm:g} ppm is too coarse a tolerance for that{needed}"
 )
 
 
@@ -151,3 +158,12 @@ def _comparable(program: MixtureProgram, solutions: Sequence[Solution]) -> tuple
 def _finest(merged: NDArray[np.float64]) -> float:
     """The largest tolerance, in ppm, that says something of merges so frequent."""
     return min(JUDGED_PPM, COMPARABLE * float(merged.max(initial=0.0)))
+
+
+def _rounded_down(ppm: float) -> float:
+    """A tolerance in two digits that is no larger.
+
+    >>> _rounded_down(15.19), _rounded_down(200.0), _rounded_down(0.0999), _rounded_down(0.0)
+    (15.0, 200.0, 0.099, 0.0)
+    """
+    return float(Decimal(ppm).normalize(Context(prec=2, rounding=ROUND_DOWN)))

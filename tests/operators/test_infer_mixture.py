@@ -86,12 +86,24 @@ def test_intervals_hold_the_share_and_are_narrow_where_merges_are_many(tokenizer
         low, high = entry["range"]
         assert 0 <= low <= entry["bytes"] <= high <= 1, name
         assert high - low < 0.05
-        lower, upper = entry["bootstrap"]
-        assert low - 1e-6 <= lower <= upper <= high + 1e-6  # where no merge is out of order
+        assert entry["bootstrap"] == pytest.approx([entry["bytes"]] * 2, abs=1e-12)  # as no merge is out of order
     few = inferred(run(step.model_copy(update={"merges": 2}), [rows]))
     assert width(few) > 5 * width(found)
     without = inferred(run(InferMixture(tokenizer=tokenizer, by="kind"), [rows]))
     assert not {"range", "bootstrap"} & without["categories"]["birds"].keys()
+
+
+@pytest.mark.parametrize("merges", [5, 30_000])
+def test_each_interval_is_the_same_with_the_other_and_without(tokenizer: str, merges: int) -> None:
+    rows = table(repeated=False)
+    given = {"range": 0.01, "bootstrap": 4}
+    step = InferMixture(tokenizer=tokenizer, by="kind", merges=merges, tolerance_ppm=50)
+    both = inferred(run(step.model_copy(update=given), [rows]))
+    for key, value in given.items():
+        alone = inferred(run(step.model_copy(update={key: value}), [rows]))
+        for name, entry in alone["categories"].items():
+            assert entry[key] == pytest.approx(both["categories"][name][key], abs=1e-9), name
+        assert alone["determined"] == both["determined"]  # also where only a bootstrap was asked for
 
 
 def test_intervals_are_those_of_the_level_that_was_finished(tokenizer: str, monkeypatch: pytest.MonkeyPatch) -> None:

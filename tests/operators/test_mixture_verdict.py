@@ -64,7 +64,8 @@ def test_a_tolerance_too_coarse_says_nothing() -> None:
     found = judged({5000.0: 0.0, 1000.0: 100.0})
     assert (found.fit, found.explains) == ("not", False)
     assert (
-        "cannot be said: its most frequent merge has 1e+04 ppm of the pairs, and 1000 ppm is too coarse" in found.says
+        "cannot be said: its most frequent merge has 1e+04 ppm of the pairs, and 1000 ppm is too coarse a tolerance "
+        "for that, which takes 200 ppm" in found.says
     )
     assert "do not explain" in judged({1000.0: 20_000.0}).says
 
@@ -96,14 +97,30 @@ def test_a_share_is_determined_as_far_as_its_grade_says(objective: float, width:
     )
 
 
+def test_the_share_that_may_be_furthest_off_is_judged_and_not_the_widest_range() -> None:
+    ranges = [Range("wide", 0.5, 0.491, 0.509), Range("aside", 0.3, 0.3, 0.3 + 0.011), Range("sure", 0.2, 0.2, 0.2)]
+    found = judged({200.0: 0.0}, ranges=ranges)
+    assert found.determined is False
+    assert "have from 30.0 to 31.1 % of 'aside'" in found.says
+
+
+def test_what_is_open_is_said_after_what_is_lacking() -> None:
+    found = judged({200.0: 0.0}, 6, [Range("a", 0.2, 0.1, 0.3), Range("b", 0.8, 0.7, 0.9)])
+    assert found.says.startswith("6 of 100 merges stand in no category")
+    assert "; as to the rest, the merges do not determine the shares: " in found.says
+
+
 def test_where_no_range_was_looked_at_the_sentence_says_so() -> None:
     found = judged({200.0: 0.0}, ranges=None)
     assert found.determined is None
     assert found.says.endswith("which was not looked at: ask for range")
+    assert "looked at" not in judged({200.0: 20_000.0}, ranges=None).says  # of shares that are not trusted anyway
 
 
 def test_one_category_leaves_nothing_to_infer() -> None:
     found = judged({200.0: 0.0}, 6, ranges=None, categories=1)
+    assert found.determined is None
+    assert judged({200.0: 0.0}, ranges=[Range("a", 1.0, 1.0, 1.0)], categories=1).determined is None
     assert found.says.startswith("there is one category, so there is nothing to infer: `by` (`--by`) names a column")
     assert "; 6 of 100 merges stand in no category" in found.says
     assert "right to" not in found.says
