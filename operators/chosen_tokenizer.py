@@ -106,7 +106,10 @@ class OfTokenizer(NamesTokenizer):
         return self
 
     def check(self) -> None:
-        """RecipeError where the file cannot be read, is no byte-level vocabulary, or has patterns of its own."""
+        """RecipeError where the file cannot be read, is none that the step takes, or has patterns of its own.
+
+        Where any algorithm will do, what is in a tokenizer.json is for the step to find out.
+        """
         from operators.engine_spans import check_pattern
 
         if self.pattern:
@@ -114,13 +117,13 @@ class OfTokenizer(NamesTokenizer):
         if not self.tokenizer:
             return
         patterns = self._patterns()
-        vocabulary = self.read_file(patterns)
-        if patterns and vocabulary.patterns != patterns:
-            raise self.cut_already()
-
-    def cut_already(self) -> RecipeError:
-        """What is raised where a pretokenizer is named beside a file that has its own."""
-        return RecipeError(f"tokenizer {self.tokenizer!r} says itself how text is cut: leave pretokenizer out")
+        if self.takes_any and tokenizer_sources.is_tokenizer_json(tokenizer_sources.content_of(self.tokenizer)):
+            cut_by: tuple[str, ...] = ()
+        else:
+            cut_by = self.read_file(patterns).patterns
+        if patterns and cut_by != patterns:
+            msg = f"tokenizer {self.tokenizer!r} says itself how text is cut: leave pretokenizer out"
+            raise RecipeError(msg)
 
     def read_file(self, patterns: tuple[str, ...]) -> Vocabulary:
         """The tokenizer in the file. Raises RecipeError where it is none that the step takes."""

@@ -5,8 +5,9 @@ positive pointwise mutual information of tokens and segments (Levy, Goldberg, Da
 their smoothing of contexts, 0.75) has the vectors as its leading singular ones. No neural network, no other text.
 
 A document's vector is the mean of its tokens', weighted by how rare they are, a / (a + p) with p the token's share of
-all tokens (Arora, Liang, Ma 2017, "A simple but tough-to-beat baseline for sentence embeddings"), less the mean of all
-and less their first principal component. docs/embedding.md says how good that is, and what else was tried.
+the tokens learnt from (Arora, Liang, Ma 2017, "A simple but tough-to-beat baseline for sentence embeddings"), less the
+mean of all segments' vectors and less their first principal component. docs/embedding.md says how good that is, and
+what else was tried.
 
 Deviations: singular values are left out, and a vector is as long as its token's idf; where Levy et al. take words in a
 window as contexts, these are whole segments, which suits whole documents.
@@ -24,13 +25,14 @@ from operators import tokenizer_sources
 from operators.base import Fold, Map, Repeat
 from operators.chosen_tokenizer import OfTokenizer
 from operators.embedding.static_training import StaticTraining
+from operators.text_tokens import text_encoder
 
 
 class TrainStaticVectors(OfTokenizer):
     """Train token vectors on the documents that reach the step; publishes a static model that `embed_documents` reads.
 
-    It is `model.safetensors`, `tokenizer.json` and `config.json`. The result is the same to the bit for every layout
-    of shards, number of workers and executor.
+    It is `model.safetensors`, `tokenizer.json` (of ranks and merges, too) and `config.json`. The result is the same to
+    the bit for every layout of shards, number of workers and executor.
     """
 
     kind: Literal["train_static_vectors"] = "train_static_vectors"
@@ -43,7 +45,10 @@ class TrainStaticVectors(OfTokenizer):
         default=16384, ge=2, le=1 << 20, description="segments to learn from, drawn where the corpus has more"
     )
     smoothing: float = Field(
-        default=1e-3, gt=0, le=1, description="a in a / (a + p), a token's weight; p is its share of all tokens"
+        default=1e-3,
+        gt=0,
+        le=1,
+        description="a in a / (a + p), a token's weight; p is its share of the tokens learnt from",
     )
 
     done: ClassVar[str] = "used"
@@ -51,9 +56,10 @@ class TrainStaticVectors(OfTokenizer):
 
     @override
     def check(self) -> None:
-        """RecipeError where the file is no tokenizer that a static model can carry."""
-        if self.tokenizer and not tokenizer_sources.is_tokenizer_json(tokenizer_sources.content_of(self.tokenizer)):
-            super().check()
+        """RecipeError where the file is no tokenizer, or cuts text in another way than is asked for."""
+        super().check()
+        if self.tokenizer:
+            text_encoder(tokenizer_sources.content_of(self.tokenizer), self.tokenizer, self._patterns())
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

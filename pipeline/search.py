@@ -136,12 +136,16 @@ def _of_document(like: str, stored: StoredVectors) -> Singles:
 
 
 def _of_text(query: str, stored: StoredVectors, encoder: str, prompt: str | None) -> Singles:
+    from operators.embedding.static_encoder import StaticEncoder
+
     model = stored.model()
     if not model and not encoder:
         raise RecipeError(
             f"{str(stored.path)!r} has no {FILE}, which would say what made the vectors: give --encoder, or --like ID"
         )
     made = _encoder(stored, model if prompt is None else {**model, "prompt": prompt}, encoder)
+    if prompt and isinstance(made, StaticEncoder):
+        raise RecipeError(f"--prompt {prompt!r} means nothing to a static encoder: leave it out")
     if made.dimension != stored.dimension:
         raise RecipeError(
             f"the encoder makes vectors of {made.dimension} dimensions, but those in {str(stored.path)!r} have "

@@ -182,6 +182,10 @@ def _refuse_lacking(folder: Path) -> None:
     if lacking[0] == "model.safetensors" and pickles:
         msg = f"{msg}, and {pickles[0]} is a pickle, which runs what it says when it is read: convert it with"
         raise RecipeError(f"{msg} transformers' save_pretrained(safe_serialization=True)")
+    graph = next((name for name in GRAPHS if (folder / name).is_file()), "")
+    if lacking == ["model.safetensors"] and graph:
+        msg = f"{msg}, without which {graph} is not read either, as the table of tokens is checked in it: put the one"
+        raise RecipeError(f"{msg} that the graph was made from beside config.json")
     if lacking == [TOKENIZER]:
         msg = f"{msg}: write it with transformers' AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         raise RecipeError(msg)

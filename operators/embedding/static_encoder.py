@@ -108,8 +108,9 @@ class StaticModels:
         """RecipeError where the model is not whole, or is asked for what only a transformer can do."""
         fields = EncoderChoice.model_fields
         for name in ("chunks", "prompt", "token_budget", "device", "backend"):
-            if getattr(choice, name) not in (fields[name].default, "cpu"):
-                msg = f"{name}: {getattr(choice, name)!r} means nothing to a static encoder: leave it out"
+            given = getattr(choice, name)
+            if given != fields[name].default and (name, given) != ("device", "cpu"):  # where it runs anyway
+                msg = f"{name}: {given!r} means nothing to a static encoder: leave it out"
                 raise RecipeError(msg)
         fit = {"pooling": ("auto", "mean"), "dtype": ("auto", "float32")}
         if wrong := [name for name, does in fit.items() if getattr(choice, name) not in does]:

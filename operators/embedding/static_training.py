@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from operators import tokenizer_sources
 from operators.base import WARNINGS, BatchFn, Context, DataError, Outputs, Resources
 from operators.chosen_tokenizer import Chosen
 from operators.document_weights import REPEAT, WeightedTexts, counting
@@ -25,6 +26,7 @@ from operators.groups import starts_of, sums_of, unlisted
 from operators.hashing import mix64, row_hashes
 from operators.text_buffers import one_text_array
 from operators.text_tokens import Tokens, text_encoder
+from operators.tokenizer_files import to_tokenizer_json
 
 if TYPE_CHECKING:
     from operators.kernels.latent_vectors import Sparse
@@ -76,6 +78,7 @@ class StaticTraining(Chosen, WeightedTexts):
 
     seeded: ClassVar[bool] = True
     resources: ClassVar[Resources] = Resources(memory_mb=1024)
+    revision: ClassVar[int] = 2  # a tokenizer.json is left where ranks or merges are given, too
 
     @override
     def bind(self, context: Context) -> BatchFn:
@@ -115,7 +118,17 @@ class StaticTraining(Chosen, WeightedTexts):
         about = {**self.model_dump(include={"segment_tokens", "smoothing"}), "segments": chosen.num_rows}
         about |= {"tokens": int(bags.counts.sum()), "distinct_tokens": bags.ids.size, "tokenizer": self.digest(context)}
         files = static_files.written(table, by_id, mean, component, about)
-        return {**files, static_files.TOKENIZER: content, **self._warnings(min(chosen.num_rows, bags.ids.size))}
+        return {
+            **files,
+            static_files.TOKENIZER: self._as_json(content),
+            **self._warnings(min(chosen.num_rows, bags.ids.size)),
+        }
+
+    def _as_json(self, content: bytes) -> bytes:
+        """A tokenizer.json of the same tokens and ids: ranks and merges do not say how text is cut."""
+        if tokenizer_sources.is_tokenizer_json(content):
+            return content
+        return to_tokenizer_json(tokenizer_sources.parse(content, self.tokenizer, self.patterns))
 
     def _warnings(self, directions: int) -> dict[str, bytes]:
         if directions >= self.dimension:

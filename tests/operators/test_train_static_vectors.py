@@ -7,14 +7,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 from pydantic import ValidationError
+from tokenizers import Tokenizer, models
 
+from operators import tokenizer_sources
 from operators.base import WARNINGS, DataError, RecipeError
+from operators.byte_alphabet import to_characters
 from operators.embed_documents import EmbedDocuments
 from operators.embedding.static_encoder import StaticEncoder
 from operators.embedding.static_files import CONFIG, TOKENIZER, WEIGHTS, read_artifact, read_folder
 from operators.encode import merges_for
 from operators.length import Length
+from operators.merge_lists import merges_table
+from operators.pretokenizers import cutting
+from operators.rank_files import rank_lines
 from operators.tokenizer_files import to_tokenizer_json
 from operators.train_static_vectors import TrainStaticVectors
 from operators.vocabulary import from_merges
@@ -123,6 +130,59 @@ def test_what_it_leaves_is_a_model_in_a_folder(tmp_path: Path, tokenizer: str) -
     assert said["digests"]["weights"] == hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     again = mill.run([steps[0], {"kind": "embed_documents", "encoder": str(folder)}])
     assert vectors_of(again).equals(part)
+
+
+def read_back(model: Stored, texts: list[str]) -> tuple[NDArray[np.float32], bytes]:
+    """Vectors by the model, tokens found by its tokenizer.json; and its weights' file."""
+    column = pa.chunked_array([pa.array(texts, pa.large_string())])
+    return StaticEncoder(read_artifact(model, "tokens")).encode(column, column), model.read(WEIGHTS)
+
+
+@pytest.mark.parametrize("form", ["ranks", "merges.txt", "merges.parquet"])
+def test_of_ranks_and_merges_it_leaves_a_tokenizer_json_of_the_same_ids(tmp_path: Path, form: str) -> None:
+    words = [b" " + word for topic in TOPICS for word in topic.split()]
+    vocabulary = from_merges(merges_for(words, ()), cutting("gpt2").patterns)
+    path, buffer = tmp_path / "given", pa.BufferOutputStream()
+    pq.write_table(merges_table(vocabulary.merges), buffer)
+    listed = "".join(" ".join(map(to_characters, pair)) + "\n" for pair in vocabulary.merges)
+    path.write_bytes(
+        {
+            "ranks": rank_lines(vocabulary.ids),
+            "merges.txt": b"#version: 0.2\n" + listed.encode(),
+            "merges.parquet": buffer.getvalue().to_pybytes(),
+        }[form]
+    )
+    step = TrainStaticVectors(tokenizer=str(path), pretokenizer="gpt2", **SMALL)
+    step.check()
+    model = run(step, [corpus(documents(60))]).artifacts["model"]
+    assert isinstance(model, Stored)
+    given = tokenizer_sources.read(str(path), cutting("gpt2").patterns)
+    left = tokenizer_sources.parse(model.read(TOKENIZER), "left")
+    assert (left.ids, left.patterns) == (given.ids, given.patterns)
+    whole = tmp_path / "tokenizer.json"
+    whole.write_bytes(to_tokenizer_json(given))
+    texts = documents(12, seed=3)
+    same = trained(str(whole), documents(60))
+    vectors, weights = read_back(model, texts)
+    assert vectors.any(axis=1).all()
+    assert np.array_equal(vectors, read_back(same, texts)[0])
+    assert (weights, model.read(TOKENIZER)) == (same.read(WEIGHTS), same.read(TOKENIZER))
+
+
+def test_a_pretokenizer_beside_a_tokenizer_json_is_refused(tmp_path: Path, tokenizer: str) -> None:
+    unigram = tmp_path / "unigram.json"
+    unigram.write_text(Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0)], 0)).to_str())
+    for path in (tokenizer, str(unigram)):
+        TrainStaticVectors(tokenizer=path).check()
+        with pytest.raises(RecipeError, match="says itself how text is cut: leave pretokenizer out"):
+            TrainStaticVectors(tokenizer=path, pretokenizer="gpt2").check()
+
+
+def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "bert"}')
+    with pytest.raises(RecipeError, match="cannot be read"):
+        TrainStaticVectors(tokenizer=str(path)).check()
 
 
 def test_steps_that_do_not_fit_are_refused(tokenizer: str) -> None:

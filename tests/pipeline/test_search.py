@@ -221,3 +221,6 @@ def test_a_static_model_is_found_beside_the_vectors_that_it_made(tmp_path: Path)
     model = str(ran.out / "artifacts" / "tokens")
     again = search(str(vectors), f"{FRENCH[0]} 3 " * 9, k=4, encoder=model)
     assert [hit.id for hit in again.results] == [hit.id for hit in found.results]
+    with pytest.raises(RecipeError, match="--prompt 'query: ' means nothing to a static encoder: leave it out"):
+        search(str(ran.out), FRENCH[0], prompt="query: ")
+    assert search(str(ran.out), f"{FRENCH[0]} 3 " * 9, k=4, prompt="") == found

@@ -82,6 +82,12 @@ def pickle_instead(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
+def graph_instead(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").write_bytes(b"a graph")
+
+
 def causal(folder: Path) -> None:
     shutil.rmtree(folder / "1_Pooling")
     tiny.write_json(folder, "config.json", {**tiny.CONFIG, "architectures": ["LlamaForCausalLM"]})
@@ -93,6 +99,7 @@ def causal(folder: Path) -> None:
         (remove("tokenizer.json"), {}, "lacks tokenizer.json: write it with"),
         (remove("config.json"), {}, "lacks config.json: expected a folder as"),
         (remove("model.safetensors"), {}, "lacks model.safetensors: expected a folder as"),
+        (graph_instead, {}, "without which onnx/model.onnx is not read either, .* beside config.json"),
         (pickle_instead, {}, "pytorch_model.bin is a pickle, which runs what it says"),
         (write("config.json", {**tiny.CONFIG, "is_encoder_decoder": True}), {}, "that reads and writes"),
         (write("config.json", {**tiny.CONFIG, "auto_map": {"AutoModel": "x.Y"}}), {}, "needs code of its own"),

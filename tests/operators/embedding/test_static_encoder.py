@@ -174,10 +174,18 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-@pytest.mark.parametrize("asked", [{"chunks": 2}, {"pooling": "cls"}, {"dtype": "bfloat16"}, {"device": "cuda"}])
+@pytest.mark.parametrize(
+    "asked",
+    [{"chunks": 2}, {"pooling": "cls"}, {"dtype": "bfloat16"}, {"device": "cuda"}, {"prompt": "cpu"}],
+)
 def test_what_only_a_transformer_can_do_is_refused(tmp_path: Path, asked: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match="static encoder"):
         EmbedDocuments(encoder=save(tmp_path, {"embeddings": table()}), **asked).check()
+
+
+def test_what_is_so_anyway_may_be_said(tmp_path: Path) -> None:
+    folder = save(tmp_path, {"embeddings": table()})
+    EmbedDocuments(encoder=folder, pooling="mean", dtype="float32", device="cpu").check()
 
 
 def test_an_unknown_token_counts_for_nothing(tmp_path: Path) -> None:
