@@ -91,6 +91,8 @@ def search(
         raise RecipeError(f"expected a text to look for, or --like ID; got {said}")
     if query and not query.strip():
         raise RecipeError(f"the text {query!r} has no token, as it is white space alone: look for another")
+    for name, given in (("the text", query), ("--like", like), ("--prompt", prompt or "")):
+        _refuse_bytes(name, given)
     directory = _vectors_at(Path(place), step)
     stored = StoredVectors(str(directory))
     wanted = _of_text(query, stored, encoder, prompt) if query else _of_document(like, stored)
@@ -98,6 +100,14 @@ def search(
     texts = _texts(directory, [name for _, name in nearest])
     hits = [Hit(name, -distance, *texts.get(name, ("", ""))) for distance, name in nearest]
     return Found(str(directory), stored.rows, stored.dimension, query, like, hits)
+
+
+def _refuse_bytes(name: str, given: str) -> None:
+    """Of bytes that are no UTF-8 Python makes halves of surrogate pairs, which no tokenizer and no id has."""
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise RecipeError(f"{name} {given!r} is no valid UTF-8: expected text in UTF-8") from error
 
 
 def _vectors_at(place: Path, step: str) -> Path:
@@ -130,6 +140,8 @@ def _of_document(like: str, stored: StoredVectors) -> Singles:
     if not lists.is_valid()[0].as_py():
         raise RecipeError(f"--like {like}: no document of that id has a vector in {str(stored.path)!r}")
     found: Singles = numbers_of(lists)[0]
+    if not np.isfinite(found).all():
+        raise _not_finite(like, stored)
     if not found.any():
         raise RecipeError(f"--like {like}: that document's vector is zeros, as of a text without a token")
     return found
@@ -206,27 +218,56 @@ def _choice(model: dict[str, Any], encoder: str) -> EncoderChoice:
         return EncoderChoice(encoder=encoder)
 
 
+def _not_finite(name: str, stored: StoredVectors) -> DataError:
+    return DataError(f"the vector of document {name!r} in {str(stored.path)!r} holds a number that is not finite")
+
+
 def _nearest(stored: StoredVectors, wanted: Singles, k: int, like: str) -> list[tuple[float, str]]:
-    """Minus the cosine, and the id, of the nearest, in order."""
+    """Minus the cosine, and the id, of the nearest, in order; of rows with one id the first counts."""
+    asked = k
+    while True:
+        best = _nearest_rows(stored, wanted, asked, like)
+        first = _first_rows(stored, [name for _, name, _ in best])
+        found = [(distance, name) for distance, name, row in best if first[name] == row]
+        if len(found) >= k or len(best) < asked:
+            return found[:k]
+        asked *= 2  # Repeats took the places of others.
+
+
+def _nearest_rows(stored: StoredVectors, wanted: Singles, k: int, like: str) -> list[tuple[float, str, int]]:
+    """Minus the cosine, the id and the number of the nearest rows, in order."""
     direction = wanted.astype(np.float64) / np.linalg.norm(wanted.astype(np.float64))
-    best: list[tuple[float, str]] = []
+    best: list[tuple[float, str, int]] = []
+    start = 0
     for batch in stored.batches():
-        rows = batch.filter(pc.and_(pc.is_valid(batch[EMBEDDING]), pc.not_equal(batch["id"], like)))
+        is_other = pc.and_(pc.is_valid(batch[EMBEDDING]), pc.not_equal(batch["id"], like)).fill_null(False)
+        rows, numbers = batch.filter(is_other), start + np.flatnonzero(is_other.to_numpy())
+        start += batch.num_rows
         vectors = numbers_of(pa.concat_arrays([pa.array([], stored.type), *rows[EMBEDDING].chunks])).astype(np.float64)
         length = np.linalg.norm(vectors, axis=1)
         if not np.isfinite(length).all():
-            name = rows["id"][int(np.flatnonzero(~np.isfinite(length))[0])].as_py()
-            raise DataError(
-                f"the vector of document {name!r} in {str(stored.path)!r} holds a number that is not finite"
-            )
+            raise _not_finite(rows["id"][int(np.flatnonzero(~np.isfinite(length))[0])].as_py(), stored)
         there = np.flatnonzero(length > 0)
         near = np.round(vectors[there] @ direction / length[there], _DECIMALS)
         if near.size > k:
             close = near >= np.partition(near, near.size - k)[near.size - k]
             near, there = near[close], there[close]
-        best += zip((-near).tolist(), rows["id"].take(pa.array(there)).to_pylist(), strict=True)
-        best = sorted(best)[:k]
+        names = rows["id"].take(pa.array(there)).to_pylist()
+        best = sorted([*best, *zip((-near).tolist(), names, numbers[there].tolist(), strict=True)])[:k]
     return best
+
+
+def _first_rows(stored: StoredVectors, names: list[str]) -> dict[str, int]:
+    """For each id the number of the first row that has it."""
+    wanted = pa.array(sorted(set(names)), pa.string())
+    first: dict[str, int] = {}
+    start = 0
+    for batch in stored.batches(only_ids=True):
+        hit = pc.is_in(batch["id"], value_set=wanted)
+        for row in np.flatnonzero(hit.to_numpy()).tolist():
+            first.setdefault(batch["id"][row].as_py(), start + row)
+        start += batch.num_rows
+    return first
 
 
 def _texts(directory: Path, names: list[str]) -> dict[str, tuple[str, str]]:

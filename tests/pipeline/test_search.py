@@ -128,6 +128,30 @@ def test_errors_say_what_is_wrong_and_what_to_do(out: Path, tmp_path: Path) -> N
             search(place, query, **how)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "words", [["\udcff\udcfe"], ["--like", "d\udcff"], ["text", "--prompt", "\udcff"], ["a text that ends in \udcc3"]]
+)
+def test_bytes_that_are_no_utf8_are_refused(out: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", str(out), *words]) == 2
+    assert "is no valid UTF-8: expected text in UTF-8" in capsys.readouterr().err
+
+
+def test_of_an_id_that_is_there_twice_the_first_counts(tmp_path: Path) -> None:
+    angles: dict[str, list[tuple[str, int | None]]] = {
+        "part-0": [("d0", 0), ("twice", 80), ("none", None)],
+        "part-1": [("d1", 30), ("twice", 1), ("none", 2)],
+        "part-2": [("twice", 3), ("d2", 40), ("d3", 50)],
+    }
+    for part, rows in angles.items():
+        turned = [None if angle is None else np.cos(np.radians([angle, angle - 90])).tolist() for _, angle in rows]
+        vectors = pa.array(turned, pa.list_(pa.float32(), 2))
+        pq.write_table(pa.table({"id": [name for name, _ in rows], "embedding": vectors}), tmp_path / f"{part}.parquet")
+    for k in (1, 2, 3, 4, 5):
+        found = search(str(tmp_path), "", like="d0", k=k).results
+        assert [hit.id for hit in found] == ["d1", "d2", "d3", "twice"][:k]
+    assert found[-1].similarity == pytest.approx(np.cos(np.radians(80)), abs=1e-6)
+
+
 def test_a_run_that_did_not_end_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "failed" / ".versions").mkdir(parents=True)
     with pytest.raises(RecipeError, match=r"no finished run is in .*failed"):
@@ -182,8 +206,9 @@ def test_vectors_that_do_not_fit_the_encoder_are_refused(tmp_path: Path) -> None
     with pytest.raises(RecipeError, match="is not beside them"):
         search(str(folder), "text")
     put([[1, 0, 0], [np.nan, 1, 0]])
-    with pytest.raises(DataError, match=r"document 'd1' .* not finite"):
-        search(str(folder), "", like="d0")
+    for like in ("d0", "d1"):
+        with pytest.raises(DataError, match=r"document 'd1' .* not finite"):
+            search(str(folder), "", like=like)
 
 
 def test_a_run_without_vectors_or_with_several_is_told_so(tmp_path: Path) -> None:
