@@ -4,8 +4,8 @@ A file's relative path is an identity: it goes into document ids. So it depends 
 has a root, the directories before its first wildcard (of an entry without wildcards: its parent), and paths are
 relative to the deepest directory that all roots share. Adding files never renames others; editing the entries may.
 
-Names that begin with "." and the marker files of Spark and Hadoop are left out of directories and globs; links to
-directories are not followed.
+Names that begin with "." and the marker files of Spark and Hadoop are left out of directories and globs. On this
+machine links to directories are followed (`local_files`).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from fsspec.utils import glob_translate
 
 from operators.base import DataError, RecipeError
 from pipeline.readers.base import InputFile
 from pipeline.readers.formats import format_by_name, infer_format
+from pipeline.readers.local_files import MARKERS, below, refuse_special
 from pipeline.readers.storage import ARCHIVES, is_local, locate, open_file, split_archive
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _WILDCARDS: Final = re.compile(r"[*?\[]")
-_MARKERS: Final = frozenset({"_SUCCESS", "_metadata", "_common_metadata", "_temporary", "_delta_log", "__MACOSX"})
 _SAVED_SPLIT: Final = ("state.json", "dataset_info.json")
 _SAVED_DICT: Final = "dataset_dict.json"
 _BLOCK: Final = 1 << 20
@@ -140,6 +140,8 @@ def _expand(entry: str, wanted: str | None) -> list[_Found]:
         message = f"{entry}: cannot be listed: {error}"
         raise DataError(message) from error
     names = _chosen(entry, list(listing), wanted) if is_directory else list(listing)
+    if is_local(entry):
+        refuse_special(names)
     if not names:
         raise DataError(f"{entry}: {_nothing_there(system, entry, path)}")
     root = _root(entry)
@@ -169,41 +171,51 @@ def _url(name: str, entry: str) -> str:
 
 def _list(system: AbstractFileSystem, path: str, local: bool, wanted: str | None) -> tuple[dict[str, int], bool]:
     """Name -> size of the files behind a path or glob, and whether it was a plain directory."""
-    options = {"on_error": "raise"} if local else {}
     try:
         if _WILDCARDS.search(path):
-            found = system.glob(path, detail=True, **options)
             root = posixpath.dirname(_WILDCARDS.split(path)[0])
-            listing = _visible(found, root, "/." in path[len(root) :])
+            hidden = "/." in path[len(root) :]
+            found = (
+                below(root, path[len(root) :].lstrip("/"), hidden=hidden) if local else system.glob(path, detail=True)
+            )
+            listing = _visible(found, root, hidden)
             if wanted == "hf" or not listing:
-                listing |= _saved_below(system, found, options)
+                listing |= _saved_below(system, found, local)
             return _collapsed(listing), False
         info = system.info(path)
         if info["type"] != "directory":
             return {info["name"]: info["size"] or 0}, False
         path = info["name"].rstrip("/")
-        return _collapsed(_visible(system.find(path, detail=True, **options), path, False)), True
+        return _collapsed(_visible(_all_below(system, path, local), path, False)), True
     except FileNotFoundError:
         return {}, False
 
 
-def _saved_below(system: AbstractFileSystem, found: Mapping[str, Any], options: dict[str, str]) -> dict[str, int]:
+def _all_below(system: AbstractFileSystem, path: str, local: bool) -> Mapping[str, Any]:
+    return below(path) if local else cast("Mapping[str, Any]", system.find(path, detail=True))
+
+
+def _saved_below(system: AbstractFileSystem, found: Mapping[str, Any], local: bool) -> dict[str, int]:
     """The files of saved datasets among the directories that a glob matched."""
     listing: dict[str, int] = {}
+    marks = (_SAVED_SPLIT[0], _SAVED_DICT)
     for name, info in found.items():
-        marks = (_SAVED_SPLIT[0], _SAVED_DICT)
-        if info["type"] == "directory" and any(system.exists(f"{name}/{mark}") for mark in marks):
-            listing |= _visible(system.find(name, detail=True, **options), name, False)
+        if info["type"] == "directory" and any(_is_there(system, f"{name}/{mark}", local) for mark in marks):
+            listing |= _visible(_all_below(system, name, local), name, False)
     return listing
+
+
+def _is_there(system: AbstractFileSystem, name: str, local: bool) -> bool:
+    return Path(name).exists() if local else bool(system.exists(name))  # fsspec's is silent where it may not look.
 
 
 def _visible(found: Mapping[str, Any], root: str, hidden: bool) -> dict[str, int]:
     listing = {}
     for name, info in found.items():
         parts = name[len(root) :].split("/")
-        if info["type"] == "directory" or (info.get("islink") and Path(name).is_dir()):
+        if info["type"] == "directory":
             continue
-        if not _MARKERS.intersection(parts) and (hidden or not any(part.startswith(".") for part in parts)):
+        if not MARKERS.intersection(parts) and (hidden or not any(part.startswith(".") for part in parts)):
             listing[name] = info["size"] or 0
     return listing
 
@@ -270,4 +282,4 @@ def _members(entry: str, protocol: str, pattern: str, outer: _Found) -> list[_Fo
 
 def _is_hidden(name: str) -> bool:
     parts = name.split("/")
-    return bool(_MARKERS.intersection(parts)) or any(part.startswith(".") for part in parts)
+    return bool(MARKERS.intersection(parts)) or any(part.startswith(".") for part in parts)

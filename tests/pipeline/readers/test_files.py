@@ -1,6 +1,7 @@
 import hashlib
 import io
 import os
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -113,10 +114,73 @@ def test_a_name_that_is_not_utf8_is_an_error(tree: Path) -> None:
         paths("data/books/*.jsonl")
 
 
-def test_links_to_files_are_read_and_links_to_directories_are_not_followed(tree: Path) -> None:
+def test_links_are_followed_and_what_was_there_already_is_not_taken_twice(tree: Path) -> None:
     (tree / "data/books/link.jsonl").symlink_to(tree / "data/web/a.jsonl")
-    (tree / "data/books/loop").symlink_to(tree / "data")
-    assert paths("data/books") == ["books/d.jsonl", "books/link.jsonl"]
+    (tree / "data/books/loop").symlink_to(tree / "data/books")
+    (tree / "data/books/other").symlink_to(tree / "data/web/deep")
+    expected = ["books/d.jsonl", "books/link.jsonl", "books/other/c.jsonl"]
+    assert paths("data/books") == expected
+    assert paths("data/books/**/*.jsonl") == [path.removeprefix("books/") for path in expected]
+    assert texts("data/books/*/c.jsonl") == {"other/c.jsonl": "data/web/deep/c.jsonl"}
+    assert "data/web/deep/c.jsonl" in paths("data")
+    assert "data/books/other/c.jsonl" not in paths("data")  # It is web/deep/c.jsonl.
+
+
+def test_links_that_lead_to_one_another_end(tree: Path) -> None:
+    (tree / "data/web/to").symlink_to(tree / "data/books")
+    (tree / "data/books/back").symlink_to(tree / "data/web")
+    (tree / "data/books/itself").symlink_to(tree / "data/books/itself")
+    assert paths("data/books/**/*.jsonl") == ["back/a.jsonl", "back/b.jsonl", "back/deep/c.jsonl", "d.jsonl"]
+    assert paths("data/*/*.jsonl") == ["books/d.jsonl", "web/a.jsonl", "web/b.jsonl"]
+
+
+@pytest.mark.parametrize("entry", ["data", "data/**/*.jsonl", "data/*/*.jsonl", "data/*/*/*"])
+@pytest.mark.parametrize("place", ["data/web", "data/web/.git"])
+def test_a_lower_directory_without_permission_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tree: Path, entry: str, place: str
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path) == tree / place:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    if ".git" in place:
+        assert paths(entry)
+        return
+    with pytest.raises(DataError, match=rf"{re.escape(entry)}: cannot be listed: .*denied: '.*data/web'"):
+        paths(entry)
+
+
+@pytest.mark.parametrize("entry", ["data/books/*.jsonl", "data/boo*/*.jsonl", "data/books/**/*.jsonl", "data/*.jsonl"])
+def test_a_directory_that_holds_nothing_wanted_may_be_without_permission(
+    monkeypatch: pytest.MonkeyPatch, tree: Path, entry: str
+) -> None:
+    (tree / "data/top.jsonl").write_text("{}")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path) == tree / "data/web":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert len(paths(entry)) == 1
+
+
+@pytest.mark.parametrize("entry", ["data/books", "data/books/*", "data/books/pipe.jsonl"])
+def test_a_pipe_among_the_files_is_an_error(tree: Path, entry: str) -> None:
+    os.mkfifo(tree / "data/books/pipe.jsonl")
+    with pytest.raises(DataError, match=r"pipe\.jsonl: is a named pipe; only regular files are read"):
+        paths(entry, kind="jsonl")
+    assert paths("data/books/d*") == ["d.jsonl"]
+
+
+def test_a_pipe_whose_name_tells_another_format_is_left_out_like_other_files(tree: Path) -> None:
+    os.mkfifo(tree / "data/books/queue")
+    assert paths("data/books", kind="jsonl") == ["books/d.jsonl"]
 
 
 def test_any_file_system_gives_the_same_paths(tree: Path) -> None:
