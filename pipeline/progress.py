@@ -184,7 +184,8 @@ class MemoryWatch:
 
     @property
     def peak_mb(self) -> float:
-        """The peak in MB (10^6 bytes)."""
+        """The peak so far, this moment's memory included, in MB (10^6 bytes)."""
+        self._sample()
         return round(self.peak / 1e6, 1)
 
     def _watch(self) -> None:

@@ -77,7 +77,7 @@ class Building(Chosen):
     is_tried: bool = False
     """Whether the model can be run here: a report that says it could not is none for where it can."""
 
-    revision: ClassVar[int] = 2  # the report says whether the text of the trial was trained on
+    revision: ClassVar[int] = 3  # a run warns where the tables could not be tried
     seeded: ClassVar[bool] = True
     inert: ClassVar[frozenset[str]] = Chosen.inert | frozenset(BY_DIGEST)
 
@@ -221,8 +221,12 @@ def special_ids(config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def warnings(trial: Mapping[str, Any]) -> dict[str, bytes]:
-    """What a run says of a trial on text that was trained on."""
-    return {WARNINGS: json.dumps([SEEN]).encode()} if trial.get("is_held_out") is False else {}
+    """What a run says of a trial that could not be made, or was made on text that was trained on."""
+    if trial.get("measured") is False:
+        said = [f"the tables were not tried in the model: {trial['why']}"]
+    else:
+        said = [SEEN] if trial.get("is_held_out") is False else []
+    return {WARNINGS: json.dumps(said).encode()} if said else {}
 
 
 def _of_mean(route: Routes, target: TokenForms) -> list[str]:

@@ -26,7 +26,7 @@ from operators.transplant.language_model import LanguageModel
 from operators.transplant.model_files import Model
 from operators.transplant.segments import encoded
 
-UNTRIED: Final = "torch and transformers are not installed: bits per byte and dominance were not measured"
+UNTRIED: Final = "PyTorch and transformers are not installed: bits per byte and dominance were not measured"
 UNREPAIRED: Final = "and the tables were not calibrated or healed"
 SEEN: Final = (
     "the text that evaluate measures on is that of the step, and was trained on: figures flatter the tables; give "

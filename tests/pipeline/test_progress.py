@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline import progress
-from pipeline.progress import Progress
+from pipeline.progress import MemoryWatch, Progress
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
@@ -91,3 +91,8 @@ def test_the_signs_end_with_a_stage_that_fails(lines: list[str]) -> None:
         fail()
     assert not signs_of_life()
     assert not lines
+
+
+def test_a_run_that_ends_at_once_has_its_peak_memory_too() -> None:
+    with MemoryWatch() as memory:
+        assert memory.peak_mb > 1

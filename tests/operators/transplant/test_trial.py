@@ -18,7 +18,7 @@ from operators.transplant.healing import heal
 from operators.transplant.language_model import LanguageModel, start_id
 from operators.transplant.model_files import Model, open_model
 from operators.transplant.segments import encoded
-from operators.transplant.trial import Made, Texts, Trial, tried
+from operators.transplant.trial import UNTRIED, Made, Texts, Trial, tried
 from operators.vocabulary import trim
 from tests.operators.transplant.models import ROWS, llama, table, vocabulary, write_folder, write_gguf
 
@@ -84,7 +84,13 @@ def test_without_torch_the_tables_stay_and_it_says_so(monkeypatch: pytest.Monkey
 def test_a_run_warns_of_text_that_was_trained_on() -> None:
     told = json.loads(warnings({"measured": True, "is_held_out": False})[WARNINGS])
     assert "was trained on" in told[0]
-    assert warnings({"measured": True, "is_held_out": True}) == warnings({"measured": False}) == warnings({}) == {}
+    assert warnings({"measured": True, "is_held_out": True}) == warnings({}) == {}
+
+
+def test_a_run_warns_that_tables_were_not_tried() -> None:
+    told = json.loads(warnings({"measured": False, "why": UNTRIED})[WARNINGS])
+    assert told == [f"the tables were not tried in the model: {UNTRIED}"]
+    assert "PyTorch" in told[0]
 
 
 def opened(tmp_path: Path, *, tied: bool = True) -> tuple[str, Model]:
