@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from operators.base import RULE, fingerprint
+from operators.hashing import as_labels, has_text
 from pipeline.corpus import HIDDEN, PATH, POSITION, Frame, View, parquet_bytes
 from pipeline.ingest import origins
 from pipeline.plan import INGEST
@@ -273,13 +274,16 @@ def _json_strings(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _facts(table: pa.Table) -> dict[str, Any]:
-    """Documents and bytes by source and by language, and lengths in powers of two of bytes."""
+    """Documents and bytes by source and by language, and lengths in powers of two of bytes.
+
+    An input's own `lang` may be a list or bytes, which have no text to count by: then nothing is said by language.
+    """
     lengths = pc.binary_length(table["text"]).cast(pa.int64())
     facts: dict[str, Any] = {}
     for name in ("source", "lang"):
-        if name in table.column_names:
+        if name in table.column_names and has_text(table[name].type):
             rows = (
-                pa.table({"k": table[name].cast(pa.string()), "b": lengths})
+                pa.table({"k": as_labels(table[name]), "b": lengths})
                 .group_by("k")
                 .aggregate([("b", "count"), ("b", "sum")])
             )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -123,6 +124,33 @@ def test_the_manifest_tells_what_was_kept(flawed: Mill) -> None:
     texts = ran.corpus["text"].to_pylist()
     assert kept["by_source"] == {"docs": [len(texts), sum(len(text.encode()) for text in texts)]}
     assert sum(kept["lengths"].values()) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("langs", "kind", "expected"),
+    [
+        ([["de"], None], pa.list_(pa.string()), {}),
+        ([{"code": "de"}, None], pa.struct([("code", pa.string())]), {}),
+        ([[("de", 1.0)], None], pa.map_(pa.string(), pa.float64()), {}),
+        ([b"\xff", None], pa.binary(), {}),
+        ([b"de", b"en"], pa.binary(2), {}),
+        ([7, None], pa.int64(), {"7": 1, "None": 1}),
+        (["de", None], pa.large_string(), {"de": 1, "None": 1}),
+    ],
+)
+def test_a_language_column_of_any_type_is_published(
+    mill: Mill, langs: list[object], kind: pa.DataType, expected: dict[str, int]
+) -> None:
+    table = pa.table({"text": ["one text", "another text"], "lang": pa.array(langs, kind)})
+    pq.write_table(table, mill.home / "in.parquet")
+    mill.inputs = [{"name": "web", "path": "{home}/in.parquet"}]
+    steps: list[Json] = [
+        {"kind": "length"}, {"kind": "exact_dedup"}, {"kind": "corpus_stats"},
+        {"kind": "train_tokenizer", "pretokenizer": "gpt2", "vocab_sizes": [257]},
+    ]  # fmt: skip
+    ran = mill.run(steps)
+    assert {name: rows for name, (rows, _) in ran.manifest["kept"]["by_lang"].items()} == expected
+    assert ran.corpus["lang"].to_pylist() == table["lang"].to_pylist()
 
 
 def test_a_report_can_be_made_again(flawed: Mill) -> None:
