@@ -2,8 +2,9 @@
 
     python -m benchmarks.held_out_rows TOKENIZER.json TEXT.parquet [--tokens 2000] [--methods focus subword ...]
 
-TEXT.parquet has a column `text`. Vectors are trained once and kept beside it (`TEXT.vectors.npz`): some 250 CPU seconds
-for 70 MB of text; then a method takes 5 to 15, ridge 60. Only rows of held-out tokens are made.
+TEXT.parquet has a column `text`; benchmarks.transplant_texts makes both files. Vectors are trained once and kept beside
+it (`TEXT.vectors.npz`): some 250 CPU seconds for 70 MB of text; then a method takes 5 to 15, ridge 60. Only rows of
+held-out tokens are made.
 """
 
 from __future__ import annotations

@@ -3,18 +3,17 @@
     python -m benchmarks.transplant TOKENIZER.json TEXT.parquet build/corpora/mixed-1gb/*.parquet [--segments 24]
 
 Runs in an environment with torch (`make torch` makes build/torch). SmolLM2-135M (`python -m pipeline.fetch causal`)
-gets TOKENIZER.json. Vectors are trained on TEXT.parquet (column `text`) and kept beside it, as benchmarks.held_out_rows
-has them; with `--donor` they are the rows of a static model whose tokenizer TOKENIZER.json is. One segment of 1,000
-bytes is read of each of `--segments` English documents of the other files that are of a few packages (`HELD_OUT`) and
-not in TEXT. Each method is a line of `--log`: those that are there are not read again. A method takes 10 to 40 CPU
-seconds on 24 segments in bfloat16, and vectors 250 for 70 MB; copies are compared bit by bit. `--heal` numbers of steps
-train the rows of half FOCUS on TEXT, 6 CPU seconds a step; what had to stay is compared bit by bit too. Figures:
-docs/transplant.md.
+gets TOKENIZER.json; benchmarks.transplant_texts makes both files. Vectors are trained on TEXT.parquet (column `text`)
+and kept beside it, as benchmarks.held_out_rows has them; with `--donor` they are the rows of a static model whose
+tokenizer TOKENIZER.json is. One segment of 1,000 bytes is read of each of `--segments` English documents of the other
+files that are of a few packages (`HELD_OUT`) and not in TEXT. Each method is a line of `--log`: those that are there
+are not read again. A method takes 10 to 40 CPU seconds on 24 segments in bfloat16, and vectors 250 for 70 MB; copies
+are compared bit by bit. `--heal` numbers of steps train the rows of half FOCUS on TEXT, 6 CPU seconds a step; what had
+to stay is compared bit by bit too. Figures: docs/transplant.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import time
@@ -27,7 +26,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.transplant_rows import WORK, Bench, Table, by_method, healed, opened, rows_of, trained
+from benchmarks.transplant_rows import WORK, Bench, Table, asking, by_method, healed, opened, rows_of, trained
 from operators.base import DataError
 from operators.transplant.bits_per_byte import Reading, Tables, difference, read, refuse_dominance
 from operators.transplant.choice import Choice
@@ -43,9 +42,14 @@ PAIRS: Final = (
     ("half FOCUS with strings, half subword", "half WECHSEL, half subword"),
     ("half FOCUS, half subword", "half WECHSEL, half subword"),
     ("half FOCUS, half subword", "half variant, half subword"),
-    ("ridge", "half FOCUS, half subword"),
+    ("half WECHSEL, half subword", "half variant, half subword"),
+    ("half FOCUS, half subword", "ridge"),
+    ("half WECHSEL, half subword", "ridge"),
     ("FOCUS", "WECHSEL"),
     ("OMP, clipped", "WECHSEL"),
+    ("OMP, clipped", "FOCUS"),
+    ("OMP, signed, calibrated", "mean"),
+    ("multivariate normal", "mean"),
     ("subword, calibrated", "subword"),
     ("WECHSEL, calibrated", "WECHSEL"),
 )
@@ -151,11 +155,7 @@ def report(found: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     """Measure every method."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tokenizer", type=Path)
-    parser.add_argument("text", type=Path)
-    parser.add_argument("paths", nargs="+", help="parquet files with id, text, source and lang")
-    parser.add_argument("--segments", type=int, default=24)
+    parser = asking(__doc__)
     parser.add_argument("--only", nargs="+", default=[], help="names of methods")
     parser.add_argument("--donor", default="", help="folder of a static model: its rows instead of trained vectors")
     parser.add_argument("--heal", type=int, nargs="+", default=[], help="numbers of steps")

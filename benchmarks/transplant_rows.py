@@ -5,6 +5,7 @@ What no step offers is made here: matching pursuit with signed weights, and rows
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,6 +82,16 @@ class Bench:
     def num_bytes(self) -> list[int]:
         """Of each segment."""
         return [len(text.encode()) for text in self.texts]
+
+
+def asking(about: str | None) -> argparse.ArgumentParser:
+    """What a benchmark of a transplant is told on the command line: the arguments of `opened`."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tokenizer", type=Path)
+    parser.add_argument("text", type=Path)
+    parser.add_argument("paths", nargs="+", help="parquet files with id, text, source and lang")
+    parser.add_argument("--segments", type=int, default=24)
+    return parser
 
 
 def held_out(paths: Sequence[str], own: pa.ChunkedArray) -> pa.Table:

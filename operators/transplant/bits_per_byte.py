@@ -109,10 +109,10 @@ def read(
     with one_thread(), torch.inference_mode():
         for ids in map(torch.from_numpy, texts):
             states = model.run(reads, start, ids)
-            losses, wins = _losses(model, states, predicts, ids, new)
+            nats_of, wins = losses(model, states, predicts, ids, new)
             total += states.sum(0, dtype=torch.float64)
-            nats.append(float(losses.sum()))
-            new_nats += float(losses[new[ids]].sum())
+            nats.append(float(nats_of.sum()))
+            new_nats += float(nats_of[new[ids]].sum())
             new_tokens += int(new[ids].sum())
             won += wins
     tokens = sum(map(len, texts))
@@ -150,19 +150,19 @@ def difference(one: Reading, other: Reading, seed: int) -> dict[str, Any]:
     return {"bits_per_byte": round(float(per.sum() / one.num_bytes.sum()), 5), "interval": ends}
 
 
-def _losses(
+def losses(
     model: LanguageModel, states: torch.Tensor, predicts: torch.Tensor, ids: torch.Tensor, new: torch.Tensor
 ) -> tuple[torch.Tensor, int]:
     """The loss of every token in nats, and at how many positions a new row wins."""
     import torch
 
-    losses, won = [], 0
+    found, won = [], 0
     for begin in range(0, len(ids), _POSITIONS):
         part = slice(begin, begin + _POSITIONS)
         logits = model.scaled(states[part] @ predicts.T)
-        losses.append(torch.nn.functional.cross_entropy(logits, ids[part], reduction="none").double())
+        found.append(torch.nn.functional.cross_entropy(logits, ids[part], reduction="none").double())
         won += int(new[logits.argmax(1)].sum())
-    return torch.cat(losses) if losses else torch.zeros(0, dtype=torch.float64), won
+    return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64), won
 
 
 def _drawn(count: int, seed: int) -> Ids:
