@@ -29,10 +29,8 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 ATTEMPTS = 3
-MANAGER_SECONDS = 10.0
-"""How long the thread that watches a pool's workers may take to end once they are dead. It closes the pipe that Python
-wakes it through when the interpreter exits: still at it then, exit would print a traceback. Before Python 3.11.5 it can
-wait for ever for a pipe that nobody reads, hence a limit."""
+PATIENCE = 2.0
+"""Seconds that the thread which watches a pool's workers may take to end once they are dead."""
 log = logging.getLogger("vocabmill")
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 
@@ -77,13 +75,14 @@ class LocalExecutor:
             return
         processes = list((getattr(self._pool, "_processes", None) or {}).values())
         manager = getattr(self._pool, "_executor_manager_thread", None)
+        queues = [getattr(self._pool, name, None) for name in ("_result_queue", "_call_queue")]  # shutdown forgets them
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
         for process in processes:
             process.join()
         if manager is not None:
-            manager.join(MANAGER_SECONDS)
+            _end(manager, *queues)
         self._pool = None
 
     def _spread(
@@ -128,6 +127,22 @@ class LocalExecutor:
                 self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
         with _signals_held_back():  # Again: Python unblocks Ctrl-C when it starts its tracker of semaphores.
             return self._pool.submit(_released, task, item)
+
+
+def _end(manager: threading.Thread, results: object, tasks: object) -> None:
+    """Wait for the thread that watched workers which are dead: Python's exit would meet it.
+
+    It closes the pipe that the exit wakes it through, which then prints a traceback. And it can wait for ever, the exit
+    with it, as this process holds the other ends too of the pipes: for the rest of a result, where a worker was killed
+    as it wrote, and before Python 3.11.5 for somebody to read a task. Where it does not end they are closed.
+    """
+    manager.join(PATIENCE)
+    if not manager.is_alive():
+        return
+    for pipe in (getattr(results, "_writer", None), getattr(tasks, "_reader", None)):
+        if pipe is not None:
+            pipe.close()
+    manager.join(PATIENCE)
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -64,6 +66,23 @@ class Chokes(Map):
             return pa.table({"fine": pa.array([True] * table.num_rows)})
 
         return apply
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """Begins to send a result and does not go on; leaves a file `begun` in `notes`."""
+
+    notes: str
+
+    def __call__(self, item: int) -> int:
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and "result_queue" not in frame.f_locals:
+            frame = frame.f_back
+        assert frame is not None, "no worker of a pool"
+        os.write(frame.f_locals["result_queue"]._writer.fileno(), (1000).to_bytes(4, "big"))
+        Path(self.notes, "begun").touch()
+        time.sleep(60)
+        return item
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from operators.base import Resources, RunError
 from pipeline.executors.local import ATTEMPTS, LocalExecutor
 from tests.pipeline.engine import digests
 from tests.pipeline.executors import commands
-from tests.pipeline.executors.faulty_steps import Refuse, Settings, Square, wait_for
+from tests.pipeline.executors.faulty_steps import Breaks, Refuse, Settings, Square, wait_for
 
 SLOW = "{kind: 'faulty_steps:Slow', name: slow, seconds: 0.15, notes: NOTES}"
 
@@ -97,6 +97,14 @@ def test_close_leaves_no_thread_that_the_exit_of_python_could_meet(tmp_path: Pat
         assert set(threading.enumerate()) - before, "no pool was at work"
         two.close()
         assert not set(threading.enumerate()) - before
+
+
+def test_close_ends_where_a_worker_is_killed_in_the_middle_of_a_result(tmp_path: Path, two: LocalExecutor) -> None:
+    before = set(threading.enumerate())
+    two._submit(Breaks(str(tmp_path)), 0)
+    wait_for(lambda: (tmp_path / "begun").exists())
+    two.close()
+    assert not set(threading.enumerate()) - before
 
 
 def test_interrupting_the_command_gives_130_and_leaves_no_worker(slow_run: Path) -> None:
