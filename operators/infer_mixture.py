@@ -42,7 +42,10 @@ class Inference(Composite):
         default=None, ge=0, le=10, description="give each share's range over mixtures whose objective is larger by this"
     )
     bootstrap: int = Field(
-        default=0, ge=0, le=1000, description="give each share's interval over so many resamples of the merges; 0: none"
+        default=0,
+        ge=0,
+        le=1000,
+        description="give each share's interval over so many resamples of the merges, 2 at least; 0: none",
     )
 
     @field_validator("bootstrap")
@@ -69,6 +72,11 @@ class InferMixture(Inference, OfTokenizer):
     """
 
     kind: Literal["infer_mixture"] = "infer_mixture"
+    tokenizer: str = Field(
+        default="",
+        description="its file: a tokenizer.json or the directory of one, a SentencePiece .model of BPE, or with a "
+        "pretokenizer ranks, a merges.txt or a merges.parquet",
+    )
 
     @override
     def check(self) -> None:
