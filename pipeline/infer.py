@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from operators.base import RecipeError
 from operators.mixtures import FILE, some_of
 from pipeline.faults import Source
-from pipeline.left_out import left_out, vanished
+from pipeline.left_out import vanished
 from pipeline.publish import VERSIONS
 from pipeline.recipe import Recipe, validate_recipe
 from pipeline.session import run_recipe
@@ -111,7 +111,7 @@ def infer(
         manifest = store.read_json("manifest.json")
         gone = vanished(recipe, executor, store, by, manifest, mixture["categories"])
     report = summary["report"] if out else ""
-    warnings = [*gone, *left_out(manifest), *summary.get("warnings", ())]
+    warnings = [*gone, *summary.get("warnings", ())]
     return Inferred(mixture, _seconds(manifest["stages"]), warnings, report)
 
 

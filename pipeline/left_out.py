@@ -1,4 +1,4 @@
-"""What to warn of where an inference did not see all rows: how many were left out, and which categories went with them.
+"""What to warn of where an inference did not see all rows: which categories went with those that were left out.
 
 A row that is left out is known by its place alone. Of the files that have such rows the column of the categories is
 read again, and what is in none of the rows that were kept has vanished.
@@ -27,31 +27,6 @@ if TYPE_CHECKING:
     from pipeline.executors.base import Executor
     from pipeline.recipe import Recipe
     from pipeline.storage import Store
-
-
-def left_out(manifest: dict[str, Any]) -> list[str]:
-    """How many rows of a finished run were left out, and why.
-
-    >>> web = {"name": "web", "rows_read": 9, "quarantined": {"empty_text": 3}}
-    >>> left_out({"inputs": [web], "rows": {"read": 9, "quarantined": 4}})
-    ["3 of 9 rows of input 'web' were left out (3 empty_text)", '1 of 9 rows was left out: an earlier row has its id']
-    """
-    said, known = [], 0
-    for entry in manifest["inputs"]:
-        bad = entry["quarantined"]
-        if bad:
-            known += sum(bad.values())
-            causes = ", ".join(f"{number:,} {cause}" for cause, number in sorted(bad.items()))
-            some = f"{sum(bad.values()):,} of {entry['rows_read']:,} rows of input {entry['name']!r} were left out"
-            said.append(f"{some} ({causes})")
-    rows = manifest["rows"]
-    repeated = rows["quarantined"] - known
-    if repeated:
-        which = (
-            "was left out: an earlier row has its id" if repeated == 1 else "were left out: earlier rows have their ids"
-        )
-        said.append(f"{repeated:,} of {rows['read']:,} rows {which}")
-    return said
 
 
 def vanished(

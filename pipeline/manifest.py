@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 from operators.base import Composite, Judge, Operator
+from pipeline.intake_warnings import num_repeated
 from pipeline.ledger import NodeCounts
 from pipeline.plan import INGEST, Node, ShardStage
 from pipeline.publish import artifact_parts
@@ -67,15 +68,13 @@ def rows_summary(runner: Runner) -> dict[str, int]:
     """Rows of the corpus inputs: read = kept + dropped + quarantined."""
     corpora = {entry.name for entry in runner.recipe.inputs if entry.role == "corpus"}
     records = [record for record in runner.inputs if record.name in corpora]
-    judged = {
-        name: counts for name, counts in runner.counts.items() if isinstance(runner.plan.nodes[name].operator, Judge)
-    }
-    repeated = sum(sum(c.dropped.values()) for name, c in judged.items() if runner.plan.nodes[name].step == INGEST)
+    nodes = [runner.plan.nodes[name] for name in runner.counts]
+    judges = [node for node in nodes if isinstance(node.operator, Judge) and node.step != INGEST]
     return {
         "read": sum(record.rows_read for record in records),
         "kept": sum(view.num_rows for view in runner.corpus.views),
-        "dropped": sum(sum(c.dropped.values()) for name, c in judged.items() if runner.plan.nodes[name].step != INGEST),
-        "quarantined": sum(sum(record.quarantined.values()) for record in records) + repeated,
+        "dropped": sum(runner.counts[node.name].dropped.total() for node in judges),
+        "quarantined": sum(record.quarantined.total() for record in records) + num_repeated(runner),
     }
 
 

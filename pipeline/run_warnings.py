@@ -14,6 +14,7 @@ from operators.base import WARNINGS, Judge, RunError
 from operators.dedup import Dedup
 from pipeline.corpus import read_parquet
 from pipeline.identities import ExcludeIds
+from pipeline.intake_warnings import left_out
 
 if TYPE_CHECKING:
     from pipeline.plan import Node
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 
 def warnings_of(runner: Runner) -> list[str]:
-    """The warnings of a finished run: of block list, corpus and priorities, then the steps' in recipe order."""
+    """The warnings of a finished run: of rows left out, block list, corpus and priorities, then the steps' in order."""
     nodes = [node for node in runner.plan.nodes.values() if node.name in runner.counts]
-    found = [line for node in nodes for line in _about_unmatched(runner, node)]
+    found = left_out(runner)
+    found += [line for node in nodes for line in _about_unmatched(runner, node)]
     if not any(view.num_rows for view in runner.corpus.views):
         found.append(_about_nothing(runner, nodes))
     found += _about_priorities(runner)
@@ -55,10 +57,9 @@ def _about_unmatched(runner: Runner, node: Node) -> list[str]:
 
 
 def _about_nothing(runner: Runner, nodes: list[Node]) -> str:
-    dropping = [
-        node.step for node in nodes if isinstance(node.operator, Judge) and runner.counts[node.name].dropped.total()
-    ]
-    return f"no document is left, so the corpus is empty: step {dropping[-1]!r} dropped the last ones"
+    dropping = [(node.step, runner.counts[node.name]) for node in nodes if isinstance(node.operator, Judge)]
+    step, counts = [(step, counts) for step, counts in dropping if counts.dropped.total()][-1]
+    return f"no document is left, so the corpus is empty: step {step!r} dropped the last {counts.dropped.total():,}"
 
 
 def _about_priorities(runner: Runner) -> list[str]:

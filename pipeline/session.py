@@ -6,8 +6,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from operators.base import RecipeError
+from operators.base import DataError, RecipeError, RunError
 from pipeline.check import describe, look_at, plan_of
+from pipeline.intake_warnings import left_out
 from pipeline.manifest import make_manifest, summary
 from pipeline.progress import MemoryWatch, Progress
 from pipeline.publish import VERSIONS, make_current, publish, published, run_id, write_front
@@ -53,7 +54,7 @@ def run_recipe(
         progress.note(out=target.base, state="running")
         try:
             runner = Runner(recipe, work, executor, progress)
-            runner.run(until)
+            _run(runner, until)
             if until:
                 progress.note(state="stopped", message=f"stopped after {until}")
                 return {
@@ -78,6 +79,17 @@ def run_recipe(
             raise
         progress.note(state="done", message=directory)
     return summary(manifest, out)
+
+
+def _run(runner: Runner, until: str) -> None:
+    """Run; a step that fails after many rows were left out is not blamed alone."""
+    try:
+        runner.run(until)
+    except (RecipeError, RunError) as error:
+        lines = left_out(runner) if runner.counts else []
+        if not lines or type(error) not in (RecipeError, DataError, RunError):
+            raise
+        raise type(error)(f"{error} (before that, {'; '.join(lines)})") from error
 
 
 def rebuild_report(out: str) -> str:

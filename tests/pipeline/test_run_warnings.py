@@ -72,8 +72,48 @@ def test_a_corpus_that_ends_empty_is_told_with_the_step_that_emptied_it(letters:
     assert ran.summary["rows"]["kept"] == 0
     empty, small = ran.summary["warnings"]
     assert "corpus is empty" in empty
-    assert "'strict'" in empty
+    assert empty.endswith("step 'strict' dropped the last 3")
     assert "0 bytes of text" in small
+
+
+@pytest.mark.parametrize("by", ["id", "kind"])
+def test_many_rows_with_one_id_are_told_of(mill: Mill, capfd: pytest.CaptureFixture[str], by: str) -> None:
+    mill.jsonl("a", ({by: "note", "text": f"abc abc number {place}"} for place in range(1000)))
+    columns = {} if by == "id" else {"columns": {"id": by}}
+    mill.inputs = [{"name": "docs", "path": "{home}/in/*.jsonl", **columns}]
+    ran = mill.run([{"kind": "length"}])
+    assert ran.summary["rows"] == {"read": 1000, "kept": 1, "dropped": 0, "quarantined": 999}
+    (line,) = ran.summary["warnings"]
+    assert line == ran.manifest["warnings"][0]
+    assert line.startswith(
+        "999 of 1,000 rows were left out: earlier rows have their ids, for instance 'note' of source"
+    )
+    recipe = mill.recipe([{"kind": "length"}]).model_dump(mode="json")
+    (mill.home / "r.yaml").write_text(json.dumps(recipe))
+    assert main(["run", str(mill.home / "r.yaml"), "--workers", "1", "--work-dir", str(mill.home / "work")]) == 0
+    assert f"warning: {line}" in capfd.readouterr().err
+
+
+def test_a_step_that_fails_for_want_of_rows_is_not_blamed_alone(mill: Mill) -> None:
+    mill.jsonl("a", ({"id": "note", "text": f"abc abc number {place}"} for place in range(100)))
+    with pytest.raises(RunError, match=r"^step 'length' drops 1 of 1 .*99 of 100 rows were left out: earlier rows"):
+        mill.run([{"kind": "length", "min_chars": 1000, "max_drop_ratio": 0.5}])
+
+
+@pytest.mark.parametrize(("bad", "lines"), [(1, 0), (3, 1)])
+def test_a_few_rows_that_are_left_out_are_counted_without_a_warning(mill: Mill, bad: int, lines: int) -> None:
+    mill.jsonl("a", ({"text": "" if place < bad else f"number {place}"} for place in range(400)))
+    ran = mill.run([])
+    assert ran.summary["rows"]["quarantined"] == bad
+    said = [f"{bad} of 400 rows of input 'docs' were left out ({bad} empty_text)"]
+    assert ran.summary["warnings"] == said[:lines]
+
+
+def test_bad_rows_of_a_reference_are_not_taken_for_repeated_ids(letters: Mill) -> None:
+    letters.jsonl("c", [{"text": ""}, {"text": "abc"}], folder="c")
+    letters.inputs = [*letters.inputs, {"name": "c", "path": "{home}/c/*.jsonl", "role": "reference"}]
+    ran = letters.run([])
+    assert ran.summary["warnings"] == ["1 of 2 rows of input 'c' were left out (1 empty_text)"]
 
 
 def test_warnings_that_are_no_list_of_sentences_name_their_step(letters: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
