@@ -1,13 +1,16 @@
 """`embed_documents` with a transformer: tokens per CPU-second against sentence-transformers, padding, forms, memory.
 
     build/torch/bin/python benchmarks/embedding.py [--docs 400] [--threads 1] [--rounds 4] [--memory 400 1600] [--forms]
+    build/torch/bin/python benchmarks/embedding.py --docs 0 --chunks 300
 
 The documents are the first of build/corpora/english.parquet (`python -m benchmarks.corpora`), the encoder is
 all-MiniLM-L6-v2 at its own cap of 256 tokens. Documents are dealt to as many rounds; in each all variants embed the
 same ones, in turn, the order rotated, in one process: CPU seconds are those of the whole process, tokenising included,
 and a ratio is of sums over rounds. The peer is `encode` with its batch of 32. Cosines are to the peer's vectors.
 With `--memory` the step is run over so many documents of 64 tokens by one worker, for peak memory; with `--forms` the
-ten nearest neighbours of each document are compared with those by float32. Padding is that of one shard of them all.
+ten nearest neighbours of each document are compared with those by float32; with `--chunks` the vectors of the first so
+many documents of 10,000 characters and more, by one chunk and by four, are compared with those by eight. Padding is
+that of one shard of them all.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ from operators.embedding import forms
 from operators.embedding.checkpoints import read_checkpoint
 from operators.embedding.chunks import longest_first, padding_efficiency
 from operators.embedding.devices import cpu_has_bfloat16
+from operators.embedding.encoders import EncoderChoice
+from operators.embedding.makers import open_encoder
 from operators.embedding.openvino_model import OpenvinoModel
 from operators.embedding.tokens import Tokeniser
 from operators.embedding.torch_model import TorchModel
@@ -46,6 +51,7 @@ from operators.embedding.transformers import CPU_BUDGET
 ROOT = Path(__file__).resolve().parent.parent
 MINILM = ROOT / "data/models/all-MiniLM-L6-v2"
 CORPUS = ROOT / "build/corpora/english.parquet"
+LONG = 10_000
 Singles = NDArray[np.float32]
 Variant = Callable[[list[str]], Singles]
 
@@ -150,6 +156,23 @@ def neighbours(vectors: Singles) -> NDArray[np.int64]:
     return np.argsort(-similar, axis=1, kind="stable")[:, :10]
 
 
+def compare_chunks(count: int) -> None:
+    """Cosines of the vectors of long documents by few chunks to those by eight."""
+    table = pq.read_table(CORPUS, columns=["text"])
+    texts = pa.chunked_array([pa.array([text for text in table["text"].to_pylist() if len(text) >= LONG][:count])])
+    ids = pa.chunked_array([[f"{number:06}" for number in range(len(texts))]])
+    found, seconds = {}, {}
+    for chunks in (1, 4, 8):
+        encoder = open_encoder(EncoderChoice(encoder=str(MINILM), chunks=chunks))
+        begin = time.process_time()
+        found[chunks], seconds[chunks] = encoder.encode(texts, ids), time.process_time() - begin
+    for chunks in (1, 4):
+        cosine = (found[chunks] * found[8]).sum(axis=1).mean()
+        times = seconds[chunks] / seconds[1]
+        said = f"cosine {cosine:.3f} to those of 8, {times:.1f} times the cost of 1"
+        print(f"  {len(texts)} long documents, {chunks} chunks: {said}")
+
+
 def peak_memory(count: int) -> float:
     """MB of a run over so many documents."""
     with tempfile.TemporaryDirectory() as name:
@@ -188,6 +211,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=CPU_BUDGET)
     parser.add_argument("--memory", type=int, nargs="*", default=[])
     parser.add_argument("--forms", action="store_true")
+    parser.add_argument("--chunks", type=int, default=0)
     options = parser.parse_args()
     if missing():
         return
@@ -198,6 +222,8 @@ def main() -> None:
             vectors = measure(texts, options.threads, options.rounds, options.budget)
         if options.forms:
             compare_forms(vectors)
+    if options.chunks:
+        compare_chunks(options.chunks)
     for count in options.memory:
         print(f"  {count} documents: peak memory {peak_memory(count):.0f} MB")
 

@@ -1,12 +1,13 @@
-"""semantic_dedup: agreement with brute force, speed beside SemDeDup as it is usually written, and how time grows.
+"""semantic_dedup: agreement with brute force, shares kept, speed beside SemDeDup as it is usually written, and growth.
 
     python benchmarks/semantic_dedup.py agreement [--documents 2000]    exit status 1 if one cluster is not brute force
+    python benchmarks/semantic_dedup.py shares [--documents 2000]       what `keep_share` comes to
     python benchmarks/semantic_dedup.py speed [--documents 20000]       CPU seconds on one thread
     python benchmarks/semantic_dedup.py growth [--sizes 10000 40000 160000]    whole runs, two workers
 
-Vectors of `agreement` are hashed n-grams of texts (as the subsets' are), the others random ones in families. The plain
-version has float32 vectors, faiss.Kmeans, and in each cluster one matrix of all cosines, in which a document goes if
-any before it is near, dropped or not.
+Vectors of `agreement` and `shares` are hashed n-grams of texts (as the subsets' are), the others random ones in
+families. The plain version has float32 vectors, faiss.Kmeans, and in each cluster one matrix of all cosines, in which a
+document goes if any before it is near, dropped or not.
 """
 
 from __future__ import annotations
@@ -104,6 +105,20 @@ def agreement(pattern: str, documents: int, dim: int) -> int:
     return int(wrong > 0)
 
 
+def shares(pattern: str, documents: int, dim: int) -> int:
+    """What is kept where a share is asked for, with the clusters that a run takes itself."""
+    vectors, _ = unit_vectors(sample(pattern, documents), dim)
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary)
+        write(vectors, home / "in" / "a.parquet")
+        for share in (0.9, 0.7, 0.4):
+            found = kept_by_run(home, keep_share=share, max_drop_ratio=1)
+            print(
+                f"of {len(vectors)} documents, asked for {share}, it kept {len(found) / len(vectors):.3f}", flush=True
+            )
+    return 0
+
+
 def ours(vectors: np.ndarray, threshold: float, probes: int) -> tuple[int, float]:
     """Documents that go, as the stages compute it, without files; CPU seconds."""
     whole = rounded(vectors)
@@ -196,9 +211,9 @@ def growth(sizes: list[int], dim: int) -> int:
 
 
 def main() -> int:
-    """One of the three."""
+    """One of the four."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("what", choices=["agreement", "speed", "growth"])
+    parser.add_argument("what", choices=["agreement", "shares", "speed", "growth"])
     parser.add_argument("--data", default="build/corpora/mixed-100mb/*.parquet", help="Parquet files with text")
     parser.add_argument("--documents", type=int, default=0)
     parser.add_argument("--dim", type=int, default=256)
@@ -208,7 +223,8 @@ def main() -> int:
         return growth(given.sizes, given.dim)
     if given.what == "speed":
         return speed(given.documents or 20_000, given.dim)
-    return agreement(given.data, given.documents or 2000, given.dim)
+    compare = shares if given.what == "shares" else agreement
+    return compare(given.data, given.documents or 2000, given.dim)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """How good static vectors are: do two passages of one document find each other among those of all documents?
 
-    python benchmarks/static_vectors.py [--docs 1500] [--model FOLDER ...] [--minilm]
+    python benchmarks/static_vectors.py [--docs 1500] [--corpus PATH] [--model FOLDER ...] [--minilm]
 
 Queries are the first 1,000 characters of documents of build/corpora/english.parquet (`python -m benchmarks.corpora`,
-those of 2,100 or more), targets the characters 1,020 to 2,020. R@k is the share of queries with their own target among
-the k nearest; kNN the share of targets of whose ten nearest others most are of the same source. No labels are needed,
-and words that both passages have are of great help, so TF-IDF, exact and by its 256 leading singular vectors, stands
-beside. Ours is trained on the whole documents. `--model` names folders of static models in any form, `--minilm` needs
-torch (build/torch/bin/python).
+those of 2,100 or more; or of another file or folder), targets the characters 1,020 to 2,020. R@k is the share of
+queries with their own target among the k nearest; kNN the share of targets of whose ten nearest others most are of the
+same source. No labels are needed, and words that both passages have are of great help, so TF-IDF, exact and by its 256
+leading singular vectors, stands beside, and the model of ours with rows in directions of chance. Ours is trained on the
+whole documents. `--model` names folders of static models in any form, `--minilm` needs torch (build/torch/bin/python).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from operators.embedding.encoders import Encoder, EncoderChoice
 from operators.embedding.makers import open_encoder
 from operators.embedding.static_encoder import StaticEncoder
-from operators.embedding.static_files import read_artifact, read_folder
+from operators.embedding.static_files import StaticFiles, read_artifact, read_folder
 from operators.text_tokens import text_encoder
 from operators.train_static_vectors import TrainStaticVectors
 from tests.operators.harness import run
@@ -55,6 +55,19 @@ def scores(queries: Floats, targets: Floats, sources: NDArray[np.str_]) -> str:
     return "  ".join(
         f"{value:.3f}" for value in (np.mean(rank == 1), np.mean(rank <= 10), np.mean(1 / rank), np.mean(right))
     )
+
+
+def by_chance(model: StaticFiles) -> StaticFiles:
+    """The model with rows as long as they are, in directions of chance; no mean and no component are taken off."""
+    from safetensors.numpy import load, save
+
+    tensors = load(model.weights)
+    lengths = np.linalg.norm(tensors["embeddings"].astype(np.float32), axis=1, keepdims=True)
+    rows = np.random.default_rng(0).normal(size=tensors["embeddings"].shape)
+    tensors["embeddings"] = (rows * lengths / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    for name in ("mean", "component"):
+        tensors[name] = np.zeros_like(tensors[name])
+    return StaticFiles("chance", save(tensors), model.tokenizer)
 
 
 def lexical(
@@ -94,11 +107,12 @@ def main() -> None:
     """Print a line for each encoder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--docs", type=int, default=1500)
+    parser.add_argument("--corpus", type=Path, default=ROOT / "build/corpora/english.parquet")
     parser.add_argument("--tokenizer", type=Path, default=ROOT / "out/quickstart/artifacts/tokenizer/tokenizer.json")
     parser.add_argument("--model", type=Path, nargs="*", default=[])
     parser.add_argument("--minilm", action="store_true")
     asked = parser.parse_args()
-    table = pq.read_table(ROOT / "build/corpora/english.parquet", columns=["id", "text", "source"])
+    table = pq.read_table(asked.corpus, columns=["id", "text", "source"])
     rows = [row for row in table.to_pylist() if len(row["text"]) >= 2100][: asked.docs]
     queries, targets = ([row["text"][first : first + 1000] for row in rows] for first in (0, 1020))
     sources = np.array([row["source"] for row in rows])
@@ -110,6 +124,7 @@ def main() -> None:
     shard = table.append_column("_row", pa.array(range(table.num_rows), pa.int32()))
     ours = read_artifact(run(step, [shard]).artifacts["model"], "ours")
     encoders: dict[str, Encoder] = {"train_static_vectors": StaticEncoder(ours)}
+    encoders["its rows by chance"] = StaticEncoder(by_chance(ours))
     encoders |= {folder.name: StaticEncoder(read_folder(folder)) for folder in asked.model}
     if asked.minilm:
         encoders["MiniLM"] = open_encoder(EncoderChoice(encoder=str(ROOT / "data/models/all-MiniLM-L6-v2")))
