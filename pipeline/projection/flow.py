@@ -5,9 +5,11 @@ weight. For the steps that look across the corpus:
 
 - Copies (deduplication). Where the sample keeps copies together nothing needs correction but for near-duplicates whose
   smallest shingles differ: a pair of similarity J is seen with probability J + (1 - J) f at fraction f, so a dropped
-  document counts for the inverse. Where only a part F of the input was read, copies within a slice of it count as they
-  are, and copies across slices are taken to be spread evenly: a document that has on the average c further copies in
-  the part has c / F in the whole, and of documents with c further copies each (Poisson) (1 - exp(-c)) / c stay.
+  document counts for the inverse. Where copies were drawn one by one, the sizes of their sets in the whole are found
+  from those in the sample (`set_sizes.py`). Where only a part F of the input was read, copies within a slice of it
+  count as they are, and copies across slices are taken to be spread evenly: a document that has on the average c
+  further copies in the part has c / F in the whole, and of documents with c further copies each (Poisson)
+  (1 - exp(-c)) / c stay.
 - Draws by chance (`sample`). What they keep follows from their parameters and the rows that reach them; later steps
   are projected from all of the sample's documents at reduced weight, and copies thin out with the rows.
 - A `mix` draws from each group by chance, in the proportion of what is asked of it to what there is of it; both are
@@ -27,6 +29,7 @@ import pyarrow as pa
 
 from operators.hashing import as_labels
 from operators.mixtures import NULL
+from pipeline.projection.set_sizes import kept_share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -176,12 +179,8 @@ def _more_copies(
     fates: Fates, strata: tuple[Stratum, ...], rule: StepRule, rows: Floats, lost: NDArray[np.bool_], thinned: float
 ) -> Floats:
     """For each document how many the step drops for each one that was seen to be dropped."""
-    fractions = np.array([stratum.fraction for stratum in strata])
-    mine = fractions[fates.stratum]
-    theirs = np.where(fates.partner >= 0, fractions[fates.stratum[fates.partner]], mine)
-    alike = fates.similarity if rule.together else np.zeros(len(rows))
-    seen = alike * np.minimum(1.0, theirs / mine) + (1 - alike) * theirs
-    more = np.where(lost, 1 / np.maximum(seen, 1e-12), 1.0)
+    fractions = np.array([stratum.fraction for stratum in strata])[fates.stratum]
+    more = (_by_similarity if rule.together else _by_set_sizes)(fates, fractions, rows, lost)
     total = float(rows.sum())
     share = sum(s.rows * s.share for s in strata) / max(sum(s.rows for s in strata), 1e-12)
     across = lost & ~fates.is_local
@@ -190,6 +189,27 @@ def _more_copies(
         more[across] *= spread(seen_share, thinned / max(share, 1e-12)) / seen_share
     more[lost & fates.is_local] *= thinned
     return more
+
+
+def _by_similarity(fates: Fates, fractions: Floats, rows: Floats, lost: NDArray[np.bool_]) -> Floats:
+    """The inverse of the chance that a pair was seen, where what is alike was drawn together."""
+    theirs = np.where(fates.partner >= 0, fractions[fates.partner], fractions)
+    alike = fates.similarity
+    seen = alike * np.minimum(1.0, theirs / fractions) + (1 - alike) * theirs
+    return np.where(lost, 1 / np.maximum(seen, 1e-12), 1.0)
+
+
+def _by_set_sizes(fates: Fates, fractions: Floats, rows: Floats, lost: NDArray[np.bool_]) -> Floats:
+    """What makes of the copies that were seen those of the whole, where documents were drawn one by one."""
+    lost = lost & (fates.partner >= 0)
+    seen, total = float(rows[lost].sum()), float(rows.sum())
+    if not seen or (fractions == 1).all():
+        return np.ones(len(rows))
+    members = 1 + np.bincount(fates.partner[lost], minlength=len(rows))
+    sizes, which = np.unique(members[~lost], return_inverse=True)
+    weights = np.bincount(which, rows[~lost]) * sizes  # A set counts as its first does: a draw varies sets.
+    gone = 1 - kept_share(sizes, weights / weights.sum(), float((rows * fractions).sum()) / total)
+    return np.where(lost, gone * total / seen, 1.0)
 
 
 def spread(share: float, factor: float) -> float:

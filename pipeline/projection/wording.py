@@ -80,7 +80,7 @@ def _certainty_of_draw(draw: Draw, step: StepFlow, level: Certainty, spread: str
 def _certainty_of_copies(sample: Sample, rule: StepRule, level: Certainty, spread: str) -> tuple[Certainty, str]:
     share = sample.row_share
     if not rule.together:
-        return "guess", "its copies were not drawn together, so few pairs of them were seen"
+        return "guess", f"its copies were drawn one by one, the sizes of their sets are estimated, {spread}"
     if share < 1:
         least: Certainty = "rough" if share >= ROUGH else "guess"
         return max(level, least, key=ORDER.index), f"{share:.1%} of the rows were read, copies elsewhere extrapolated"

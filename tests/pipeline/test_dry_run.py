@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from operators.base import RunError
+from operators.embedding.forms import written
 from pipeline.dry_run import project
 from pipeline.executors.local import LocalExecutor
 from pipeline.projection import reading, sampling
@@ -306,6 +308,44 @@ def test_copies_thin_out_with_a_draw_before_them(corpus: Mill) -> None:
     shown = corpus.run(steps, shard_mb=0.2).steps["exact_dedup"]
     assert step.rows_in == 250
     assert within(step.rows_in - step.rows_out, shown["rows_in"] - shown["rows_out"], 2)
+
+
+SETS = [1] * 400 + [2] * 60 + [5] * 20 + [30] * 4 + [160]
+
+
+@pytest.fixture
+def in_sets(mill: Mill) -> Mill:
+    """900 documents in sets of up to 160, which share a column and nearly their vectors, but no text."""
+    chance = np.random.default_rng(4)
+    label = chance.permutation(np.repeat(np.arange(len(SETS)), SETS))
+    vectors = chance.normal(size=(len(SETS), 64))[label] + 0.02 * chance.normal(size=(label.size, 64))
+    rows = [
+        {"id": f"d{place}", "text": f"{WORDS[place]} {place}", "site": f"s{label[place]}"}
+        for place in range(label.size)
+    ]
+    mill.jsonl("sets", rows)
+    (mill.home / "vectors").mkdir()
+    column = written(vectors.astype(np.float32), "float32")
+    table = pa.table({"id": [row["id"] for row in rows], "embedding": column})
+    pq.write_table(table, mill.home / "vectors/part-00000.parquet")
+    return mill
+
+
+@pytest.mark.parametrize("name", ["semantic_dedup", "exact_dedup"])
+def test_copies_that_were_drawn_one_by_one_are_projected_by_the_sizes_of_their_sets(in_sets: Mill, name: str) -> None:
+    semantic = {"kind": "semantic_dedup", "vectors": str(in_sets.home / "vectors")}
+    step: Json = semantic if name == "semantic_dedup" else {"kind": "exact_dedup", "column": "site"}
+    steps: list[Json] = [{"kind": "minhash_dedup"}, step]
+    inputs = [{**in_sets.inputs[0], "columns": {"id": "id"}}]
+    shown = in_sets.run(steps, inputs=inputs).steps[name]
+    assert (shown["rows_in"], shown["rows_out"]) == (sum(SETS), len(SETS))
+    line = step_of(dry(in_sets.recipe(steps, inputs=inputs), docs=250), name)
+    assert line.certainty == "guess"
+    assert "the sizes of their sets are estimated" in line.reason
+    assert within(line.rows_out, len(SETS), 1.2)
+    assert line.rows_low <= len(SETS) <= line.rows_high
+    line = step_of(dry(in_sets.recipe(steps, inputs=inputs), docs=1000), name)
+    assert (line.rows_out, line.certainty) == (len(SETS), "sure")
 
 
 def test_a_broken_gate_is_a_warning(corpus: Mill) -> None:
