@@ -79,7 +79,7 @@ $(STAMP): pyproject.toml requirements.lock
 
 # On failure the log of the run is shown; a run's work is never read again.
 $(WARM): $(STAMP) infra/warm.yaml $(wildcard operators/kernels/*.py)
-	@echo "compiling the kernels"
+	@echo "compiling the kernels: once, some minutes"
 	@rm -rf build/warm build/.vocabmill build/warm.log && mkdir -p build
 	@$(BIN)/vocabmill run infra/warm.yaml >build/warm.log 2>&1 || { cat build/warm.log >&2; exit 1; }
 	@touch $@
