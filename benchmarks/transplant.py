@@ -7,7 +7,7 @@ gets TOKENIZER.json; benchmarks.transplant_texts makes both files. Vectors are t
 and kept beside it, as benchmarks.held_out_rows has them; with `--donor` they are the rows of a static model whose
 tokenizer TOKENIZER.json is. One segment of 1,000 bytes is read of each of `--segments` English documents of the other
 files that are of a few packages (`HELD_OUT`) and not in TEXT. Each method is a line of `--log`: those that are there
-are not read again. A method takes 10 to 40 CPU seconds on 24 segments in bfloat16, and vectors 250 for 70 MB; copies
+are not read again. A method takes 8 to 50 CPU seconds on 24 segments in bfloat16, and vectors 250 for 70 MB; copies
 are compared bit by bit. `--heal` numbers of steps train the rows of half FOCUS on TEXT, 6 CPU seconds a step; what had
 to stay is compared bit by bit too. Figures: docs/transplant.md.
 """

@@ -2,8 +2,8 @@
 
     python -m benchmarks.transplant_kinds TOKENIZER.json TEXT.parquet build/corpora/mixed-1gb/*.parquet
 
-Runs in an environment with torch, on the segments of benchmarks.transplant, with the same vectors; some 80 CPU seconds
-once those are trained. Figures: docs/transplant.md.
+Runs in an environment with torch, on the segments of benchmarks.transplant, with the same vectors; a minute or two once
+those are trained. Figures: docs/transplant.md.
 """
 
 from __future__ import annotations
