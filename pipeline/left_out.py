@@ -17,6 +17,7 @@ from operators.mixtures import NULL, some_of
 from pipeline.check import look_at
 from pipeline.corpus import read_parquet
 from pipeline.ingest import Spec
+from pipeline.json_labels import json_labels
 from pipeline.readers.base import PLACE, InputFile, Piece
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class ValuesTask:
         from pipeline.readers.pieces import read
 
         kind = infer_format(file) if self.spec.format == "auto" else self.spec.format
+        if kind == "jsonl" and self.column != "source":
+            return json_labels(file.url, self.column)
         options = replace(self.spec.options, keep=(self.column,))
         found: set[str] = set()
         for batch in read(Piece(file, kind), options):

@@ -11,6 +11,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+from operators import mixtures
 from operators.base import DataError, RecipeError, RunError
 from operators.infer_mixture import InferMixture
 from operators.mixture_intervals import MixtureIntervals
@@ -249,6 +250,30 @@ def test_a_category_that_is_no_string_is_named_too(
     gone, said = warned_of(tokenizer, capfd, "level", name)
     assert gone == "no text is left of level '7', '8', 'null', so the table does not have it"
     assert said == "4 of 304 rows of input 'data' were left out (3 empty_text, 1 null_text)"
+
+
+def test_categories_whose_json_lines_are_all_unusable_are_named(
+    tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    good = table(repeated=False).select(["text", "kind"]).to_pylist() * 3  # The first 64 kB say that all have an id.
+    rows: list[dict[str, Any]] = [{"id": str(place), **row} for place, row in enumerate(good)]
+    rows += [
+        {"id": "a", "kind": "null text", "text": None},
+        {"id": "b", "kind": "number", "text": 7},
+        {"id": "c", "kind": "no text"},
+        {"id": None, "kind": "null id", "text": "there"},
+        {"id": "e", "kind": "empty", "text": ""},
+        {"id": "f", "kind": "surrogate", "text": "\ud800"},
+        {"id": "g", "kind": "large", "text": "x" * 70_000_000},
+        {"id": "h", "text": 7},
+    ]
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    content += b'{"id": "i", "kind": "bytes", "text": "\xff"}\n["no object"]\nno JSON\n'
+    (tmp_path / "a.jsonl").write_bytes(content)
+    gone = warned_of(tokenizer, capfd, "kind", "a.jsonl")[0]
+    names = ["bytes", "empty", "large", "no text", "null", "null id", "null text", "number", "surrogate"]
+    assert gone == f"no text is left of kind {mixtures.some_of(names)}, so the table does not have it"
 
 
 def test_an_input_without_a_document_and_a_category_whose_ids_are_taken_are_named(
