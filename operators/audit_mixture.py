@@ -12,8 +12,10 @@ from typing import Literal
 from pydantic import Field
 from typing_extensions import override
 
+from operators import merge_sources
 from operators.base import Fold, Map, Operator, RecipeError, Repeat
 from operators.infer_mixture import Inference, InferMixture
+from operators.pretokenizers import cutting
 from operators.train_tokenizer import TrainTokenizer
 
 _COUNTED = ("source", "lang")
@@ -55,7 +57,8 @@ class AuditMixture(Inference):
             raise RecipeError(f"{msg}: give it group_by: {self.by}, or audit by {' or '.join(_COUNTED)}")
         if step.extend and not self.skip:
             msg = f"skip: step {self.step!r} goes on from {step.extend!r}, whose merges come first"
-            raise RecipeError(f"{msg}: say how many they are")
+            patterns = cutting(step.pretokenizer, step.digits, step.pattern).patterns
+            raise RecipeError(f"{msg}: give it skip: {len(merge_sources.read(step.extend, patterns).merges)}")
 
     @override
     def stages(self) -> tuple[Map | Fold | Repeat, ...]:

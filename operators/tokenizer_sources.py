@@ -6,6 +6,7 @@ a step was planned with is what it works with: a file that has changed since is 
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,13 +44,13 @@ def read(path: str, patterns: tuple[str, ...] = (), sha256: str = "") -> Vocabul
 
 
 def content_of(path: str, sha256: str = "") -> bytes:
-    """The file as it is; errors as of `read`."""
+    """The file's bytes behind a byte order mark, which some editors put there; errors as of `read`."""
     content = _content(path)
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256:
         msg = f"tokenizer {path!r} has sha256 {found}, and had {sha256} when the run began: start the run again"
         raise RecipeError(msg)
-    return content
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 @lru_cache(maxsize=4)

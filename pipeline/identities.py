@@ -134,6 +134,7 @@ class ExcludeIds(Judge):
     num_listed: int = 0
     max_drop_ratio: float = Field(default=1.0, gt=0, le=1)
 
+    revision: ClassVar[int] = 2  # a byte order mark is no part of the first id
     inert: ClassVar[frozenset[str]] = frozenset({"name", "audit", "max_drop_ratio", "path", "num_listed"})
     shows_text: ClassVar[bool] = False
 
@@ -175,4 +176,4 @@ def _listed(path: str, digest: str) -> pa.Array:
 
 
 def _ids(content: bytes) -> set[str]:
-    return {line.strip() for line in content.decode("utf-8", "replace").splitlines()} - {""}
+    return {line.strip() for line in content.decode("utf-8-sig", "replace").splitlines()} - {""}

@@ -105,10 +105,10 @@ class Store:
         self.write(name, text.encode(), durable=durable)
 
     def names(self, directory: str) -> list[str]:
-        """Sorted names of the files directly in a directory; none where it does not exist."""
+        """Sorted names of the files directly in a directory; none where it does not exist or is a file."""
         try:
             listing = self.fs.ls(self.full(directory), detail=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(str(path).rstrip("/").rsplit("/", 1)[-1] for path in listing)
 
@@ -187,7 +187,10 @@ def exclusive(store: Store) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _flock(path: Path, holder: dict[str, object]) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # As below /proc.
+        raise RunError(f"no directory {str(path.parent)!r} can be made; choose another --out or --work-dir") from error
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -241,8 +241,9 @@ def _chosen(entry: str, names: list[str], wanted: str | None) -> list[str]:
         if len(kinds) > 1:
             shown = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
             message = (
-                f"{entry}: the directory holds files of several formats ({shown}); "
-                "say which with `format:` or name the files with a glob"
+                f"{entry}: the directory holds files of several formats ({shown}); name those of one with a glob "
+                f"such as {entry.rstrip('/')}/**/*{posixpath.splitext(names[0])[1]}, or say in a recipe which with "
+                "`format:`"
             )
             raise RecipeError(message)
         return names

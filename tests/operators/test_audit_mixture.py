@@ -93,13 +93,21 @@ def page(ran: Ran) -> str:
         ({}, "does not count its text by 'kind': give it group_by: kind"),
         ({"algorithm": "parity_bpe", "group_by": "kind"}, "not in order of frequency"),
         ({"algorithm": "wordpiece", "group_by": "kind", "vocab_sizes": (600,)}, "wordpiece"),
-        ({"extend": "base.json", "group_by": "kind"}, "skip: .*base.json.*say how many"),
     ],
 )
 def test_a_training_that_cannot_be_audited_is_refused(given: dict[str, Any], says: str) -> None:
     step = TrainTokenizer.model_validate({"pretokenizer": "gpt2", "vocab_sizes": (300,), **given})
     with pytest.raises(RecipeError, match=says):
         AuditMixture(step="made", by="kind").check_against({"made": step})
+
+
+def test_the_merges_of_an_extended_tokenizer_are_counted_for_who_does_not_skip_them(mill: Mill) -> None:
+    base = mill.run([{**TRAIN, "vocab_sizes": [270]}], out="base").version / "artifacts/made"
+    given = {"pretokenizer": TRAIN["pretokenizer"], "vocab_sizes": (300,), "extend": str(base), "group_by": "kind"}
+    step = TrainTokenizer.model_validate(given)
+    with pytest.raises(RecipeError, match=r"skip: step 'made' goes on from .*, whose merges come first: .* skip: 14$"):
+        AuditMixture(step="made", by="kind").check_against({"made": step})
+    AuditMixture(step="made", by="kind", skip=14).check_against({"made": step})
 
 
 def test_what_is_no_training_is_refused() -> None:

@@ -294,6 +294,18 @@ def test_an_input_without_a_document_and_a_category_whose_ids_are_taken_are_name
     )
 
 
+def test_an_output_that_is_a_file_is_refused_as_by_run(
+    tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "wren robin"}) + "\n")
+    for out in ("a.jsonl", "a.jsonl/below"):
+        assert main(["infer", tokenizer, "--data", "a.jsonl", "--by", "source", "--out", out]) == 2
+        said = capfd.readouterr().err
+        assert f"vocabmill: --out: {out!r}: " in said
+        assert "a.jsonl' is a file, not a directory; choose another place" in said
+
+
 def test_an_inference_replaces_only_its_own_output(
     tokenizer: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

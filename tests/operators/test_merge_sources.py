@@ -24,7 +24,7 @@ from operators.chosen_tokenizer import cutting_of
 from operators.infer_mixture import InferMixture
 from operators.kernels.pretokenize import spans
 from operators.merge_lists import to_vocab_and_merges
-from operators.merge_sources import MergeSource, parse
+from operators.merge_sources import MergeSource, parse, read
 from operators.piece_rules import SPACE, PieceRules, rules_of
 from operators.rank_files import rank_lines
 from operators.sentencepiece_models import read_model
@@ -382,3 +382,20 @@ def test_added_tokens_of_a_byte_level_file_stay() -> None:
     assert [token.content for token in found.vocabulary.added] == list(SPECIAL)
     assert found.rules is None
     assert PieceRules().patterns == (f"{SPACE}[^{SPACE}]*|[^{SPACE}]+",)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: artifact_files(trained())["tokenizer.json"],
+        lambda: rank_lines(trained().ids),
+        lambda: to_vocab_and_merges(trained())[1],
+    ],
+    ids=["tokenizer.json", "ranks", "merges.txt"],
+)
+def test_a_byte_order_mark_is_no_part_of_a_file(make: Callable[[], bytes], tmp_path: Path) -> None:
+    plain, marked = tmp_path / "plain", tmp_path / "marked"
+    plain.write_bytes(make())
+    marked.write_bytes(b"\xef\xbb\xbf" + make())
+    patterns = trained().patterns
+    assert read(str(marked), patterns).merges == read(str(plain), patterns).merges

@@ -68,9 +68,10 @@ def set_minus(ids: list[str], once: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
-def test_a_block_list_takes_lines_as_any_system_writes_them(ending: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_block_list_takes_lines_as_any_system_writes_them(ending: str, mark: bytes, tmp_path: Path) -> None:
     path = tmp_path / "block.txt"
-    path.write_bytes(ending.join(["b", " d ", "", "nobody", "caf\u00e9"]).encode())
+    path.write_bytes(mark + ending.join(["b", " d ", "", "nobody", "caf\u00e9"]).encode())
     engine = run(ExcludeIds.from_file(str(path)), [documents(["a", "b", "c", "d", "caf\u00e9"])])
     assert engine.kept_ids == {"a", "c"}
     assert set(engine.dropped["rule"].to_pylist()) == {"excluded_id"}

@@ -91,7 +91,7 @@ def test_entries_that_find_a_file_twice_are_refused() -> None:
 
 def test_a_directory_of_several_formats_needs_a_word(tree: Path) -> None:
     (tree / "data/books/README.md").write_text("about")
-    with pytest.raises(RecipeError, match="1 jsonl, 1 text"):
+    with pytest.raises(RecipeError, match=r"1 jsonl, 1 text.* such as data/books/\*\*/\*\.(jsonl|md), or"):
         paths("data/books")
     assert paths("data/books", kind="jsonl") == ["books/d.jsonl"]
     with pytest.raises(DataError, match=r"tells format parquet.*README\.md"):
