@@ -30,14 +30,22 @@ def predict(model: FasttextModel, text: str, numbers: _Numbers = np.float32) -> 
 
 def all_scores(model: FasttextModel, text: str, numbers: _Numbers = np.float32) -> _Scores:
     """The logarithms of the labels' probabilities; with hierarchical softmax not of those below 1e-5."""
+    hidden = hidden_of(model, text, numbers)
+    if hidden is None:
+        return []
+    return _leaves(model, hidden) if model.loss == "hierarchical_softmax" else _all(model, hidden)
+
+
+def hidden_of(model: FasttextModel, text: str, numbers: _Numbers = np.float32) -> _Vector | None:
+    """The mean of a text's rows, (dim); None where it has none."""
     rows = rows_of(model, text.encode())
     if not rows:
-        return []
+        return None
     hidden = np.zeros(model.inputs.shape[1], numbers)
     for row in rows:
         hidden += model.inputs[row]
     hidden *= np.float32(1 / len(rows)) if numbers is np.float32 else 1 / len(rows)
-    return _leaves(model, hidden) if model.loss == "hierarchical_softmax" else _all(model, hidden)
+    return hidden
 
 
 def rows_of(model: FasttextModel, text: bytes) -> list[int]:
@@ -98,12 +106,13 @@ def _log(value: float, numbers: _Numbers) -> np.floating:
     return numbers(math.log(value + 1e-5))
 
 
-def _product(model: FasttextModel, row: int, hidden: _Vector) -> np.floating:
+def product(model: FasttextModel, row: int, hidden: _Vector) -> np.floating:
+    """A row of the outputs times a text's mean, added up in the mean's precision."""
     total = hidden.dtype.type(0)
     for weight, value in zip(model.outputs[row], hidden, strict=True):
         total += weight * value
-    product: np.floating = hidden.dtype.type(total * model.output_norms[row])
-    return product
+    found: np.floating = hidden.dtype.type(total * model.output_norms[row])
+    return found
 
 
 def _leaves(model: FasttextModel, hidden: _Vector) -> _Scores:
@@ -118,7 +127,7 @@ def _leaves(model: FasttextModel, hidden: _Vector) -> _Scores:
         if left[node] < 0:
             found.append((score, node))
             continue
-        power = np.exp(-_product(model, node - len(model.dictionary.labels), hidden))
+        power = np.exp(-product(model, node - len(model.dictionary.labels), hidden))
         share = numbers(1 / (1 + float(power)))
         open_nodes.append((score + _log(float(share), numbers), int(right[node])))
         open_nodes.append((score + _log(float(1 - share), numbers), int(left[node])))
@@ -127,7 +136,7 @@ def _leaves(model: FasttextModel, hidden: _Vector) -> _Scores:
 
 def _all(model: FasttextModel, hidden: _Vector) -> _Scores:
     numbers = hidden.dtype.type
-    products = np.array([_product(model, label, hidden) for label in range(len(model.dictionary.labels))])
+    products = np.array([product(model, label, hidden) for label in range(len(model.dictionary.labels))])
     if model.loss == "softmax":
         powers = np.exp(products - products.max())
         return [(_log(float(power / powers.sum()), numbers), label) for label, power in enumerate(powers)]

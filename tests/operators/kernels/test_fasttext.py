@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from operators import models
-from operators.fasttext_model import LABEL, read_model
-from operators.kernels.fasttext_reference import predict
+from operators.fasttext_model import LABEL, FasttextModel, read_model
+from operators.kernels.fasttext import SIGMOID_BOUND, SIGMOID_STEPS
+from operators.kernels.fasttext_reference import hidden_of, predict, product
 from operators.kernels.predictor import Predictor
 from tests.operators.fasttext_files import LOSSES, Shape, fasttext_file
 
@@ -37,6 +38,8 @@ TEXTS = st.lists(st.lists(st.sampled_from(TOKENS) | st.text(max_size=4), max_siz
 Oracle = Callable[[str], tuple[str | None, float]]
 ROUNDING = 5e-5
 """How far the library's float32 sums may be from ours. Scores of these models move more than a real one's."""
+EDGE = 0.05
+"""Of a step of the table: so far a label's product may be off; the library's was by 0.01 in a text of 600 letters."""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, path in paths.items():
         path.write_bytes(fasttext_file(SHAPES[name]))
     return paths
+
+
+def off_edges(model: FasttextModel, texts: list[str]) -> list[str]:
+    """Those of texts where rounding does not decide which step of the library's table of sigmoids a label takes."""
+    if model.loss != "one_vs_all":
+        return texts
+    found = []
+    for text in texts:
+        hidden = hidden_of(model, text, np.float64)
+        labels = range(len(model.dictionary.labels))
+        products = np.array([] if hidden is None else [product(model, label, hidden) for label in labels])
+        steps = products * SIGMOID_STEPS / (2 * SIGMOID_BOUND)
+        if (np.abs(steps - np.rint(steps)) > EDGE).all():
+            found.append(text)
+    return found
 
 
 def library(path: Path) -> Oracle:
@@ -72,6 +90,7 @@ def test_the_kernel_is_the_library_but_for_rounding(name: str, files: dict[str, 
 
     @given(TEXTS)
     def check(texts: list[str]) -> None:
+        texts = off_edges(model, texts)
         array = pa.array(["skipped", *texts, *texts], pa.large_string()).slice(1)
         assert_equal(kernel(array), [guess(text) for text in texts] * 2)
         assert_equal(kernel(array), [predict(model, text, np.float64) for text in texts] * 2, 1e-5)
@@ -90,6 +109,7 @@ def test_every_label_has_the_library_s_probability(name: str, files: dict[str, P
 
     @given(TEXTS)
     def check(texts: list[str]) -> None:
+        texts = off_edges(model, texts)
         array = pa.array(texts, pa.large_string())
         given = [dict(zip(*oracle.predict(text.replace("\n", " "), k=-1), strict=True)) for text in texts]
         for label in model.dictionary.labels:
