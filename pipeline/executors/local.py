@@ -22,13 +22,15 @@ from operators.base import RecipeError, RunError
 from operators.embedding.devices import cuda_capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from operators.base import Resources
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 ATTEMPTS = 3
+LOOK = 2.0
+"""Seconds without a result after which it is seen whether all workers live."""
 PATIENCE = 2.0
 """Seconds that the thread which watches a pool's workers may take to end once they are dead."""
 log = logging.getLogger("vocabmill")
@@ -104,8 +106,7 @@ class LocalExecutor:
                 while todo and len(running) < 2 * self.workers:
                     running[self._submit(task, items[todo[-1]])] = todo[-1]
                     attempts[todo.pop()] += 1
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
+                for future in self._done(running):
                     result = future.result()
                     yield running.pop(future), result
             except BrokenProcessPool as error:
@@ -119,6 +120,17 @@ class LocalExecutor:
                     ) from error
                 log.warning("%s: a worker died; the tasks that were lost run again", label)
                 todo.extend(lost)
+
+    def _done(self, running: Collection[Future[Result]]) -> set[Future[Result]]:
+        """Those that have ended after a while; BrokenProcessPool where a worker is dead.
+
+        The pool does not see that a worker is dead while it waits for the rest of a result of that worker.
+        """
+        done, _ = wait(running, LOOK, return_when=FIRST_COMPLETED)
+        workers = list((getattr(self._pool, "_processes", None) or {}).values())
+        if not done and not all(worker.is_alive() for worker in workers):
+            raise BrokenProcessPool
+        return done
 
     def _submit(self, task: Callable[[Item], Result], item: Item) -> Future[Result]:
         """Send a task; this starts a worker where one is missing."""

@@ -107,6 +107,11 @@ def test_close_ends_where_a_worker_is_killed_in_the_middle_of_a_result(tmp_path:
     assert not set(threading.enumerate()) - before
 
 
+def test_a_worker_that_dies_in_the_middle_of_a_result_is_replaced(tmp_path: Path, two: LocalExecutor) -> None:
+    found = dict(two.map(Breaks(str(tmp_path), dies=True), range(6), Resources(), "break"))
+    assert found == {item: item * item for item in range(6)}
+
+
 def test_interrupting_the_command_gives_130_and_leaves_no_worker(slow_run: Path) -> None:
     process = begin(slow_run)
     workers = commands.family(process)
