@@ -114,8 +114,7 @@ def test_intervals_are_those_of_the_whole_program(
     whole = Whole(words, merges, 3)
     program = MixtureIntervals(replay(laid_out(words), np.array(merges), 3), 3, Limits(idle=1, fewest=1))
     best = list(program.solve([50.0, 1e-7]))[-1]
-    resamples = program.resampled(1e-7, 2)
-    assert program.resampled(1e-7, 2) == pytest.approx(resamples, abs=1e-9)  # each leaves the program as it was
+    resamples = [*program.resampled(1e-7, 2), *program.resampled(1e-7, 2)]  # each leaves the program as it was
     sizes = np.array([1.0, 3.0, 0.5])
     ends = program.ranges(best, 0.05, sizes)
     own = best.shares * sizes / (best.shares @ sizes)
@@ -125,8 +124,8 @@ def test_intervals_are_those_of_the_whole_program(
             beyond = np.zeros(whole.columns)
             beyond[:3] = sign * (np.eye(3)[place] - end) * sizes
             assert whole.least(beyond, best.objective * 1.05 + 1e-6)[0] == pytest.approx(0, abs=1e-5)
-    for sample, shares in enumerate(resamples):
-        cost = whole.cost(poisson(sample, len(merges)))
+    for number, shares in enumerate(resamples):  # of several that are best any may be found
+        cost = whole.cost(poisson(number % 2, len(merges)))
         least = whole.least(cost)[0]
         assert whole.least(cost, shares=shares)[0] == pytest.approx(least, abs=0.01)
 
