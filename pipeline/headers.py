@@ -7,6 +7,7 @@ evenly spread over the sorted paths; what they did not tell is found when the ru
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -262,7 +263,7 @@ def _head_objects(file: InputFile, max_bytes: int) -> Iterator[dict[str, Any]]:
         if line.size > max_bytes:
             continue
         try:
-            row = orjson.loads(line.content.removeprefix(b"\xef\xbb\xbf") if number == 0 else line.content)
+            row = orjson.loads(line.content.removeprefix(codecs.BOM_UTF8) if number == 0 else line.content)
         except orjson.JSONDecodeError:
             continue
         if isinstance(row, dict):

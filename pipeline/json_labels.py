@@ -6,6 +6,7 @@ or which is too large. Here the one key is asked for, whatever the others hold.
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any, Final
 
@@ -18,7 +19,6 @@ from pipeline.readers.streams import TruncatedError, read_lines
 
 LONGEST: Final = 1 << 28
 """Bytes of a line that is looked into."""
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 def json_labels(url: str, key: str) -> set[str]:
@@ -26,7 +26,7 @@ def json_labels(url: str, key: str) -> set[str]:
     found: set[Any] = set()
     try:
         for number, line in enumerate(read_lines(url, LONGEST)):
-            row = _object(line.content if number else line.content.removeprefix(_BOM))
+            row = _object(line.content if number else line.content.removeprefix(codecs.BOM_UTF8))
             if row is not None and not isinstance(value := row.get(key), dict | list):
                 found.add((type(value), value))
     except TruncatedError:  # What comes after the damage no one can read.

@@ -7,6 +7,7 @@ are no JSON.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -42,7 +43,6 @@ from pipeline.readers.json_numbers import (
 from pipeline.readers.schema import TypeClashError, unify_types
 from pipeline.readers.streams import Line, TruncatedError, read_lines
 
-_BOM: Final = b"\xef\xbb\xbf"
 _MAX_COLUMNS: Final = 2_000
 _NO_TYPE: Final = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)
 """What Arrow says of values that no type holds."""
@@ -87,7 +87,7 @@ def read_jsonl(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
 
 def _refuse_document(line: Line, file: InputFile) -> None:
     """A whole JSON document instead of lines is a mistake in the recipe, not a thousand bad rows."""
-    start = line.content.removeprefix(_BOM).strip()
+    start = line.content.removeprefix(codecs.BOM_UTF8).strip()
     is_array = start.startswith(b"[") and (start == b"[" or start.startswith((b"[{", b"[ {")))
     if not is_array and start != b"{":
         return
@@ -99,7 +99,7 @@ def _refuse_document(line: Line, file: InputFile) -> None:
 def _add(line: Line, number: int, piece: Piece, options: ReadOptions, batch: _Open) -> None:
     content = line.content
     if number == 1 and piece.start == 0:
-        content = content.removeprefix(_BOM)
+        content = content.removeprefix(codecs.BOM_UTF8)
     if not content.strip():
         return
     if line.size > options.max_bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +27,6 @@ from pipeline.readers.streams import TruncatedError, read_chunks, read_lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 def read_text(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
@@ -72,7 +71,7 @@ def _content(piece: Piece, options: ReadOptions) -> bytes | BadRow:
                 return BadRow(0, path, "too_large", excerpt(held[0]), detail)
     except TruncatedError as error:
         return BadRow(0, path, "truncated_file", excerpt(held[0]) if held else "", error.detail)
-    return b"".join(held).removeprefix(_BOM)
+    return b"".join(held).removeprefix(codecs.BOM_UTF8)
 
 
 def _document_batch(
@@ -99,7 +98,7 @@ def _read_lines(piece: Piece, options: ReadOptions) -> Iterator[Batch]:
     size = 0
     try:
         for line in read_lines(piece.file.url, options.max_bytes, piece.start, piece.stop):
-            content = line.content.removeprefix(_BOM) if line.position == 0 else line.content
+            content = line.content.removeprefix(codecs.BOM_UTF8) if line.position == 0 else line.content
             if line.size > options.max_bytes:
                 detail = f"a line of {too_large(line.size, options)}"
                 bad.append(BadRow(line.position, f"{path}@{line.position}", "too_large", excerpt(content), detail))
