@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from operators.base import RecipeError
 from operators.mixtures import FILE, some_of
 from pipeline.faults import Source
-from pipeline.left_out import vanished
 from pipeline.publish import VERSIONS
 from pipeline.recipe import Recipe, validate_recipe
 from pipeline.session import run_recipe
 from pipeline.storage import Store
+from pipeline.vanished import vanished
 from pipeline.yaml_lines import load_yaml
 
 if TYPE_CHECKING:
