@@ -24,14 +24,14 @@ class Summary(TableFold):
     What was asked for and not met by more than 1 % is warned of, and more than 5 % of documents without a vector.
     """
 
-    revision: ClassVar[int] = 2  # warns of documents without a vector
-
     docs: int | None
     bytes: int | None
     fraction: float | None
     total: str = ""
     """What the sum of all gains is called, if it means something, and by what it is divided to be shown."""
     divisor: int = 1
+
+    revision: ClassVar[int] = 2  # warns of documents without a vector
 
     @override
     def source(self) -> str:
