@@ -202,12 +202,18 @@ def missing() -> bool:
     return False
 
 
+def asking(about: str | None) -> argparse.ArgumentParser:
+    """What a benchmark of encoders is told on the command line: of how many documents, and in how many rounds."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--docs", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=4)
+    return parser
+
+
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--docs", type=int, default=400)
+    parser = asking(__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--budget", type=int, default=CPU_BUDGET)
     parser.add_argument("--memory", type=int, nargs="*", default=[])
     parser.add_argument("--forms", action="store_true")

@@ -10,7 +10,6 @@ done, and of the CPU over all processes.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import time
 from collections import defaultdict
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from benchmarks.embedding import MINILM, documents, missing, ours, peer
+from benchmarks.embedding import MINILM, asking, documents, missing, ours, peer
 from operators.embedding.checkpoints import read_checkpoint
 from operators.embedding.devices import cpu_has_bfloat16
 from operators.embedding.tokens import Tokeniser
@@ -102,10 +101,8 @@ def measure(texts: list[str], workers: int, rounds: int) -> dict[str, Cost]:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--docs", type=int, default=400)
+    parser = asking(__doc__)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
     if missing():
         return
