@@ -3,6 +3,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +116,7 @@ def test_labels_exchanged_over_storage_are_those_of_one_memory(
     assert dict(zip(nodes_of(rows).tolist(), rows["component"].to_pylist(), strict=True)) == expected
 
 
+@pytest.mark.slow
 def test_a_path_takes_rounds_that_grow_with_its_logarithm() -> None:
     size = 2000
     path = pa.table(

@@ -106,6 +106,7 @@ def test_the_layout_of_shards_changes_no_row_and_no_artifact(flawed: Mill) -> No
         assert run.artifacts == first.artifacts
 
 
+@pytest.mark.slow
 def test_the_shape_of_the_merge_tree_changes_nothing(flawed: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
     wide = flawed.run(STEPS, shard_mb=0.004)
     monkeypatch.setattr(folding, "FAN_IN", 2)
@@ -123,6 +124,7 @@ def test_a_shared_work_directory_changes_nothing(mill: Mill) -> None:
     assert mill.run(STEPS, out="out2", work="shared").bytes == alone.bytes
 
 
+@pytest.mark.slow
 def test_hash_seed_directory_locale_and_time_zone_change_nothing(mill: Mill) -> None:
     write_parts(mill, 4)
     content = mill.recipe(STEPS).model_dump(mode="json")

@@ -121,6 +121,7 @@ def test_an_exchange_by_key_changes_nothing(
     assert (len(parts) > 1) == (kind == "WordsApart" and partition_bytes < 1 << 27)
 
 
+@pytest.mark.slow
 def test_keyed_folds_with_rows_come_back_over_several_partitions(flawed: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[Json] = [{"kind": "exact_dedup"}, {"kind": "minhash_dedup", "threshold": 0.7}]
     whole = flawed.run(steps)

@@ -161,12 +161,14 @@ def test_one_repeated_character_doubles() -> None:
     assert [len(token) for token in joined(learn([(b"a" * 64, 1)], 1000))[256:]] == [2, 4, 8, 16, 32, 64]
 
 
+@pytest.mark.slow
 def test_a_very_long_word_equals_tokenizers() -> None:
     letters = np.random.default_rng(5).choice(list("abcd"), 100_000, p=[0.7, 0.1, 0.1, 0.1])
     text = "".join(letters)
     assert learn([(text.encode(), 1)], 400) == learn_by_tokenizers([text], (r"[\s\S]+",), 400)
 
 
+@pytest.mark.slow
 def test_tables_grow_and_the_pool_is_compacted() -> None:
     rng = np.random.default_rng(1)
     words = Counter(rng.integers(0, 256, rng.integers(2, 12), np.uint8).tobytes() for _ in range(60_000))
