@@ -66,10 +66,18 @@ class LocalExecutor:
             )
 
     def start(self, modules: Sequence[str]) -> None:
-        """Start the workers and have them import modules, beside what the caller does before its first task."""
-        if self.workers > 1:
+        """Start the workers and have them import modules, beside what the caller does before its first task.
+
+        Where this is cut short, none is left: who calls has nothing yet to close.
+        """
+        if self.workers == 1:
+            return
+        try:
             for _ in range(self.workers):
                 self._submit(_load, modules)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Kill the workers; what they were writing stays under temporary names."""
@@ -154,20 +162,31 @@ def _end(manager: threading.Thread, results: object, tasks: object) -> None:
     for pipe in (getattr(results, "_writer", None), getattr(tasks, "_reader", None)):
         if pipe is not None:
             pipe.close()
-    manager.join(PATIENCE)
+    manager.join(10 * PATIENCE)
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Hold back what a terminal sends to all its processes; in those started here for good: the driver ends them.
+    """Hold back what ends a run until a process is started: one that gets only half of its orders says so at length.
 
-    It holds from their first instruction on, before they could ignore anything.
+    In that process what a terminal sends to all stays blocked for good, from its first instruction on, before it could
+    ignore anything: the driver ends it. Here blocking is not enough, as another thread can take a signal.
     """
+    came: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
+    held = {number: handler for number, handler in handlers.items() if is_main and callable(handler)}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    for number in held:
+        signal.signal(number, lambda number, _: came.append(number))
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _start_worker(parent: int) -> None:

@@ -1,4 +1,4 @@
-"""Steps and tasks that are slow, fail or kill, for tests of executors. Recipes name them `faulty_steps:...`."""
+"""Steps and tasks that are held, fail or kill, for tests of executors. Recipes name them `faulty_steps:...`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,12 +19,11 @@ import pyarrow.compute as pc
 from operators.base import BatchFn, Columns, Context, Map, Resources, RunError
 
 
-class Slow(Map):
-    """The length of every text, after a while; leaves a file per call in `notes`, so that a test sees it work."""
+class Held(Map):
+    """The length of every text, once the file `go` is in `place`; leaves a file per call there, named by process."""
 
-    kind: Literal["slow"] = "slow"
-    seconds: float = 0.5
-    notes: str = ""
+    kind: Literal["held"] = "held"
+    place: str
 
     def adds(self) -> Columns:
         return {"length": pa.int32()}
@@ -33,15 +32,15 @@ class Slow(Map):
         del context
 
         def apply(table: pa.Table) -> pa.Table:
-            if self.notes:
-                Path(self.notes, f"{os.getpid()}-{time.monotonic_ns()}").touch()
-            time.sleep(self.seconds)
+            Path(self.place, f"{os.getpid()}-{time.monotonic_ns()}").touch()
+            while not Path(self.place, "go").exists():
+                time.sleep(0.02)
             return pa.table({"length": pc.utf8_length(table["text"]).cast(pa.int32())})
 
         return apply
 
 
-class SlowResident(Slow):
+class HeldResident(Held):
     """The same, in workers that stay."""
 
     resources = Resources(resident=True)
@@ -150,11 +149,3 @@ class Origin:
         del item
         time.sleep(0.05)
         return str(importlib.import_module(self.name).__file__), ray.get_runtime_context().get_node_id()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Return when the condition holds; fail if it does not in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not in {seconds} s"
-        time.sleep(0.05)

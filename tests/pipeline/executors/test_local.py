@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from multiprocessing import popen_spawn_posix
 from pathlib import Path
 
 import psutil
@@ -16,9 +17,8 @@ from operators.base import Resources, RunError
 from pipeline.executors.local import ATTEMPTS, LocalExecutor
 from tests.pipeline.engine import digests
 from tests.pipeline.executors import commands
-from tests.pipeline.executors.faulty_steps import Breaks, Refuse, Settings, Square, wait_for
-
-SLOW = "{kind: 'faulty_steps:Slow', name: slow, seconds: 0.15, notes: NOTES}"
+from tests.pipeline.executors.faulty_steps import Breaks, Refuse, Settings, Square
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -29,11 +29,11 @@ def two() -> Iterator[LocalExecutor]:
 
 
 @pytest.fixture
-def slow_run(tmp_path: Path) -> Path:
-    """A recipe whose run takes some seconds and leaves a note when its work has begun."""
+def held_run(tmp_path: Path) -> Path:
+    """A recipe whose run leaves notes when its work has begun, and waits there for the file `go`."""
     commands.write_inputs(tmp_path)
     (tmp_path / "notes").mkdir()
-    commands.write_recipe(tmp_path, SLOW.replace("NOTES", str(tmp_path / "notes")))
+    commands.write_recipe(tmp_path, f"{{kind: 'faulty_steps:Held', name: held, place: {tmp_path / 'notes'}}}")
     return tmp_path
 
 
@@ -42,7 +42,7 @@ def squares(executor: LocalExecutor, task: Square, count: int = 12) -> dict[int,
 
 
 def begin(home: Path) -> subprocess.Popen[str]:
-    """Start the slow run with two workers, and return when both work."""
+    """Start the held run with two workers, and return when both wait."""
     process = commands.start(commands.command(home, "cut", "--workers", "2"))
     wait_for(lambda: len({note.name.split("-")[0] for note in (home / "notes").iterdir()}) == 2)
     return process
@@ -112,44 +112,71 @@ def test_a_worker_that_dies_in_the_middle_of_a_result_is_replaced(tmp_path: Path
     assert found == {item: item * item for item in range(6)}
 
 
-def test_interrupting_the_command_gives_130_and_leaves_no_worker(slow_run: Path) -> None:
-    process = begin(slow_run)
+def test_an_interrupt_waits_until_a_worker_has_its_orders(two: LocalExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another thread, started before, takes the signal."""
+    ended, events = threading.Event(), []
+    other = threading.Thread(target=ended.wait)
+    other.start()
+    launch = popen_spawn_posix.Popen._launch  # type: ignore[attr-defined]
+
+    def interrupted(self: popen_spawn_posix.Popen, process: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        launch(self, process)
+        events.append("launched")
+
+    monkeypatch.setattr(popen_spawn_posix.Popen, "_launch", interrupted)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        two.start(("json",))
+    ended.set()
+    other.join()
+    assert events == ["launched"]
+    assert not set(threading.enumerate()) - before, "a start that was cut short left its pool"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGHUP}
+
+
+def test_interrupting_the_command_gives_130_and_leaves_no_worker(held_run: Path) -> None:
+    process = begin(held_run)
     workers = commands.family(process)
     try:
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 130
         assert "interrupted" in err
         assert "Traceback" not in err
-        wait_for(lambda: not commands.alive(workers), 5)
+        wait_for(lambda: not commands.alive(workers))
     finally:
         commands.stop(process)
 
 
-def test_no_worker_outlives_a_driver_that_is_killed(slow_run: Path) -> None:
-    process = begin(slow_run)
+def test_no_worker_outlives_a_driver_that_is_killed(held_run: Path) -> None:
+    process = begin(held_run)
     workers = commands.family(process)
     try:
         process.kill()
         process.wait()
-        wait_for(lambda: not commands.alive(workers), 5)
+        wait_for(lambda: not commands.alive(workers))
     finally:
         commands.stop(process)
 
 
-def test_a_run_whose_worker_is_killed_gives_the_same_bytes(slow_run: Path) -> None:
-    whole = commands.run(commands.command(slow_run, "whole", "--workers", "1"))
+def test_a_run_whose_worker_is_killed_gives_the_same_bytes(held_run: Path) -> None:
+    go = held_run / "notes" / "go"
+    go.touch()
+    whole = commands.run(commands.command(held_run, "whole", "--workers", "1"))
     assert whole.returncode == 0, whole.stderr
-    for note in (slow_run / "notes").iterdir():
+    for note in (held_run / "notes").iterdir():
         note.unlink()
-    process = begin(slow_run)
-    victim = int(next((slow_run / "notes").iterdir()).name.split("-")[0])
+    process = begin(held_run)
+    victim = int(next((held_run / "notes").iterdir()).name.split("-")[0])
     try:
         os.kill(victim, signal.SIGKILL)
-        _, err = process.communicate(timeout=60)
+        go.touch()
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
     finally:
         commands.stop(process)
-    expected = digests(slow_run / "out-whole")
+    expected = digests(held_run / "out-whole")
     assert any(name.startswith("corpus/") for name in expected)
-    assert digests(slow_run / "out-cut") == expected
+    assert digests(held_run / "out-cut") == expected

@@ -16,12 +16,13 @@ import pytest
 from operators.base import RecipeError, Resources, RunError
 from tests.pipeline.engine import Json, Mill
 from tests.pipeline.executors import commands
-from tests.pipeline.executors.faulty_steps import Refuse, Settings, Square, wait_for
+from tests.pipeline.executors.faulty_steps import Refuse, Settings, Square
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from pipeline.executors.ray import RayExecutor
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.ray
 PLAIN, RESIDENT = Resources(), Resources(resident=True)
 BOTH = pytest.mark.parametrize("resources", [PLAIN, RESIDENT], ids=["tasks", "actors"])
 
@@ -159,7 +160,7 @@ def test_the_command_prints_json_alone_and_leaves_nothing_running(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "done"
     assert done.stderr == ""
-    wait_for(lambda: ray_processes("json") == [], 10)
+    wait_for(lambda: ray_processes("json") == [])
 
 
 def test_a_step_that_fails_says_the_same_as_locally(tmp_path: Path) -> None:
@@ -182,16 +183,16 @@ def test_interrupting_the_command_gives_130_and_leaves_nothing_running(
     notes = tmp_path / "notes"
     notes.mkdir()
     commands.write_inputs(tmp_path)
-    commands.write_recipe(tmp_path, f"{{kind: 'faulty_steps:Slow', seconds: 1, notes: {notes}}}")
+    commands.write_recipe(tmp_path, f"{{kind: 'faulty_steps:Held', place: {notes}}}")
     process = commands.start(commands.command(tmp_path, "ray", "--executor", "ray", "--workers", "2"))
     try:
         wait_for(lambda: any(notes.iterdir()))
         assert len(ray_processes("interrupt")) > 3
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 130, err
         assert "Traceback" not in err
-        wait_for(lambda: ray_processes("interrupt") == [], 10)
+        wait_for(lambda: ray_processes("interrupt") == [])
     finally:
         commands.stop(process)
 
