@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEASE_SECONDS = 60.0
+BEAT_SECONDS = 15.0
+"""A lease is renewed so often: three beats may fail before it ends."""
 log = logging.getLogger("vocabmill")
 TEMPORARY = ".tmp"
 Json: TypeAlias = Any
@@ -174,7 +176,7 @@ def exclusive(store: Store) -> Iterator[None]:
     """Hold the directory for this process, or raise RunError that names the holder.
 
     On a local disk an flock, which the kernel frees when its owner dies, however it dies. On an object store a lease
-    that expires after `LEASE_SECONDS` unless its owner renews it.
+    that expires after `LEASE_SECONDS` unless its owner renews it, as it does every `BEAT_SECONDS`.
     """
     holder = {"host": socket.gethostname(), "pid": os.getpid()}
     if store.is_local:
@@ -227,11 +229,11 @@ def _lease(store: Store, holder: dict[str, object]) -> Iterator[None]:
     stop = threading.Event()
 
     def heartbeat() -> None:
-        while not stop.wait(LEASE_SECONDS / 4):
+        while not stop.wait(BEAT_SECONDS):
             try:
                 if _holds_lease(store, token):
                     renew()
-            except OSError:  # The next beat tries again; three may fail before the lease ends.
+            except OSError:  # The next beat tries again.
                 log.warning("cannot renew the lease of %s; trying again", store.root, exc_info=True)
 
     thread = threading.Thread(target=heartbeat, daemon=True, name="lease")

@@ -79,7 +79,6 @@ def test_the_wheel_holds_the_two_packages_whole_and_nothing_else(tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_wheel_alone_runs_a_recipe_without_extras(tmp_path: Path) -> None:
     wheel = build_wheel(tmp_path)
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)

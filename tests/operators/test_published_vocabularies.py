@@ -19,7 +19,7 @@ from pipeline.packages import Package, fetch_archive
 from tests.operators.harness import corpus, run
 from tests.operators.vocabularies import REPETITIVE, assigned, sources
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 CLAUDE = Package(
     "anthropic",

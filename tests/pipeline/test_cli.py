@@ -247,7 +247,7 @@ def start(shell: str, cwd: Path) -> subprocess.Popen[str]:
 def test_work_that_is_done_ends_with_0_whether_or_not_anybody_reads_what_is_printed(folder: Path, shell: str) -> None:
     bash = subprocess.list2cmdline(["bash", "-c", shell.replace("$", "\\$")])
     process = start(bash, folder)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=120)[1]
     assert process.returncode == 0
     assert "Error" not in said
     assert "Exception" not in said
@@ -256,7 +256,7 @@ def test_work_that_is_done_ends_with_0_whether_or_not_anybody_reads_what_is_prin
 
 def test_a_full_disk_under_the_output_is_an_error(folder: Path) -> None:
     process = start("MILL operators > /dev/full", folder)
-    assert "the disk is full" in process.communicate(timeout=60)[1]
+    assert "the disk is full" in process.communicate(timeout=120)[1]
     assert process.returncode == 1
 
 
@@ -288,11 +288,11 @@ def test_a_signal_to_end_stops_the_workers_and_says_so_in_one_line(
     assert process.stdout.readline() == "ready\n"
     workers = psutil.Process(process.pid).children(recursive=True)
     (os.killpg if to_group else os.kill)(process.pid, number)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=120)[1]
     assert process.returncode == 128 + number
     assert said == f"{word}; finished work is kept, run the same command to go on\n"
     assert workers
-    assert not psutil.wait_procs(workers, timeout=10)[1]
+    assert not psutil.wait_procs(workers, timeout=120)[1]
 
 
 @pytest.mark.ray
@@ -303,10 +303,10 @@ def test_a_run_on_ray_ends_on_a_signal_as_another_does(folder: Path) -> None:
     assert process.stdout.readline() == "ready\n"
     started = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGTERM)
-    assert "terminated; finished work is kept" in process.communicate(timeout=60)[1]
+    assert "terminated; finished work is kept" in process.communicate(timeout=120)[1]
     assert process.returncode == 128 + signal.SIGTERM
     assert started
-    assert not psutil.wait_procs(started, timeout=20)[1]
+    assert not psutil.wait_procs(started, timeout=120)[1]
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(folder: Path) -> None:
@@ -315,7 +315,7 @@ def test_a_hangup_that_is_ignored_stays_ignored(folder: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     os.kill(process.pid, signal.SIGHUP)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=120)[1]
     assert "hung up" not in said
     assert process.returncode == 1  # The stand-in for a run has no summary.
 

@@ -20,6 +20,7 @@ from pipeline.executors.local import LocalExecutor
 from pipeline.session import run_recipe
 from pipeline.storage import Store, exclusive
 from tests.pipeline.engine import Json, Mill, check_sums, flawed_texts
+from tests.waiting import wait_for
 
 STEPS: list[Json] = [
     {"kind": "gopher_repetition", "audit": True},
@@ -123,29 +124,39 @@ def test_a_lock_dies_with_its_owner(tmp_path: Path) -> None:
         pass
 
 
-def test_a_lease_that_nobody_renews_expires(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "LEASE_SECONDS", 0.3)
+@pytest.fixture
+def quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that is renewed far more often than it must be, and taken a tenth of a second after it is written."""
+    monkeypatch.setattr(storage, "LEASE_SECONDS", 6)
+    monkeypatch.setattr(storage, "BEAT_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("quick_beats")
+def test_a_lease_that_nobody_renews_expires(memory: str) -> None:
     store = Store(memory)
-    store.write_json("lease.json", {"host": "gone", "pid": 1, "token": "x", "expires": time.time() + 0.3})
+    lease = {"host": "gone", "pid": 1, "token": "x", "expires": time.time() + 60}
+    store.write_json("lease.json", lease)
     with pytest.raises(RunError, match="pid 1 on gone"), exclusive(store):
         pass
-    time.sleep(0.35)
+    store.write_json("lease.json", {**lease, "expires": time.time() - 0.01})
     with exclusive(store):
         pass
     assert not store.exists("lease.json")
 
 
-def test_a_lease_is_renewed_while_its_owner_works(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "LEASE_SECONDS", 0.4)
+@pytest.mark.usefixtures("quick_beats")
+def test_a_lease_is_renewed_while_its_owner_works(memory: str) -> None:
     store = Store(memory)
     with exclusive(store):
-        time.sleep(0.9)
+        for _ in range(3):
+            before = store.read_json("lease.json")["expires"]
+            wait_for(lambda least=before: store.read_json("lease.json")["expires"] > least)  # type: ignore[misc]
         with pytest.raises(RunError, match="another run holds"), exclusive(store):
             pass
 
 
+@pytest.mark.usefixtures("quick_beats")
 def test_a_lease_survives_a_storage_that_fails_now_and_then(memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "LEASE_SECONDS", 0.4)
     store = Store(memory)
     real, calls = Store.write_json, []
 
@@ -157,9 +168,8 @@ def test_a_lease_survives_a_storage_that_fails_now_and_then(memory: str, monkeyp
 
     monkeypatch.setattr(Store, "write_json", flaky)
     with exclusive(store):
-        time.sleep(0.9)
+        wait_for(lambda: len(calls) > 4)
         assert store.read_json("lease.json")["expires"] > time.time()
-    assert len(calls) > 4
 
 
 def test_a_lease_that_another_run_took_is_not_given_back_for_it(memory: str) -> None:

@@ -282,7 +282,6 @@ def test_bytes_do_not_depend_on_workers_and_vectors_hardly_on_shards(flawed: Mil
     assert (first * again).sum(axis=1).min() >= 0.9999
 
 
-@pytest.mark.timeout(600)
 def test_actors_on_ray_give_the_bytes_of_this_process(flawed: Mill) -> None:
     from pipeline.executors.ray import RayExecutor
 

@@ -203,7 +203,6 @@ def test_real_text_gives_the_merges_of_tokenizers(mode: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", MODES)
 def test_many_languages_give_the_merges_of_tokenizers(mode: str) -> None:
     path = Path(__file__).parents[3] / "data" / "quickstart" / "multilingual.jsonl.gz"
