@@ -60,7 +60,7 @@ class Browser:
     ) -> None:
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -92,7 +92,7 @@ class Browser:
                 time.sleep(0.005)
                 continue
             if not data:
-                raise RuntimeError(f"Chromium ended with status {self._process.wait(10)}; does it start by hand?")
+                raise RuntimeError(f"Chromium ended with status {self._process.wait(SECONDS)}; does it start by hand?")
             self._buffer += data
         message, _, self._buffer = self._buffer.partition(b"\0")
         found: dict[str, Any] = json.loads(message)
