@@ -83,16 +83,18 @@ def write_parts(mill: Mill, files: int) -> None:
         mill.jsonl(f"part{number:02}", ({"text": text} for text in texts[number::files]))
 
 
-@pytest.mark.parametrize("shard_mb", [0.008, 1])
+@pytest.mark.parametrize("shard_mb", [0.02, pytest.param(0.008, marks=pytest.mark.slow)])
 def test_a_whole_recipe_gives_the_same_bytes_with_one_and_two_workers(
     shard_mb: float, flawed: Mill, two_workers: LocalExecutor
 ) -> None:
     one = flawed.run(STEPS, shard_mb=shard_mb)
+    assert one.manifest["inputs"][0]["shards"] > 1
     two = flawed.run(STEPS, shard_mb=shard_mb, out="out2", work="work2", executor=two_workers)
     assert one.bytes == two.bytes
     assert len(one.bytes) >= 7
 
 
+@pytest.mark.slow
 def test_the_layout_of_shards_changes_no_row_and_no_artifact(flawed: Mill) -> None:
     runs = [
         flawed.run(STEPS, shard_mb=shard_mb, out=f"out{shard_mb}", work=f"work{shard_mb}")
@@ -115,6 +117,7 @@ def test_the_shape_of_the_merge_tree_changes_nothing(flawed: Mill, monkeypatch: 
     assert wide.bytes == deep.bytes
 
 
+@pytest.mark.slow
 def test_a_shared_work_directory_changes_nothing(mill: Mill) -> None:
     """Results of other recipes lie beside ours; only what has our key is ours."""
     write_parts(mill, 4)

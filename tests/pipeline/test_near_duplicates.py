@@ -72,6 +72,7 @@ def test_every_document_is_in_the_clusters_and_the_traces_agree_with_them(mill: 
     assert curve["found"]["removed"] == len(removed)
 
 
+@pytest.mark.slow
 def test_a_further_file_another_threshold_or_verification_signs_only_what_is_new(mill: Mill, signed: list[int]) -> None:
     write_families(mill)
     mill.run([STEP], shard_mb=0.001)
@@ -107,6 +108,7 @@ def test_published_signatures_have_one_row_a_document(mill: Mill) -> None:
     assert same == plain.bytes
 
 
+@pytest.mark.slow
 def test_labels_exchanged_over_storage_give_the_bytes_of_one_memory(
     mill: Mill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
