@@ -157,7 +157,7 @@ def drawn(seed: int, num: int) -> tuple[list[bytes], NDArray[np.int64]]:
     return words, np.array([[counts[word] for counts in found] for word in words], np.int64)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 def test_counts_that_it_was_trained_on_give_the_shares_back(seed: int) -> None:
     """Down to pairs that are equally frequent in training, which fix the shares exactly."""
     num = 4

@@ -277,8 +277,15 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("to_group", [False, True])
-@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "terminated"), (signal.SIGHUP, "hung up")])
+@pytest.mark.parametrize(
+    ("number", "word", "to_group"),
+    [
+        (signal.SIGTERM, "terminated", True),
+        pytest.param(signal.SIGTERM, "terminated", False, marks=pytest.mark.slow),
+        (signal.SIGHUP, "hung up", False),
+        pytest.param(signal.SIGHUP, "hung up", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_to_end_stops_the_workers_and_says_so_in_one_line(
     folder: Path, number: signal.Signals, word: str, to_group: bool
 ) -> None:

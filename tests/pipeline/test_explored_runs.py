@@ -34,6 +34,7 @@ def explored(ran: Ran) -> dict[str, Json]:
     return {step["name"]: {key: step[key] for key in KEYS} for step in ran.manifest["steps"]}
 
 
+@pytest.mark.slow
 def test_the_layout_of_shards_and_the_workers_change_nothing(flawed: Mill, two_workers: LocalExecutor) -> None:
     runs = [
         flawed.run(STEPS, shard_mb=0.002, out="out1", work="work1"),

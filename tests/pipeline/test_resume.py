@@ -189,6 +189,7 @@ def ingested(ran: Ran) -> int:
     return ran.computed.get("ingest docs", 0)
 
 
+@pytest.mark.slow
 def test_adding_one_file_to_200_recomputes_few_shards(mill: Mill) -> None:
     numbered(mill, 200)
     steps = [LENGTH, {"kind": "exact_dedup"}, {"kind": "sample", "fraction": 0.9}, WORDS]

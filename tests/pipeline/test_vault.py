@@ -33,7 +33,9 @@ def work_files(mill: Mill) -> list[Path]:
     return [path for path in found if path.name not in ("status.json", "lock")]
 
 
-@pytest.mark.parametrize("harm", [flip, cut, Path.unlink])
+@pytest.mark.parametrize(
+    "harm", [flip, pytest.param(cut, marks=pytest.mark.slow), pytest.param(Path.unlink, marks=pytest.mark.slow)]
+)
 def test_nothing_damaged_is_ever_published_and_every_damage_can_be_mended(
     flawed: Mill, harm: Callable[[Path], None]
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_key_depends_on_the_content_alone(pieces: list[bytes]) -> None:
     assert found.tolist() == [int(key) for key in alone]
 
 
+@pytest.mark.slow
 def test_keys_of_a_million_short_pieces_are_distinct() -> None:
     data = np.frombuffer("".join(f"{number:08}" for number in range(1_000_000)).encode(), np.uint8)
     starts = np.arange(0, data.size, 8)

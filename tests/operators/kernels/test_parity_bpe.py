@@ -291,6 +291,7 @@ def test_counts_beyond_32_bits() -> None:
     assert listed(train(counted(rows), 262, Policy(2))) == parity_reference.train(rows, 262, Policy(2))
 
 
+@pytest.mark.slow
 def test_tables_grow_and_the_pool_is_compacted() -> None:
     rng = np.random.default_rng(1)
     rows = [

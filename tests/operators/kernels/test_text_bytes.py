@@ -68,6 +68,7 @@ def test_the_shared_file_is_compiled_with_nothing_of_ours() -> None:
     assert not re.search(r"^\s*(from|import) (operators|pipeline)", SHARED.read_text(), re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_change_reaches_the_caches_of_those_who_bear_its_digest(tmp_path: Path) -> None:
     shared, caller = tmp_path / "text_bytes.py", tmp_path / "caller.py"
     caller.write_text(CALLER)

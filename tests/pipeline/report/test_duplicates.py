@@ -106,6 +106,7 @@ def test_texts_ids_and_names_from_data_are_text_alone() -> None:
     assert not set(shown) & {"\x00", "\u202e"}
 
 
+@pytest.mark.slow
 def test_the_page_stays_small_whatever_the_file_holds() -> None:
     files = duplicate_files(num_clusters=3)
     found = json.loads(files["artifacts/dedup/duplicates.json"])
