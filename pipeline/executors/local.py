@@ -162,7 +162,7 @@ def _end(manager: threading.Thread, results: object, tasks: object) -> None:
     for pipe in (getattr(results, "_writer", None), getattr(tasks, "_reader", None)):
         if pipe is not None:
             pipe.close()
-    manager.join(10 * PATIENCE)
+    manager.join(10 * PATIENCE)  # Nothing holds it any more: it may only be slow.
 
 
 @contextmanager
@@ -177,9 +177,9 @@ def _signals_held_back() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
     held = {number: handler for number, handler in handlers.items() if is_main and callable(handler)}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    for number in held:
-        signal.signal(number, lambda number, _: came.append(number))
     try:
+        for number in held:
+            signal.signal(number, lambda number, _: came.append(number))
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -33,17 +33,17 @@ STEPS: list[Json] = [
 ]
 KILLS = 10
 SECONDS = 120.0
-HELD_BEFORE_IT_IS_PUBLIC = """\
+HELD_AT = """\
 import sys, time
 from pathlib import Path
 import pipeline.session
 from pipeline.cli import main
 
-def hold(out, version):
+def hold(*_):
     Path("held").touch()
     time.sleep(600)
 
-pipeline.session.make_current = hold
+pipeline.session.FUNCTION = hold
 if __name__ == "__main__":
     sys.exit(main())
 """
@@ -100,6 +100,10 @@ class Driver:
         summary: Json = json.loads(out)
         return summary
 
+    def wait_for_tasks(self, run: subprocess.Popen[str], least: int) -> bool:
+        """Wait until so many tasks are finished, of all runs; False if the run ended before."""
+        return wait_for(lambda: len(self.descriptors()) >= least, run)
+
     def descriptors(self) -> dict[str, tuple[int, int]]:
         """Inode and time of every finished task's descriptor: one that is computed again gets another inode."""
         found = {}
@@ -121,8 +125,9 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 
 
 def kill_all(run: subprocess.Popen[str]) -> None:
-    """SIGKILL to the driver and its workers at once."""
-    os.killpg(run.pid, signal.SIGKILL)
+    """SIGKILL to the driver and its workers at once, unless the run is over."""
+    if run.poll() is None:
+        os.killpg(run.pid, signal.SIGKILL)
     run.communicate(timeout=SECONDS)
 
 
@@ -136,6 +141,11 @@ def wait_for(condition: Callable[[], bool], run: subprocess.Popen[str]) -> bool:
             return False
         time.sleep(0.001)
     raise AssertionError("nothing happened")
+
+
+def has_children(run: subprocess.Popen[str]) -> Callable[[], bool]:
+    """Tells whether the run has started a process."""
+    return lambda: bool(psutil.Process(run.pid).children())
 
 
 def check_public(out: Path) -> None:
@@ -163,12 +173,15 @@ def test_ten_kills_change_no_byte_and_finished_tasks_are_not_computed_again(driv
     before_gate = sum(stage["computed"] for stage in undisturbed["stages"][:gate])
     assert before_gate > 60
     chance = random.Random(20)
-    for mark in sorted(chance.sample(range(1, before_gate + 1), KILLS)):
+    for mark in (*sorted(chance.sample(range(1, before_gate + 1), KILLS)), before_gate + 8, tasks - 6):
+        is_held = mark <= before_gate
+        if not is_held:  # What comes after the gate is killed too, if that comes in time.
+            driver.go.touch()
         before = driver.descriptors()
         run = driver.start()
-        assert wait_for(lambda least=mark: len(driver.descriptors()) >= least, run)  # type: ignore[misc]
-        time.sleep(chance.random() * 0.05)
-        assert run.poll() is None
+        assert driver.wait_for_tasks(run, mark) or not is_held
+        time.sleep(chance.random() * 0.05 * is_held)
+        assert run.poll() is None or not is_held
         kill_all(run)
         after = driver.descriptors()
         assert {name: after[name] for name in before} == before, "a finished task was computed again"
@@ -191,7 +204,7 @@ def test_ten_kills_change_no_byte_and_finished_tasks_are_not_computed_again(driv
 @pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_driver(driver: Driver) -> None:
     run = driver.start()
-    assert wait_for(lambda: len(driver.descriptors()) > 25, run)
+    assert driver.wait_for_tasks(run, 26)
     children = psutil.Process(run.pid).children(recursive=True)
     assert len(children) >= 2
     run.kill()
@@ -203,14 +216,15 @@ def test_workers_do_not_outlive_a_killed_driver(driver: Driver) -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_while_publishing_leaves_the_earlier_snapshot_public(driver: Driver, tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", ["write_front", "make_current"])
+def test_a_kill_while_publishing_leaves_the_earlier_snapshot_public(held: str, driver: Driver, tmp_path: Path) -> None:
     driver.steps = [{"kind": "exact_dedup"}]
     driver.finish()
     before = digests(driver.out)
     version = (driver.out / ".current").readlink()
     driver.steps = [{"kind": "sample", "fraction": 0.5}, {"kind": "corpus_stats"}]
     program = driver.home / "held.py"
-    program.write_text(HELD_BEFORE_IT_IS_PUBLIC)
+    program.write_text(HELD_AT.replace("FUNCTION", held))
     run = replace(driver, program=(str(program),)).start()
     assert wait_for((driver.home / "held").exists, run)
     assert len(list(driver.out.glob(".versions/*/corpus"))) == 2
@@ -230,7 +244,7 @@ def test_a_kill_while_publishing_leaves_the_earlier_snapshot_public(driver: Driv
 @pytest.mark.parametrize("to", ["driver", "group"])
 def test_an_interrupted_run_ends_with_130_and_one_line(to: str, driver: Driver) -> None:
     run = driver.start()
-    assert wait_for(lambda: len(driver.descriptors()) > 25, run)
+    assert driver.wait_for_tasks(run, 26)
     os.killpg(run.pid, signal.SIGINT) if to == "group" else run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=SECONDS)
     assert run.returncode == 130
@@ -246,7 +260,7 @@ def test_an_interrupt_at_any_moment_of_the_start_is_told_in_one_line(driver: Dri
     """Workers that are just starting must not answer Ctrl-C with tracebacks."""
     for delay in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
         run = driver.start()
-        assert wait_for(lambda: bool(psutil.Process(run.pid).children()), run)  # noqa: B023
+        assert wait_for(has_children(run), run)
         time.sleep(delay)
         os.killpg(run.pid, signal.SIGINT)
         _, err = run.communicate(timeout=SECONDS)
@@ -260,8 +274,8 @@ def test_a_killed_worker_is_replaced(driver: Driver, tmp_path: Path) -> None:
     calm = Driver(tmp_path / "calm", STEPS)
     calm.finish()
     run = driver.start()
-    for mark in (10, 45):
-        assert wait_for(lambda least=mark: len(driver.descriptors()) > least, run)  # type: ignore[misc]
+    for mark in (11, 46):
+        assert driver.wait_for_tasks(run, mark)
         workers = [p for p in psutil.Process(run.pid).children() if "spawn_main" in " ".join(p.cmdline())]
         workers[0].kill()
     driver.go.touch()

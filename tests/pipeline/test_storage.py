@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,12 @@ def quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "BEAT_SECONDS", 0.02)
 
 
+def renewed(store: Store) -> Callable[[], bool]:
+    """Tells whether the lease has been renewed since now."""
+    before = store.read_json("lease.json")["expires"]
+    return lambda: bool(store.read_json("lease.json")["expires"] > before)
+
+
 @pytest.mark.usefixtures("quick_beats")
 def test_a_lease_that_nobody_renews_expires(memory: str) -> None:
     store = Store(memory)
@@ -149,8 +155,7 @@ def test_a_lease_is_renewed_while_its_owner_works(memory: str) -> None:
     store = Store(memory)
     with exclusive(store):
         for _ in range(3):
-            before = store.read_json("lease.json")["expires"]
-            wait_for(lambda least=before: store.read_json("lease.json")["expires"] > least)  # type: ignore[misc]
+            wait_for(renewed(store))
         with pytest.raises(RunError, match="another run holds"), exclusive(store):
             pass
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from multiprocessing import popen_spawn_posix
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import psutil
@@ -117,20 +117,20 @@ def test_an_interrupt_waits_until_a_worker_has_its_orders(two: LocalExecutor, mo
     ended, events = threading.Event(), []
     other = threading.Thread(target=ended.wait)
     other.start()
-    launch = popen_spawn_posix.Popen._launch  # type: ignore[attr-defined]
+    start = SpawnProcess.start
 
-    def interrupted(self: popen_spawn_posix.Popen, process: object) -> None:
+    def interrupted(self: SpawnProcess) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        launch(self, process)
-        events.append("launched")
+        start(self)
+        events.append("started")
 
-    monkeypatch.setattr(popen_spawn_posix.Popen, "_launch", interrupted)
+    monkeypatch.setattr(SpawnProcess, "start", interrupted)
     before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):
         two.start(("json",))
     ended.set()
     other.join()
-    assert events == ["launched"]
+    assert events == ["started"]
     assert not set(threading.enumerate()) - before, "a start that was cut short left its pool"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGHUP}
